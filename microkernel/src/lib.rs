@@ -1,1 +1,4 @@
 //! Under construction.
+#![no_std]
+pub mod limits;
+pub mod types;

@@ -1,0 +1,97 @@
+//! The words of the kernel: addresses, cores, subOSes, time. No bare `usize` crosses a module's border.
+
+/// A physical address. Turning it into a pointer is the physical map's privilege.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[repr(transparent)]
+pub struct PhysAddr(pub u64);
+
+impl PhysAddr {
+    /// The address `bytes` further on. Physical addresses have at most 52 bits, so this cannot wrap.
+    #[must_use]
+    pub const fn plus(self, bytes: u64) -> Self {
+        Self(self.0 + bytes)
+    }
+
+    /// Whether the address is a multiple of `alignment`, a power of two.
+    #[must_use]
+    pub const fn is_aligned(self, alignment: u64) -> bool {
+        self.0 & (alignment - 1) == 0
+    }
+}
+
+/// A virtual address, from user space or of the kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[repr(transparent)]
+pub struct VirtAddr(pub u64);
+
+impl VirtAddr {
+    /// The address `bytes` further on.
+    #[must_use]
+    pub const fn plus(self, bytes: u64) -> Self {
+        Self(self.0.wrapping_add(bytes))
+    }
+}
+
+/// The number of a core, dense from 0, in the order in which the firmware lists them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[repr(transparent)]
+pub struct CoreId(pub u8);
+
+impl CoreId {
+    /// For use as an index into arrays of [`crate::limits::MAX_CORES`] entries.
+    #[must_use]
+    pub const fn index(self) -> usize {
+        self.0 as usize
+    }
+
+    /// The set that holds this core alone.
+    #[must_use]
+    pub const fn bit(self) -> u64 {
+        1 << (self.0 & 63)
+    }
+}
+
+/// The number of a subOS; 0 is the supervisor's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[repr(transparent)]
+pub struct SubOsId(pub u8);
+
+impl SubOsId {
+    /// The subOS in which the supervisor server runs.
+    pub const SUPERVISOR: Self = Self(0);
+
+    /// For use as an index into arrays of [`crate::limits::MAX_SUBOSES`] entries.
+    #[must_use]
+    pub const fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// A moment or a span on the time-stamp counter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[repr(transparent)]
+pub struct Ticks(pub u64);
+
+impl Ticks {
+    /// Later than every moment.
+    pub const NEVER: Self = Self(u64::MAX);
+
+    /// The moment `span` later, or [`Ticks::NEVER`].
+    #[must_use]
+    pub const fn after(self, span: Self) -> Self {
+        Self(self.0.saturating_add(span.0))
+    }
+}
+
+/// How urgent a thread is; the highest runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[repr(transparent)]
+pub struct Priority(pub u8);
+
+impl Priority {
+    /// For use as an index into arrays of [`crate::limits::PRIORITIES`] entries.
+    #[must_use]
+    pub const fn index(self) -> usize {
+        self.0 as usize
+    }
+}
