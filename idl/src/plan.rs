@@ -1,0 +1,299 @@
+//! The plan: what the supervisor is to build and to do, as the harness hands it over.
+//!
+//! A manifest is a text for people; the harness reads it, finds what is wrong with it, and sends the supervisor
+//! this: names resolved to numbers, every bound checked, encoded with `postcard` in the bundle entry
+//! [`crate::bundle::PLAN`]. The supervisor still believes nothing: [`decode`] checks it all again, since a
+//! supervisor must not fall over a bad plan.
+
+use heapless::{String, Vec};
+use serde::{Deserialize, Serialize};
+
+/// Most subOSes of a plan.
+pub const MAX_SUBOSES: usize = 16;
+/// Most lots that a plan gives one subOS.
+pub const MAX_LOTS: usize = 16;
+/// Most steps of a script.
+pub const MAX_STEPS: usize = 64;
+/// Cores have numbers below this.
+pub const MAX_CORES: u8 = 64;
+/// Longest encoding of a plan, in bytes.
+pub const MAX_ENCODED: usize = 32 * 1024;
+
+/// A subOS's name: 1 to 16 characters.
+pub type Name = String<16>;
+/// The name of an entry of the bundle.
+pub type EntryName = String<48>;
+/// Text for a program.
+pub type Arguments = String<512>;
+
+/// The number of a subOS in the plan, from 0. (The supervisor itself is not in the plan.)
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct SubOsIndex(pub u8);
+
+/// The number of a core of the machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct CoreNumber(pub u8);
+
+/// The number of a lot among those that one subOS holds, from 0, the home lot. A lot that is taken leaves its
+/// number free, and the next one granted gets the lowest free number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct LotNumber(pub u8);
+
+/// A size in chunks of 2 MiB.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Chunks(pub u32);
+
+/// Everything that the supervisor is to build and to do.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    /// The subOSes, each to be created at the start or by a step.
+    pub suboses: Vec<SubOsPlan, MAX_SUBOSES>,
+    /// What to do, one after the other. When the last is done the supervisor ends the machine.
+    pub steps: Vec<Step, MAX_STEPS>,
+}
+
+/// One subOS as it is to be created.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SubOsPlan {
+    /// What people call it.
+    pub name: Name,
+    /// The bundle entry with its first program.
+    pub program: EntryName,
+    /// Text for that program.
+    pub arguments: Arguments,
+    /// The bundle entry, itself a bundle, with the files that it sees; empty if it sees none.
+    pub files: EntryName,
+    /// Its cores: bit n for core n.
+    pub cores: u64,
+    /// Its lots; the first is the home lot.
+    pub lots: Vec<Chunks, MAX_LOTS>,
+    /// When it is created.
+    pub start: Start,
+    /// What is expected of it while the steps are carried out.
+    pub duty: Duty,
+}
+
+/// When a subOS is created.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Start {
+    /// Before the first step.
+    AtBoot,
+    /// By an [`Action::Create`].
+    ByStep,
+}
+
+/// What is expected of a subOS while steps are carried out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Duty {
+    /// Nothing.
+    None,
+    /// Its progress, which it reports, grows during every step; one during which it does not is a failure.
+    Progress,
+}
+
+/// Something to do, and when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Step {
+    /// What to wait for, after the step before is done.
+    pub when: When,
+    /// How long to wait for that, in milliseconds, before the run has failed. 0 for as long as the run lasts.
+    pub patience_ms: u32,
+    /// What to do.
+    pub action: Action,
+}
+
+/// What a step waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum When {
+    /// Nothing.
+    Now,
+    /// This many milliseconds.
+    After(u32),
+    /// The progress that the subOS reports is at least this.
+    Progress(SubOsIndex, u64),
+    /// The subOS is at work on this core: a thread other than its idle one is current there.
+    Working(SubOsIndex, CoreNumber),
+    /// The subOS has ended of itself.
+    Ended(SubOsIndex),
+}
+
+/// Who gets a resource, or loses it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Holder {
+    /// Nobody: the resource is free.
+    Free,
+    /// A subOS of the plan.
+    SubOs(SubOsIndex),
+}
+
+/// How a resource is taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Manner {
+    /// By force, at once.
+    Force,
+    /// By asking first, and by force after this many milliseconds.
+    Ask(u32),
+}
+
+/// Something that the supervisor does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Action {
+    /// Creates a subOS.
+    Create(SubOsIndex),
+    /// Moves a core.
+    MoveCore {
+        /// Which.
+        core: CoreNumber,
+        /// Who has it.
+        from: Holder,
+        /// Who gets it.
+        to: Holder,
+        /// How it is taken.
+        manner: Manner,
+    },
+    /// Moves a lot that a subOS has.
+    MoveLot {
+        /// Which of its lots.
+        lot: LotNumber,
+        /// Who has it.
+        from: SubOsIndex,
+        /// Who gets it.
+        to: Holder,
+        /// How it is taken.
+        manner: Manner,
+    },
+    /// Makes a new lot of free memory.
+    GrantLot {
+        /// How large.
+        size: Chunks,
+        /// Who gets it.
+        to: SubOsIndex,
+    },
+    /// Destroys a subOS by force.
+    Kill(SubOsIndex),
+    /// Compares the ledger with what it was before the first subOS was created. A difference is a failure.
+    CompareLedger,
+    /// Audits every page table, core and interrupt route against the ledger.
+    Audit,
+    /// Nothing: the step is there for what it waits for.
+    Wait,
+}
+
+/// Why bytes are not a plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PlanError {
+    /// The encoding is damaged, or something is longer than its bound.
+    Encoding,
+    /// Bytes follow the plan.
+    Trailing,
+    /// A name is empty, or two subOSes have the same.
+    BadName,
+    /// A subOS has no home lot, or a lot of no chunks.
+    BadLot,
+    /// A step names a subOS that the plan does not have.
+    UnknownSubOs,
+    /// A core's number is too high.
+    BadCore,
+    /// The buffer is too small.
+    BufferTooSmall,
+}
+
+impl core::fmt::Display for PlanError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(match self {
+            Self::Encoding => "the encoding is damaged, or something is longer than its bound",
+            Self::Trailing => "bytes follow the plan",
+            Self::BadName => "a name is empty or taken twice",
+            Self::BadLot => "a subOS has no home lot, or an empty lot",
+            Self::UnknownSubOs => "a step names a subOS that is not there",
+            Self::BadCore => "a core's number is too high",
+            Self::BufferTooSmall => "the buffer is too small",
+        })
+    }
+}
+
+impl core::error::Error for PlanError {}
+
+/// Encodes a plan into the beginning of `buffer`.
+///
+/// # Errors
+/// [`PlanError::BufferTooSmall`], or whatever [`decode`] would find wrong with it.
+pub fn encode<'b>(plan: &Plan, buffer: &'b mut [u8]) -> Result<&'b [u8], PlanError> {
+    plan.check()?;
+    postcard::to_slice(plan, buffer).map(|bytes| &*bytes).map_err(|_| PlanError::BufferTooSmall)
+}
+
+/// Decodes a plan and checks it.
+///
+/// # Errors
+/// The first thing that is wrong.
+pub fn decode(bytes: &[u8]) -> Result<Plan, PlanError> {
+    let (plan, rest) = postcard::take_from_bytes::<Plan>(bytes).map_err(|_| PlanError::Encoding)?;
+    if !rest.is_empty() {
+        return Err(PlanError::Trailing);
+    }
+    plan.check()?;
+    Ok(plan)
+}
+
+impl Plan {
+    /// The subOS with this number.
+    #[must_use]
+    pub fn subos(&self, index: SubOsIndex) -> Option<&SubOsPlan> {
+        self.suboses.get(usize::from(index.0))
+    }
+
+    fn check(&self) -> Result<(), PlanError> {
+        for (index, subos) in self.suboses.iter().enumerate() {
+            let taken = self.suboses.iter().take(index).any(|earlier| earlier.name == subos.name);
+            if subos.name.is_empty() || subos.program.is_empty() || taken {
+                return Err(PlanError::BadName);
+            }
+            if subos.lots.is_empty() || subos.lots.iter().any(|lot| lot.0 == 0) {
+                return Err(PlanError::BadLot);
+            }
+        }
+        self.steps.iter().try_for_each(|step| {
+            self.check_when(step.when)?;
+            self.check_action(step.action)
+        })
+    }
+
+    fn check_when(&self, when: When) -> Result<(), PlanError> {
+        match when {
+            When::Now | When::After(_) => Ok(()),
+            When::Progress(subos, _) | When::Ended(subos) => self.check_subos(subos),
+            When::Working(subos, core) => check_core(core).and_then(|()| self.check_subos(subos)),
+        }
+    }
+
+    fn check_action(&self, action: Action) -> Result<(), PlanError> {
+        match action {
+            Action::Create(subos) | Action::Kill(subos) => self.check_subos(subos),
+            Action::MoveCore { core, from, to, .. } => {
+                check_core(core)?;
+                self.check_holder(from)?;
+                self.check_holder(to)
+            }
+            Action::MoveLot { from, to, .. } => self.check_subos(from).and_then(|()| self.check_holder(to)),
+            Action::GrantLot { size: Chunks(0), .. } => Err(PlanError::BadLot),
+            Action::GrantLot { to, .. } => self.check_subos(to),
+            Action::CompareLedger | Action::Audit | Action::Wait => Ok(()),
+        }
+    }
+
+    fn check_holder(&self, holder: Holder) -> Result<(), PlanError> {
+        match holder {
+            Holder::Free => Ok(()),
+            Holder::SubOs(subos) => self.check_subos(subos),
+        }
+    }
+
+    fn check_subos(&self, index: SubOsIndex) -> Result<(), PlanError> {
+        self.subos(index).map(|_| ()).ok_or(PlanError::UnknownSubOs)
+    }
+}
+
+const fn check_core(core: CoreNumber) -> Result<(), PlanError> {
+    if core.0 < MAX_CORES { Ok(()) } else { Err(PlanError::BadCore) }
+}

@@ -1,0 +1,184 @@
+//! Transcript records: how the machine tells the harness facts, one line each.
+//!
+//! ```text
+//! @own t=81234 core=2 owner=echo
+//! @out subos=batch data=hello%0A
+//! ```
+//!
+//! The transcript is plain text for people. A line that begins with `@` is a record: a name, then `key=value`
+//! separated by single spaces. Names and keys are lower-case letters, digits, `_` and `-`. In a value, every byte
+//! but the printable ASCII ones other than space and `%` is written as `%` and two hexadecimal digits, so a value
+//! can carry any bytes and a line never breaks in the middle. Neither side needs an allocator.
+
+use core::fmt::{self, Display, Write};
+
+/// Writes one record to a stream of text.
+#[derive(Debug)]
+#[must_use = "a record is a line only after `end`"]
+pub struct RecordWriter<'w, W: Write> {
+    out: &'w mut W,
+}
+
+impl<'w, W: Write> RecordWriter<'w, W> {
+    /// Begins a record. The stream should be at the beginning of a line.
+    ///
+    /// # Errors
+    /// Those of the stream.
+    pub fn begin(out: &'w mut W, name: &str) -> Result<Self, fmt::Error> {
+        debug_assert!(is_word(name), "a record's name is a word");
+        write!(out, "@{name}")?;
+        Ok(Self { out })
+    }
+
+    /// Adds a field with whatever text `value` shows.
+    ///
+    /// # Errors
+    /// Those of the stream.
+    pub fn field(self, key: &str, value: impl Display) -> Result<Self, fmt::Error> {
+        debug_assert!(is_word(key), "a record's key is a word");
+        write!(self.out, " {key}=")?;
+        write!(Encoder { out: self.out }, "{value}")?;
+        Ok(self)
+    }
+
+    /// Adds a field with these bytes.
+    ///
+    /// # Errors
+    /// Those of the stream.
+    pub fn bytes(self, key: &str, value: &[u8]) -> Result<Self, fmt::Error> {
+        debug_assert!(is_word(key), "a record's key is a word");
+        write!(self.out, " {key}=")?;
+        encode(self.out, value)?;
+        Ok(self)
+    }
+
+    /// Ends the line.
+    ///
+    /// # Errors
+    /// Those of the stream.
+    pub fn end(self) -> fmt::Result {
+        self.out.write_char('\n')
+    }
+}
+
+/// Encodes the text that passes through it.
+struct Encoder<'w, W: Write> {
+    out: &'w mut W,
+}
+
+impl<W: Write> Write for Encoder<'_, W> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        encode(self.out, text.as_bytes())
+    }
+}
+
+fn encode(out: &mut impl Write, bytes: &[u8]) -> fmt::Result {
+    bytes.iter().try_for_each(|&byte| {
+        if is_plain(byte) { out.write_char(char::from(byte)) } else { write!(out, "%{byte:02X}") }
+    })
+}
+
+const fn is_plain(byte: u8) -> bool {
+    byte.is_ascii_graphic() && byte != b'%'
+}
+
+fn is_word(text: &str) -> bool {
+    let good = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_' || byte == b'-';
+    !text.is_empty() && text.bytes().all(good)
+}
+
+/// One record of a transcript, borrowed from its line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Record<'a> {
+    /// What the record is about.
+    pub name: &'a str,
+    fields: &'a str,
+}
+
+impl<'a> Record<'a> {
+    /// Reads a line, with or without its end. `None` if it is not a record, or a damaged one: text for people.
+    #[must_use]
+    pub fn parse(line: &'a str) -> Option<Self> {
+        let line = line.strip_suffix('\n').unwrap_or(line);
+        let line = line.strip_suffix('\r').unwrap_or(line);
+        let (name, fields) = line.strip_prefix('@').map(|rest| rest.split_once(' ').unwrap_or((rest, "")))?;
+        let good = |pair: &str| {
+            pair.split_once('=').is_some_and(|(key, value)| is_word(key) && Value(value).is_well_formed())
+        };
+        let whole = fields.is_empty() != line.contains(' ');
+        let all_good = fields.is_empty() || fields.split(' ').all(good);
+        (is_word(name) && whole && all_good).then_some(Self { name, fields })
+    }
+
+    /// The fields, in their order.
+    pub fn fields(&self) -> impl Iterator<Item = (&'a str, Value<'a>)> + use<'a> {
+        self.fields.split(' ').filter_map(|pair| pair.split_once('=')).map(|(key, value)| (key, Value(value)))
+    }
+
+    /// The first field with this key.
+    #[must_use]
+    pub fn get(&self, key: &str) -> Option<Value<'a>> {
+        self.fields().find(|(k, _)| *k == key).map(|(_, value)| value)
+    }
+
+    /// The first field with this key as a decimal number.
+    #[must_use]
+    pub fn number(&self, key: &str) -> Option<u64> {
+        self.get(key)?.number()
+    }
+}
+
+/// The value of a field, still encoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Value<'a>(&'a str);
+
+impl<'a> Value<'a> {
+    /// The value as it stands in the line.
+    #[must_use]
+    pub const fn encoded(&self) -> &'a str {
+        self.0
+    }
+
+    /// The value as a decimal number.
+    #[must_use]
+    pub fn number(&self) -> Option<u64> {
+        self.0.parse().ok()
+    }
+
+    /// The bytes that the value stands for.
+    pub fn bytes(&self) -> impl Iterator<Item = u8> + use<'a> {
+        let mut rest = self.0.bytes();
+        core::iter::from_fn(move || match rest.next()? {
+            b'%' => Some(hex(rest.next()?)? << 4 | hex(rest.next()?)?),
+            byte => Some(byte),
+        })
+    }
+
+    /// Whether the bytes that the value stands for are those of `text`.
+    #[must_use]
+    pub fn is(&self, text: &str) -> bool {
+        self.bytes().eq(text.bytes())
+    }
+
+    /// Only plain characters, and after each `%` two hexadecimal digits.
+    fn is_well_formed(&self) -> bool {
+        let mut rest = self.0.bytes();
+        while let Some(byte) = rest.next() {
+            let mut digit = || rest.next().and_then(hex).is_some();
+            let good = if byte == b'%' { digit() && digit() } else { is_plain(byte) };
+            if !good {
+                return false;
+            }
+        }
+        true
+    }
+}
+
+const fn hex(digit: u8) -> Option<u8> {
+    match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'A'..=b'F' => Some(digit - b'A' + 10),
+        b'a'..=b'f' => Some(digit - b'a' + 10),
+        _ => None,
+    }
+}

@@ -1,0 +1,142 @@
+//! The plan comes back as it was sent, and whatever arrives, the reader answers.
+#![allow(clippy::unwrap_used, reason = "a test may stop where it stands")]
+
+use idl::plan::{
+    Action, Chunks, CoreNumber, Duty, Holder, LotNumber, MAX_ENCODED, Manner, Plan, PlanError, Start, Step,
+    SubOsIndex, SubOsPlan, When, decode, encode,
+};
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+fn text<const N: usize>(text: &str) -> heapless::String<N> {
+    heapless::String::try_from(text).unwrap()
+}
+
+prop_compose! {
+    fn subos(number: usize)(
+        program in "[a-z]{1,12}", arguments in "\\PC{0,40}", cores in any::<u64>(),
+        lots in vec(1u32..1000, 1..6), boot in any::<bool>(), duty in any::<bool>(),
+    ) -> SubOsPlan {
+        SubOsPlan {
+            name: text(&format!("subos-{number}")),
+            program: text(&program),
+            arguments: text(&arguments),
+            files: text(if boot { "files" } else { "" }),
+            cores,
+            lots: lots.into_iter().map(Chunks).collect(),
+            start: if boot { Start::AtBoot } else { Start::ByStep },
+            duty: if duty { Duty::Progress } else { Duty::None },
+        }
+    }
+}
+
+fn when(count: u8) -> impl Strategy<Value = When> {
+    let subos = move || (0..count).prop_map(SubOsIndex);
+    prop_oneof![
+        Just(When::Now),
+        any::<u32>().prop_map(When::After),
+        (subos(), any::<u64>()).prop_map(|(s, n)| When::Progress(s, n)),
+        (subos(), (0u8..64).prop_map(CoreNumber)).prop_map(|(s, c)| When::Working(s, c)),
+        subos().prop_map(When::Ended),
+    ]
+}
+
+fn action(count: u8) -> impl Strategy<Value = Action> {
+    let subos = move || (0..count).prop_map(SubOsIndex);
+    let holder = move || prop_oneof![Just(Holder::Free), subos().prop_map(Holder::SubOs)];
+    let manner = || prop_oneof![Just(Manner::Force), any::<u32>().prop_map(Manner::Ask)];
+    prop_oneof![
+        subos().prop_map(Action::Create),
+        subos().prop_map(Action::Kill),
+        (0u8..64, holder(), holder(), manner()).prop_map(|(core, from, to, manner)| Action::MoveCore {
+            core: CoreNumber(core),
+            from,
+            to,
+            manner
+        }),
+        (any::<u8>(), subos(), holder(), manner()).prop_map(|(lot, from, to, manner)| Action::MoveLot {
+            lot: LotNumber(lot),
+            from,
+            to,
+            manner
+        }),
+        (1u32..99, subos()).prop_map(|(size, to)| Action::GrantLot { size: Chunks(size), to }),
+        Just(Action::CompareLedger),
+        Just(Action::Audit),
+        Just(Action::Wait),
+    ]
+}
+
+fn plan() -> impl Strategy<Value = Plan> {
+    (1usize..=16).prop_flat_map(|count| {
+        let suboses: Vec<_> = (0..count).map(subos).collect();
+        let bound = u8::try_from(count).unwrap();
+        let step = (when(bound), any::<u32>(), action(bound)).prop_map(|(when, patience_ms, action)| Step {
+            when,
+            patience_ms,
+            action,
+        });
+        (suboses, vec(step, 0..=64)).prop_map(|(suboses, steps)| Plan {
+            suboses: suboses.into_iter().collect(),
+            steps: steps.into_iter().collect(),
+        })
+    })
+}
+
+proptest! {
+    #[test]
+    fn a_plan_comes_back_as_it_was_sent(plan in plan()) {
+        let mut buffer = vec![0; MAX_ENCODED];
+        let bytes = encode(&plan, &mut buffer).unwrap();
+        prop_assert_eq!(&decode(bytes).unwrap(), &plan);
+        let mut longer = bytes.to_vec();
+        longer.push(0);
+        prop_assert_eq!(decode(&longer), Err(PlanError::Trailing));
+    }
+
+    #[test]
+    fn a_damaged_plan_never_panics(plan in plan(), changes in vec((any::<u16>(), any::<u8>()), 1..9)) {
+        let mut buffer = vec![0; MAX_ENCODED];
+        let mut bytes = encode(&plan, &mut buffer).unwrap().to_vec();
+        for (at, value) in changes {
+            let at = usize::from(at) % bytes.len();
+            bytes[at] = value;
+        }
+        if let Ok(plan) = decode(&bytes) {
+            prop_assert_eq!(&decode(encode(&plan, &mut buffer).unwrap()).unwrap(), &plan);
+        }
+    }
+}
+
+#[test]
+fn a_plan_is_checked_on_both_sides() {
+    let subos = SubOsPlan {
+        name: text("a"),
+        program: text("p"),
+        arguments: text(""),
+        files: text(""),
+        cores: 2,
+        lots: [Chunks(4)].into_iter().collect(),
+        start: Start::AtBoot,
+        duty: Duty::None,
+    };
+    let with = |suboses: &[SubOsPlan], action| {
+        let step = Step { when: When::Now, patience_ms: 0, action };
+        let plan = Plan { suboses: suboses.iter().cloned().collect(), steps: [step].into_iter().collect() };
+        encode(&plan, &mut [0; 1000]).err()
+    };
+    assert_eq!(with(std::slice::from_ref(&subos), Action::Wait), None);
+    assert_eq!(with(&[subos.clone(), subos.clone()], Action::Wait), Some(PlanError::BadName));
+    assert_eq!(
+        with(&[SubOsPlan { lots: heapless::Vec::new(), ..subos.clone() }], Action::Wait),
+        Some(PlanError::BadLot)
+    );
+    assert_eq!(
+        with(std::slice::from_ref(&subos), Action::Kill(SubOsIndex(1))),
+        Some(PlanError::UnknownSubOs)
+    );
+    let core = CoreNumber(64);
+    let step = Action::MoveCore { core, from: Holder::Free, to: Holder::Free, manner: Manner::Force };
+    assert_eq!(with(std::slice::from_ref(&subos), step), Some(PlanError::BadCore));
+    assert_eq!(encode(&Plan::default(), &mut []).err(), Some(PlanError::BufferTooSmall));
+}
