@@ -1,0 +1,244 @@
+//! The memory of one subOS as its kernel sees it: typed references to kernel objects, the slot store, pages.
+//!
+//! A [`Ref`] names an object by its physical address. [`Memory`] turns it into a Rust reference, and because
+//! there is one `Memory` per `Kernel`, borrowed with it, two references never alias by accident. That the object
+//! is really there is checked by its header on every access: a stale reference is a bug of ours, and stops this
+//! subOS at the assertion instead of corrupting it.
+
+use core::marker::PhantomData;
+use core::num::NonZeroU32;
+use core::ops::{Index, IndexMut};
+
+use caps::{Kind, Slot, SlotRef, Slots};
+
+use crate::arch::physmap;
+use crate::limits::PAGE;
+use crate::types::PhysAddr;
+
+/// Objects start at multiples of this, so that a reference fits in 32 bits (up to 256 GiB of memory).
+pub const OBJECT_ALIGN: u64 = 64;
+
+/// What every kernel object starts with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct Header {
+    tag: u64,
+}
+
+impl Header {
+    /// The header of an object of this kind.
+    #[must_use]
+    pub const fn new(kind: Kind) -> Self {
+        Self { tag: 0x4152_4348_0000_0000 | kind.number() as u64 }
+    }
+}
+
+/// A kernel object that lives in the subOS's memory.
+///
+/// # Safety
+/// The type is `repr(C)`, starts with a [`Header`], and its size is at most what retype carves for `KIND`.
+pub unsafe trait Object {
+    /// The kind of the capabilities that name it.
+    const KIND: Kind;
+}
+
+/// A typed reference to a kernel object of this subOS.
+#[repr(transparent)]
+pub struct Ref<T> {
+    number: NonZeroU32,
+    object: PhantomData<fn() -> T>,
+}
+
+impl<T> Clone for Ref<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+impl<T> Copy for Ref<T> {}
+impl<T> PartialEq for Ref<T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.number == other.number
+    }
+}
+impl<T> Eq for Ref<T> {}
+impl<T> core::fmt::Debug for Ref<T> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "{:#x}", self.address().0)
+    }
+}
+
+impl<T> Ref<T> {
+    /// The object at this address, which a capability or another object names.
+    ///
+    /// # Panics
+    /// When the address is 0, misaligned or too high, which no capability of ours ever holds.
+    #[must_use]
+    pub fn at(address: PhysAddr) -> Self {
+        assert!(address.is_aligned(OBJECT_ALIGN), "an object reference is aligned");
+        let number = u32::try_from(address.0 / OBJECT_ALIGN).ok().and_then(NonZeroU32::new);
+        Self { number: number.expect("an object lies in the first 256 GiB"), object: PhantomData }
+    }
+
+    /// Where the object is.
+    #[must_use]
+    pub const fn address(self) -> PhysAddr {
+        PhysAddr(self.number.get() as u64 * OBJECT_ALIGN)
+    }
+
+    /// A number that no other object has.
+    #[must_use]
+    pub const fn number(self) -> u32 {
+        self.number.get()
+    }
+}
+
+/// The authority to reach this subOS's objects and pages. One per `Kernel`.
+pub struct Memory {
+    /// During a visit, the memory that references may point into: a page number range per lot.
+    fence: Option<Fence>,
+}
+
+/// The lots that a visited kernel's references must lie in, by the ledger's word.
+#[derive(Clone, Copy)]
+pub struct Fence {
+    /// Start and end of each lot; unused ones are empty.
+    pub lots: [(PhysAddr, PhysAddr); crate::limits::MAX_LOTS],
+}
+
+impl Fence {
+    fn holds(&self, address: PhysAddr, bytes: u64) -> bool {
+        self.lots.iter().any(|(start, end)| *start <= address && address.plus(bytes) <= *end)
+    }
+}
+
+impl Memory {
+    /// The memory of a kernel that nobody visits.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { fence: None }
+    }
+
+    /// From now on, check every reference against these lots. The visitor's page tables map all of memory, so a
+    /// reference that leads outside would not fault there.
+    pub fn fence(&mut self, fence: Option<Fence>) {
+        self.fence = fence;
+    }
+
+    fn check(&self, address: PhysAddr, bytes: u64) {
+        if let Some(fence) = &self.fence {
+            assert!(fence.holds(address, bytes), "a reference leads out of the visited subOS");
+        }
+    }
+
+    /// Writes a new object over the zeroed memory that retype carved for it.
+    pub fn create<T: Object>(&mut self, address: PhysAddr, object: T) -> Ref<T> {
+        let reference = Ref::at(address);
+        self.check(address, size_of::<T>() as u64);
+        // SAFETY: retype carved this memory for an object of T's kind and nothing else refers to it yet.
+        unsafe { physmap::pointer::<T>(address).write(object) };
+        reference
+    }
+
+    /// Marks the object as gone, so that a reference that stays behind is noticed.
+    pub fn destroy<T: Object>(&mut self, object: Ref<T>) {
+        let _ = &self[object];
+        // SAFETY: the index above checked that an object of this type starts here, with its header.
+        unsafe { physmap::pointer::<u64>(object.address()).write(0) };
+    }
+
+    /// A page of this subOS's memory as 64-bit words.
+    pub fn page_mut(&mut self, page: PhysAddr) -> &mut [u64; (PAGE / 8) as usize] {
+        assert!(page.is_aligned(PAGE), "a page is page-aligned");
+        self.check(page, PAGE);
+        // SAFETY: the caller names a page of this subOS (from a Region or a page table), which this kernel maps;
+        // it may be shared with user space, which is why only plain words are read and none is trusted.
+        unsafe { &mut *physmap::pointer(page) }
+    }
+
+    /// A page of this subOS's memory as 64-bit words, to read.
+    #[must_use]
+    pub fn page(&self, page: PhysAddr) -> &[u64; (PAGE / 8) as usize] {
+        assert!(page.is_aligned(PAGE), "a page is page-aligned");
+        self.check(page, PAGE);
+        // SAFETY: as in `page_mut`.
+        unsafe { &*physmap::pointer(page) }
+    }
+
+    /// Copies words `from..to` of one page to the same place of another.
+    pub fn copy_words(&mut self, source: PhysAddr, target: PhysAddr, words: core::ops::Range<usize>) {
+        if source == target {
+            return;
+        }
+        for index in words {
+            let value = self.page(source).get(index).copied().unwrap_or(0);
+            if let Some(place) = self.page_mut(target).get_mut(index) {
+                *place = value;
+            }
+        }
+    }
+
+    /// Clears a whole page.
+    pub fn clear_page(&mut self, page: PhysAddr) {
+        self.page_mut(page).fill(0);
+    }
+}
+
+impl Default for Memory {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<T: Object> Index<Ref<T>> for Memory {
+    type Output = T;
+
+    fn index(&self, reference: Ref<T>) -> &T {
+        self.check(reference.address(), size_of::<T>() as u64);
+        let pointer = physmap::pointer::<T>(reference.address());
+        // SAFETY: every object starts with a header, and a Ref points into memory of this subOS.
+        let header = unsafe { *pointer.cast::<Header>() };
+        assert!(header == Header::new(T::KIND), "a reference names an object of its kind");
+        // SAFETY: the header says that an object of this type is here, and `self` is borrowed for as long.
+        unsafe { &*pointer }
+    }
+}
+
+impl<T: Object> IndexMut<Ref<T>> for Memory {
+    fn index_mut(&mut self, reference: Ref<T>) -> &mut T {
+        let _ = &self[reference];
+        // SAFETY: the index above checked the header, and `self` is borrowed mutably for as long.
+        unsafe { &mut *physmap::pointer::<T>(reference.address()) }
+    }
+}
+
+/// A slot is named by its address, as objects are.
+impl Slots for Memory {
+    fn slot(&self, slot: SlotRef) -> &Slot {
+        let address = slot_address(slot);
+        self.check(address, size_of::<Slot>() as u64);
+        // SAFETY: slot references come only from tables that retype carved and from objects' own slots.
+        unsafe { &*physmap::pointer(address) }
+    }
+
+    fn slot_mut(&mut self, slot: SlotRef) -> &mut Slot {
+        let address = slot_address(slot);
+        self.check(address, size_of::<Slot>() as u64);
+        // SAFETY: as in `slot`, and `self` is borrowed mutably.
+        unsafe { &mut *physmap::pointer(address) }
+    }
+}
+
+/// Where a slot is.
+#[must_use]
+pub fn slot_address(slot: SlotRef) -> PhysAddr {
+    PhysAddr(u64::from(slot.number()) * OBJECT_ALIGN)
+}
+
+/// The slot at this address.
+///
+/// # Panics
+/// When the address cannot be a slot's.
+#[must_use]
+pub fn slot_at(address: PhysAddr) -> SlotRef {
+    SlotRef::from_number(Ref::<Slot>::at(address).number()).expect("a slot is not at address 0")
+}

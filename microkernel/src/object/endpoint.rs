@@ -1,0 +1,40 @@
+//! Endpoint: where a caller and a receiver meet.
+
+use caps::Kind;
+
+use crate::memory::{Header, Object};
+use crate::queue::Queue;
+
+/// Bytes that retype carves for an endpoint.
+pub const SIZE: u64 = 64;
+
+/// An endpoint. At most one of its queues has threads in it.
+#[repr(C, align(64))]
+pub struct Endpoint {
+    header: Header,
+    /// Threads that called and wait for a receiver.
+    pub callers: Queue,
+    /// Threads that wait for a caller.
+    pub receivers: Queue,
+}
+
+const _: () = assert!(size_of::<Endpoint>() as u64 <= SIZE);
+
+// SAFETY: repr(C), the header first, and the size fits what retype carves.
+unsafe impl Object for Endpoint {
+    const KIND: Kind = Kind::Endpoint;
+}
+
+impl Endpoint {
+    /// An endpoint where nobody waits.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { header: Header::new(Kind::Endpoint), callers: Queue::EMPTY, receivers: Queue::EMPTY }
+    }
+}
+
+impl Default for Endpoint {
+    fn default() -> Self {
+        Self::new()
+    }
+}

@@ -1,0 +1,104 @@
+//! Queues of threads, linked through the threads themselves. A thread is in one queue at a time at most.
+
+use crate::memory::{Memory, Ref};
+use crate::object::thread::Thread;
+
+/// First in, first out; removal from the middle takes constant time.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C)]
+pub struct Queue {
+    head: Option<Ref<Thread>>,
+    tail: Option<Ref<Thread>>,
+}
+
+/// A thread's place in the queue that it is in.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C)]
+pub struct Link {
+    next: Option<Ref<Thread>>,
+    previous: Option<Ref<Thread>>,
+    queued: bool,
+}
+
+impl Queue {
+    /// A queue without threads.
+    pub const EMPTY: Self = Self { head: None, tail: None };
+
+    /// Whether nobody queues here.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.head.is_none()
+    }
+
+    /// The thread that has waited longest.
+    #[must_use]
+    pub const fn first(&self) -> Option<Ref<Thread>> {
+        self.head
+    }
+
+    /// Adds a thread at the end.
+    pub fn push_back(&mut self, memory: &mut Memory, thread: Ref<Thread>) {
+        assert!(!memory[thread].link.queued, "a thread is in one queue at most");
+        memory[thread].link = Link { next: None, previous: self.tail, queued: true };
+        match self.tail {
+            Some(tail) => memory[tail].link.next = Some(thread),
+            None => self.head = Some(thread),
+        }
+        self.tail = Some(thread);
+    }
+
+    /// Adds a thread at the front: it was interrupted and has time left.
+    pub fn push_front(&mut self, memory: &mut Memory, thread: Ref<Thread>) {
+        assert!(!memory[thread].link.queued, "a thread is in one queue at most");
+        memory[thread].link = Link { next: self.head, previous: None, queued: true };
+        match self.head {
+            Some(head) => memory[head].link.previous = Some(thread),
+            None => self.tail = Some(thread),
+        }
+        self.head = Some(thread);
+    }
+
+    /// Takes the thread that has waited longest.
+    pub fn pop_front(&mut self, memory: &mut Memory) -> Option<Ref<Thread>> {
+        let thread = self.head?;
+        self.remove(memory, thread);
+        Some(thread)
+    }
+
+    /// Takes a thread out, wherever in this queue it is.
+    pub fn remove(&mut self, memory: &mut Memory, thread: Ref<Thread>) {
+        let link = memory[thread].link;
+        assert!(link.queued, "only a queued thread is removed");
+        match link.previous {
+            Some(previous) => memory[previous].link.next = link.next,
+            None => self.head = link.next,
+        }
+        match link.next {
+            Some(next) => memory[next].link.previous = link.previous,
+            None => self.tail = link.previous,
+        }
+        memory[thread].link = Link::default();
+    }
+
+    /// Appends all of `other`, in constant time, and empties it.
+    pub fn append(&mut self, memory: &mut Memory, other: &mut Self) {
+        match (self.tail, other.head) {
+            (_, None) => {}
+            (None, Some(_)) => *self = *other,
+            (Some(tail), Some(head)) => {
+                memory[tail].link.next = Some(head);
+                memory[head].link.previous = Some(tail);
+                self.tail = other.tail;
+            }
+        }
+        *other = Self::EMPTY;
+    }
+}
+
+impl Link {
+    /// Whether the thread is in a queue.
+    #[must_use]
+    pub const fn is_queued(&self) -> bool {
+        self.queued
+    }
+}

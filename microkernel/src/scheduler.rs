@@ -1,0 +1,363 @@
+//! Who runs: per core, fixed priorities, round robin within one.
+//!
+//! A thread is placed on a *seat*, the core that it was given; seats point to cores, and losing a core re-points
+//! its seats in a number of steps that depends on priorities alone. Threads without a core wait in limbo.
+
+use crate::arch;
+use crate::kernel::Kernel;
+use crate::limits::{MAX_CORES, PRIORITIES};
+use crate::memory::{Memory, Ref};
+use crate::object::thread::{State, Thread};
+use crate::outcome::NextThread;
+use crate::queue::Queue;
+use crate::types::{CoreId, Priority, Ticks};
+
+/// The ready threads of one core that are not running.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RunQueue {
+    occupied: u16,
+    lists: [Queue; PRIORITIES],
+}
+
+impl RunQueue {
+    /// No ready threads.
+    pub const EMPTY: Self = Self { occupied: 0, lists: [Queue::EMPTY; PRIORITIES] };
+
+    /// The most urgent priority that has a thread here.
+    #[must_use]
+    pub fn highest(&self) -> Option<Priority> {
+        let top = 15_u32.checked_sub(self.occupied.leading_zeros())?;
+        u8::try_from(top).ok().map(Priority)
+    }
+
+    fn list(&mut self, priority: Priority) -> &mut Queue {
+        &mut self.lists[priority.index()]
+    }
+
+    fn push(&mut self, memory: &mut Memory, thread: Ref<Thread>, end: End) {
+        let priority = memory[thread].priority;
+        self.occupied |= 1 << priority.0;
+        match end {
+            End::Front => self.list(priority).push_front(memory, thread),
+            End::Back => self.list(priority).push_back(memory, thread),
+        }
+    }
+
+    fn remove(&mut self, memory: &mut Memory, thread: Ref<Thread>) {
+        let priority = memory[thread].priority;
+        self.list(priority).remove(memory, thread);
+        self.tidy(priority);
+    }
+
+    fn pop(&mut self, memory: &mut Memory) -> Option<Ref<Thread>> {
+        let priority = self.highest()?;
+        let thread = self.list(priority).pop_front(memory);
+        self.tidy(priority);
+        thread
+    }
+
+    fn tidy(&mut self, priority: Priority) {
+        if self.list(priority).is_empty() {
+            self.occupied &= !(1 << priority.0);
+        }
+    }
+
+    /// Takes over all threads of another queue, keeping their order within each priority.
+    pub fn append(&mut self, memory: &mut Memory, other: &mut Self) {
+        for (mine, theirs) in self.lists.iter_mut().zip(&mut other.lists) {
+            mine.append(memory, theirs);
+        }
+        self.occupied |= other.occupied;
+        other.occupied = 0;
+    }
+}
+
+/// Where a thread is put among those of its priority.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// It was interrupted and has time left.
+    Front,
+    /// It starts, or has used its time.
+    Back,
+}
+
+/// What a kernel knows about a core.
+#[derive(Clone, Copy, Debug)]
+pub struct CoreState {
+    /// The core belongs to this kernel and works for it.
+    pub active: bool,
+    /// The thread whose frame the core's entry code writes.
+    pub current: Option<Ref<Thread>>,
+    /// Its ready threads.
+    pub run: RunQueue,
+    /// When the current thread got the core.
+    pub since: Ticks,
+    /// When the current thread's time slice ends.
+    pub slice_end: Ticks,
+    /// What the core's timer is set to.
+    pub armed: Ticks,
+    /// What happened on this core since it came.
+    pub counters: Counters,
+}
+
+impl CoreState {
+    /// A core that this kernel does not have.
+    pub const ABSENT: Self = Self {
+        active: false,
+        current: None,
+        run: RunQueue::EMPTY,
+        since: Ticks(0),
+        slice_end: Ticks::NEVER,
+        armed: Ticks::NEVER,
+        counters: Counters::ZERO,
+    };
+}
+
+/// What happened on a core while it worked for this kernel.
+#[derive(Clone, Copy, Debug)]
+pub struct Counters {
+    /// System calls, all kinds.
+    pub calls: u64,
+    /// Messages delivered to a receiver, calls and answers both.
+    pub messages: u64,
+    /// Interrupts, the timer's among them.
+    pub interrupts: u64,
+    /// Faults of threads.
+    pub faults: u64,
+    /// Guests entered.
+    pub guests: u64,
+    /// Times that another thread got the core.
+    pub switches: u64,
+    /// Threads started.
+    pub starts: u64,
+    /// Ticks during which a thread ran.
+    pub busy: u64,
+}
+
+impl Counters {
+    /// Nothing happened.
+    pub const ZERO: Self =
+        Self { calls: 0, messages: 0, interrupts: 0, faults: 0, guests: 0, switches: 0, starts: 0, busy: 0 };
+}
+
+impl Kernel {
+    /// What this kernel knows about the core that it runs on.
+    pub fn here(&mut self) -> &mut CoreState {
+        &mut self.cores[self.me.index()]
+    }
+
+    /// The thread that runs on this core.
+    #[must_use]
+    pub fn current(&self) -> Option<Ref<Thread>> {
+        self.cores[self.me.index()].current
+    }
+
+    /// The core to which a thread's seat points.
+    #[must_use]
+    pub fn core_of(&self, thread: Ref<Thread>) -> Option<CoreId> {
+        self.seats[self.memory[thread].seat.index()]
+    }
+
+    /// Lets a thread run again. Its registers are as they should be.
+    pub fn make_ready(&mut self, thread: Ref<Thread>) -> NextThread {
+        self.deadlines.remove(&mut self.memory, thread);
+        self.memory[thread].state = State::Ready;
+        let urgency = self.memory[thread].priority;
+        let core = self.core_of(thread);
+        self.enqueue(thread, End::Back);
+        let Some(core) = core else { return NextThread::Same };
+        let running = self.cores[core.index()].current.map(|current| self.memory[current].priority);
+        let preempts = running.is_none_or(|running| urgency > running);
+        match (core == self.me, preempts) {
+            (true, true) => NextThread::Pick,
+            (true, false) => NextThread::Same,
+            (false, true) => {
+                arch::send_ipi(core, arch::Vector::RESCHEDULE);
+                NextThread::Same
+            }
+            // A running thread of the same urgency must now share: its core sets its timer when it is told.
+            (false, false) => {
+                if running == Some(urgency) {
+                    arch::send_ipi(core, arch::Vector::RESCHEDULE);
+                }
+                NextThread::Same
+            }
+        }
+    }
+
+    /// Wakes a thread that the current one hands its time to.
+    pub fn hand_over(&mut self, thread: Ref<Thread>) -> NextThread {
+        if self.core_of(thread) != Some(self.me) {
+            return self.make_ready(thread);
+        }
+        self.deadlines.remove(&mut self.memory, thread);
+        self.memory[thread].state = State::Ready;
+        NextThread::Switch(thread)
+    }
+
+    fn enqueue(&mut self, thread: Ref<Thread>, end: End) {
+        let run = match self.core_of(thread) {
+            Some(core) => &mut self.cores[core.index()].run,
+            None => &mut self.limbo,
+        };
+        run.push(&mut self.memory, thread, end);
+    }
+
+    /// Takes a ready thread out of its run queue, for example to stop it or to change its priority.
+    pub fn dequeue(&mut self, thread: Ref<Thread>) {
+        if !self.memory[thread].link.is_queued() {
+            return;
+        }
+        let run = match self.core_of(thread) {
+            Some(core) => &mut self.cores[core.index()].run,
+            None => &mut self.limbo,
+        };
+        run.remove(&mut self.memory, thread);
+    }
+
+    /// Puts a thread back that was taken out with [`Kernel::dequeue`] or stopped being current.
+    pub fn requeue(&mut self, thread: Ref<Thread>, end: End) {
+        self.enqueue(thread, end);
+    }
+
+    /// The core on which a thread is current, if it is.
+    #[must_use]
+    pub fn running_on(&self, thread: Ref<Thread>) -> Option<CoreId> {
+        let index = self.cores.iter().position(|core| core.active && core.current == Some(thread))?;
+        u8::try_from(index).ok().map(CoreId)
+    }
+
+    /// Decides who has this core from now on.
+    pub fn schedule(&mut self, next: NextThread) {
+        let now = self.now;
+        let current = self.current();
+        let alive = current.filter(|thread| thread.is_ready(&self.memory));
+        let here = &mut self.cores[self.me.index()];
+        let chosen = match (next, alive) {
+            (NextThread::Same, Some(thread)) => {
+                let more_urgent = here.run.highest() > Some(self.memory[thread].priority);
+                if !more_urgent && now < here.slice_end {
+                    return;
+                }
+                // The slice is over: the others of this urgency come first.
+                let end = if now < here.slice_end { End::Front } else { End::Back };
+                here.run.push(&mut self.memory, thread, end);
+                here.run.pop(&mut self.memory)
+            }
+            (NextThread::Switch(to), alive) => {
+                let slice_end = here.slice_end;
+                if let Some(thread) = alive {
+                    here.run.push(&mut self.memory, thread, End::Front);
+                }
+                if here.run.highest() > Some(self.memory[to].priority) {
+                    here.run.push(&mut self.memory, to, End::Front);
+                    here.run.pop(&mut self.memory)
+                } else {
+                    self.become_current(Some(to), slice_end);
+                    return;
+                }
+            }
+            (NextThread::Same | NextThread::Pick, alive) => {
+                if let Some(thread) = alive {
+                    let end = if now < here.slice_end { End::Front } else { End::Back };
+                    here.run.push(&mut self.memory, thread, end);
+                }
+                here.run.pop(&mut self.memory)
+            }
+        };
+        let slice_end = match chosen {
+            Some(thread) if Some(thread) == current && now < self.here().slice_end => self.here().slice_end,
+            _ => now.after(self.slice),
+        };
+        self.become_current(chosen, slice_end);
+    }
+
+    fn become_current(&mut self, thread: Option<Ref<Thread>>, slice_end: Ticks) {
+        let now = self.now;
+        let here = &mut self.cores[self.me.index()];
+        if here.current != thread {
+            if here.current.is_some() {
+                here.counters.busy += now.0.saturating_sub(here.since.0);
+            }
+            here.since = now;
+            here.counters.switches += 1;
+            here.current = thread;
+        }
+        here.slice_end = slice_end;
+    }
+
+    /// Sets this core's timer to what comes first: the end of a contended time slice, the end of a guest's time,
+    /// the earliest deadline if this core keeps the time.
+    pub fn set_timer(&mut self) {
+        let me = self.me;
+        let mut at = Ticks::NEVER;
+        if let Some(thread) = self.current() {
+            let here = &self.cores[me.index()];
+            if here.run.highest() >= Some(self.memory[thread].priority) {
+                at = here.slice_end;
+            }
+            if self.memory[thread].guest.is_some() {
+                at = at.min(self.memory[thread].guest_deadline);
+            }
+        }
+        if self.timekeeper == Some(me) {
+            at = at.min(self.deadlines.earliest(&self.memory));
+        }
+        let here = self.here();
+        if here.armed != at {
+            here.armed = at;
+            arch::set_timer(at);
+        }
+    }
+
+    /// Tells the timekeeper that an earlier deadline was added than it knows of.
+    pub fn tell_timekeeper(&self, at: Ticks) {
+        if let Some(keeper) = self.timekeeper
+            && keeper != self.me
+            && at < self.cores[keeper.index()].armed
+        {
+            arch::send_ipi(keeper, arch::Vector::RESCHEDULE);
+        }
+    }
+
+    /// The core is leaving this kernel: its seats and its ready threads go to another core, or to limbo.
+    pub fn forsake(&mut self, core: CoreId) {
+        let successor = (0..MAX_CORES)
+            .filter(|index| *index != core.index() && self.cores[*index].active)
+            .find_map(|index| u8::try_from(index).ok().map(CoreId));
+        for seat in self.seats.iter_mut().filter(|seat| **seat == Some(core)) {
+            *seat = successor;
+        }
+        let mut run = core::mem::take(&mut self.cores[core.index()].run);
+        let target = match successor {
+            Some(successor) => &mut self.cores[successor.index()].run,
+            None => &mut self.limbo,
+        };
+        target.append(&mut self.memory, &mut run);
+        if self.timekeeper == Some(core) {
+            self.timekeeper = successor;
+        }
+        if let Some(successor) = successor {
+            arch::send_ipi(successor, arch::Vector::RESCHEDULE);
+        }
+    }
+
+    /// The core joins this kernel. Its own seat points to it again, and the ready threads of that seat come
+    /// back from wherever they were; all seats do if it is the only core.
+    pub fn welcome(&mut self, core: CoreId) {
+        let first = self.cores.iter().all(|other| !other.active);
+        self.cores[core.index()] = CoreState { active: true, ..CoreState::ABSENT };
+        if first {
+            self.seats = [Some(core); MAX_CORES];
+            self.timekeeper = Some(core);
+            let mut limbo = core::mem::take(&mut self.limbo);
+            self.cores[core.index()].run.append(&mut self.memory, &mut limbo);
+        } else if let Some(host) = self.seats[core.index()].replace(core) {
+            let mut run = core::mem::take(&mut self.cores[host.index()].run);
+            while let Some(thread) = run.pop(&mut self.memory) {
+                let home = if self.memory[thread].seat == core { core } else { host };
+                self.cores[home.index()].run.push(&mut self.memory, thread, End::Back);
+            }
+        }
+    }
+}
