@@ -18,7 +18,7 @@ use crate::types::PhysAddr;
 /// Objects start at multiples of this, so that a reference fits in 32 bits (up to 256 GiB of memory).
 pub const OBJECT_ALIGN: u64 = 64;
 
-/// What every kernel object starts with.
+/// What tells a kernel object from other memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
 pub struct Header {
@@ -36,10 +36,12 @@ impl Header {
 /// A kernel object that lives in the subOS's memory.
 ///
 /// # Safety
-/// The type is `repr(C)`, starts with a [`Header`], and its size is at most what retype carves for `KIND`.
+/// The type is `repr(C)`, has a [`Header`] at `HEADER`, and its size is at most what retype carves for `KIND`.
 pub unsafe trait Object {
     /// The kind of the capabilities that name it.
     const KIND: Kind;
+    /// Where in the object its header is: at the start, or behind the slots that the object begins with.
+    const HEADER: usize;
 }
 
 /// A typed reference to a kernel object of this subOS.
@@ -142,8 +144,8 @@ impl Memory {
     /// Marks the object as gone, so that a reference that stays behind is noticed.
     pub fn destroy<T: Object>(&mut self, object: Ref<T>) {
         let _ = &self[object];
-        // SAFETY: the index above checked that an object of this type starts here, with its header.
-        unsafe { physmap::pointer::<u64>(object.address()).write(0) };
+        // SAFETY: the index above checked that an object of this type, with its header, is here.
+        unsafe { physmap::pointer::<u64>(object.address().plus(T::HEADER as u64)).write(0) };
     }
 
     /// A page of this subOS's memory as 64-bit words.
@@ -195,8 +197,8 @@ impl<T: Object> Index<Ref<T>> for Memory {
     fn index(&self, reference: Ref<T>) -> &T {
         self.check(reference.address(), size_of::<T>() as u64);
         let pointer = physmap::pointer::<T>(reference.address());
-        // SAFETY: every object starts with a header, and a Ref points into memory of this subOS.
-        let header = unsafe { *pointer.cast::<Header>() };
+        // SAFETY: every object has its header there, and a Ref points into memory of this subOS.
+        let header = unsafe { *pointer.byte_add(T::HEADER).cast::<Header>() };
         assert!(header == Header::new(T::KIND), "a reference names an object of its kind");
         // SAFETY: the header says that an object of this type is here, and `self` is borrowed for as long.
         unsafe { &*pointer }
@@ -231,7 +233,7 @@ impl Slots for Memory {
 /// Where a slot is.
 #[must_use]
 pub fn slot_address(slot: SlotRef) -> PhysAddr {
-    PhysAddr(u64::from(slot.number()) * OBJECT_ALIGN)
+    PhysAddr(slot.address())
 }
 
 /// The slot at this address.
@@ -240,5 +242,5 @@ pub fn slot_address(slot: SlotRef) -> PhysAddr {
 /// When the address cannot be a slot's.
 #[must_use]
 pub fn slot_at(address: PhysAddr) -> SlotRef {
-    SlotRef::from_number(Ref::<Slot>::at(address).number()).expect("a slot is not at address 0")
+    SlotRef::at(address.0).expect("a slot is aligned and not at address 0")
 }

@@ -23,6 +23,7 @@ const _: () = assert!(size_of::<Endpoint>() as u64 <= SIZE);
 // SAFETY: repr(C), the header first, and the size fits what retype carves.
 unsafe impl Object for Endpoint {
     const KIND: Kind = Kind::Endpoint;
+    const HEADER: usize = 0;
 }
 
 impl Endpoint {

@@ -3,33 +3,34 @@
 //! The guest's registers travel through the entering thread's message page, so one guest object serves as many
 //! flows of execution as its owner likes to keep. The kernel knows nothing of what runs inside.
 
+use caps::bounds::GUEST_SLOTS;
 use caps::{Kind, Slot, SlotRef};
 
 use crate::memory::{Header, Object, Ref, slot_at};
 
 /// Bytes that retype carves for a guest.
-pub const SIZE: u64 = 128;
+pub const SIZE: u64 = 320;
 
 /// A guest.
 #[repr(C, align(64))]
 pub struct Guest {
+    slots: [Slot; GUEST_SLOTS as usize],
     header: Header,
-    padding: [u64; 7],
-    space: Slot,
 }
 
 const _: () = assert!(size_of::<Guest>() as u64 <= SIZE);
 
-// SAFETY: repr(C), the header first, and the size fits what retype carves.
+// SAFETY: repr(C), the header where it says, and the size fits what retype carves.
 unsafe impl Object for Guest {
     const KIND: Kind = Kind::Guest;
+    const HEADER: usize = core::mem::offset_of!(Self, header);
 }
 
 impl Guest {
     /// A guest without an address space.
     #[must_use]
     pub const fn new() -> Self {
-        Self { header: Header::new(Kind::Guest), padding: [0; 7], space: Slot::FREE }
+        Self { slots: [const { Slot::FREE }; GUEST_SLOTS as usize], header: Header::new(Kind::Guest) }
     }
 }
 
@@ -43,6 +44,6 @@ impl Ref<Guest> {
     /// The guest's own capability to its address space.
     #[must_use]
     pub fn space(self) -> SlotRef {
-        slot_at(self.address().plus(core::mem::offset_of!(Guest, space) as u64))
+        slot_at(self.address().plus(Slot::SIZE))
     }
 }

@@ -28,6 +28,7 @@ const _: () = assert!(size_of::<Notification>() as u64 <= SIZE);
 // SAFETY: repr(C), the header first, and the size fits what retype carves.
 unsafe impl Object for Notification {
     const KIND: Kind = Kind::Notification;
+    const HEADER: usize = 0;
 }
 
 impl Notification {

@@ -33,6 +33,7 @@ const _: () = assert!(size_of::<Reply>() as u64 <= SIZE);
 // SAFETY: repr(C), the header first, and the size fits what retype carves.
 unsafe impl Object for Reply {
     const KIND: Kind = Kind::Reply;
+    const HEADER: usize = 0;
 }
 
 impl Reply {

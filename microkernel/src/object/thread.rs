@@ -4,6 +4,7 @@
 //! holds by capabilities of its own, in slots inside the object, derived from those it was configured with. So
 //! revoking any of them reaches the thread too, and nothing here needs to be told.
 
+use caps::bounds::THREAD_SLOTS;
 use caps::{Kind, Slot, SlotRef};
 
 use crate::arch::Frame;
@@ -21,22 +22,19 @@ pub const SIZE: u64 = 4096;
 
 /// Which of a thread's own capability slots.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(usize)]
+#[repr(u32)]
 pub enum Own {
     /// The table in which its handles are looked up.
-    Table = 0,
+    Table = 1,
     /// The address space that it runs in.
-    Space = 1,
+    Space = 2,
     /// The region whose page is its message page.
-    Message = 2,
+    Message = 3,
     /// The endpoint to which its faults go.
-    FaultHandler = 3,
+    FaultHandler = 4,
     /// The notification that wakes it while it receives.
-    Notification = 4,
+    Notification = 5,
 }
-
-/// How many [`Own`] slots there are.
-pub const OWN_SLOTS: usize = 5;
 
 /// What a thread is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,12 +71,12 @@ pub enum Pending {
 /// A thread. See the module.
 #[repr(C, align(64))]
 pub struct Thread {
+    slots: [Slot; THREAD_SLOTS as usize],
     header: Header,
     /// Its registers while it does not run.
     pub frame: Frame,
     /// The registers of the guest that it entered, while the guest does not run.
     pub guest_frame: Frame,
-    slots: [Slot; OWN_SLOTS],
     /// Its place in the queue that it is in.
     pub link: Link,
     /// Its place among the deadlines.
@@ -111,9 +109,10 @@ pub struct Thread {
 
 const _: () = assert!(size_of::<Thread>() as u64 <= SIZE);
 
-// SAFETY: repr(C), the header first, and the size fits what retype carves.
+// SAFETY: repr(C), the header where it says, and the size fits what retype carves.
 unsafe impl Object for Thread {
     const KIND: Kind = Kind::Thread;
+    const HEADER: usize = core::mem::offset_of!(Self, header);
 }
 
 impl Thread {
@@ -124,7 +123,7 @@ impl Thread {
             header: Header::new(Kind::Thread),
             frame: Frame::new(),
             guest_frame: Frame::new(),
-            slots: [const { Slot::FREE }; OWN_SLOTS],
+            slots: [const { Slot::FREE }; THREAD_SLOTS as usize],
             link: Link::default(),
             deadline: Node::default(),
             state: State::Stopped,
@@ -147,8 +146,7 @@ impl Ref<Thread> {
     /// One of the thread's own slots.
     #[must_use]
     pub fn own(self, which: Own) -> SlotRef {
-        let offset = core::mem::offset_of!(Thread, slots) + which as usize * size_of::<Slot>();
-        slot_at(self.address().plus(offset as u64))
+        slot_at(self.address().plus(u64::from(which as u32) * Slot::SIZE))
     }
 
     /// Whether the thread could run.

@@ -1,0 +1,269 @@
+//! AddressSpace: page tables, the memory for them, and the numbers of the bindings that may be mapped there.
+//!
+//! Its memory: one page for this object, one for the table that says which slot holds the binding with a number,
+//! one for the root of the page tables, and the rest, taken in order, for the other page tables. A page-table
+//! entry names the binding that allowed it, so no record is kept per page, and revoking bindings marks their
+//! numbers as dying and makes one resumable scan of the tables.
+
+use caps::bounds::MAX_BINDING;
+use caps::{Kind, SlotRef};
+
+use crate::arch::Pte;
+use crate::limits::PAGE;
+use crate::memory::{Header, Memory, Object, Ref};
+use crate::types::{PhysAddr, VirtAddr};
+
+/// Pages before the pool of page tables: the object, the table of bindings, the root.
+pub const FIXED_PAGES: u64 = 3;
+/// The fewest pages that make a useful space: one path of page tables.
+pub const MIN_PAGES: u64 = FIXED_PAGES + 3;
+/// The most pages that one space may have.
+pub const MAX_PAGES: u64 = 1 << 16;
+
+const NUMBERS: usize = MAX_BINDING as usize + 1;
+const WORDS: usize = NUMBERS / 64;
+
+/// The end of user space, exclusive.
+pub const USER_END: u64 = 0x7fff_ffff_f000;
+
+/// An address space. See the module.
+#[repr(C, align(64))]
+pub struct AddressSpace {
+    header: Header,
+    pages: u64,
+    next_page: u64,
+    live: [u64; WORDS],
+    dying: [u64; WORDS],
+    /// Where the scan for dying bindings goes on, while one is under way.
+    scan: Option<ScanPosition>,
+    /// The next space of this kernel.
+    pub next: Option<Ref<AddressSpace>>,
+    /// The space before this one.
+    pub previous: Option<Ref<AddressSpace>>,
+}
+
+/// How far a scan has come: the pool's page tables are visited in order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct ScanPosition {
+    page: u64,
+}
+
+// SAFETY: repr(C), the header first, and retype carves whole pages, at least one.
+unsafe impl Object for AddressSpace {
+    const KIND: Kind = Kind::AddressSpace;
+    const HEADER: usize = 0;
+}
+
+/// Why a page could not be mapped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MapError {
+    /// There is an entry already.
+    Occupied,
+    /// No memory is left for a page table.
+    NoTable,
+}
+
+impl AddressSpace {
+    /// A space of this many pages, all zero but for what this returns to be written to the first.
+    #[must_use]
+    pub const fn new(pages: u64) -> Self {
+        Self {
+            header: Header::new(Kind::AddressSpace),
+            pages,
+            next_page: FIXED_PAGES,
+            live: [0; WORDS],
+            dying: [0; WORDS],
+            scan: None,
+            next: None,
+            previous: None,
+        }
+    }
+
+    /// A binding number that is not in use, now taken.
+    pub fn take_number(&mut self) -> Option<u16> {
+        for number in 1..=MAX_BINDING {
+            let (word, bit) = place(number);
+            if self.live[word] & bit == 0 {
+                self.live[word] |= bit;
+                return Some(number);
+            }
+        }
+        None
+    }
+
+    /// Gives back a number that was never mapped with.
+    pub fn return_number(&mut self, number: u16) {
+        let (word, bit) = place(number);
+        self.live[word] &= !bit;
+    }
+
+    /// The binding with this number has gone: its mappings must go before the number is used again.
+    pub fn mark_dying(&mut self, number: u16) {
+        let (word, bit) = place(number);
+        self.dying[word] |= bit;
+        // A scan that is under way has passed some tables without looking for this number.
+        self.scan = Some(ScanPosition { page: FIXED_PAGES });
+    }
+
+    /// Whether a scan is under way.
+    #[must_use]
+    pub const fn is_scanning(&self) -> bool {
+        self.scan.is_some()
+    }
+
+    fn is_dying(&self, number: u16) -> bool {
+        let (word, bit) = place(number);
+        self.dying[word] & bit != 0
+    }
+}
+
+fn place(number: u16) -> (usize, u64) {
+    (usize::from(number / 64) % WORDS, 1 << (number % 64))
+}
+
+/// The index of an address in the page table of this level, 4 for the root.
+fn index(address: VirtAddr, level: u32) -> usize {
+    (address.0 >> (12 + 9 * (level - 1)) & 0x1ff) as usize
+}
+
+impl Ref<AddressSpace> {
+    /// The root of the page tables.
+    #[must_use]
+    pub fn root(self) -> PhysAddr {
+        self.address().plus(2 * PAGE)
+    }
+
+    fn binding_table(self) -> PhysAddr {
+        self.address().plus(PAGE)
+    }
+
+    /// Remembers which slot holds the binding with this number, for audits.
+    pub fn set_binding(self, memory: &mut Memory, number: u16, slot: Option<SlotRef>) {
+        let shift = 32 * u32::from(number % 2);
+        let word = &mut memory.page_mut(self.binding_table())[usize::from(number / 2) % 512];
+        let value = slot.map_or(0, |slot| u64::from(slot.number()));
+        *word = *word & !(0xffff_ffff << shift) | value << shift;
+    }
+
+    /// The slot that holds the binding with this number.
+    #[must_use]
+    pub fn binding(self, memory: &Memory, number: u16) -> Option<SlotRef> {
+        let word = memory.page(self.binding_table())[usize::from(number / 2) % 512];
+        let value = (word >> (32 * u32::from(number % 2))) & 0xffff_ffff;
+        SlotRef::new(u32::try_from(value).unwrap_or(0))
+    }
+
+    /// The page of the last-level table that covers an address, made if asked for and if memory is left.
+    fn leaf_table(self, memory: &mut Memory, address: VirtAddr, make: Make) -> Result<PhysAddr, MapError> {
+        let mut table = self.root();
+        for level in [4, 3, 2] {
+            let entry = Pte(memory.page(table)[index(address, level)]);
+            table = if entry.is_present() {
+                entry.address()
+            } else if make == Make::Missing {
+                let fresh = self.take_page(memory).ok_or(MapError::NoTable)?;
+                memory.page_mut(table)[index(address, level)] = Pte::table(fresh).0;
+                fresh
+            } else {
+                return Err(MapError::NoTable);
+            };
+        }
+        Ok(table)
+    }
+
+    fn take_page(self, memory: &mut Memory) -> Option<PhysAddr> {
+        let space = &mut memory[self];
+        if space.next_page == space.pages {
+            return None;
+        }
+        let page = self.address().plus(space.next_page * PAGE);
+        space.next_page += 1;
+        Some(page)
+    }
+
+    /// Maps one page.
+    pub fn map(self, memory: &mut Memory, address: VirtAddr, entry: Pte) -> Result<(), MapError> {
+        let table = self.leaf_table(memory, address, Make::Missing)?;
+        let place = &mut memory.page_mut(table)[index(address, 1)];
+        if Pte(*place).is_present() {
+            return Err(MapError::Occupied);
+        }
+        *place = entry.0;
+        Ok(())
+    }
+
+    /// The entry for an address, if a page is mapped there.
+    pub fn entry(self, memory: &mut Memory, address: VirtAddr) -> Option<Pte> {
+        let table = self.leaf_table(memory, address, Make::Nothing).ok()?;
+        let entry = Pte(memory.page(table)[index(address, 1)]);
+        entry.is_present().then_some(entry)
+    }
+
+    /// Replaces the entry for an address at which a page is mapped.
+    pub fn replace(self, memory: &mut Memory, address: VirtAddr, entry: Pte) {
+        if let Ok(table) = self.leaf_table(memory, address, Make::Nothing) {
+            memory.page_mut(table)[index(address, 1)] = entry.0;
+        }
+    }
+
+    /// One step of the scan that clears what dying bindings mapped. Returns whether it has come to its end; the
+    /// numbers are free then, but must not be used before every core has flushed.
+    pub fn scan_step(self, memory: &mut Memory, budget: u32) -> bool {
+        for _ in 0..budget {
+            let Some(position) = memory[self].scan else { return true };
+            if position.page == memory[self].next_page {
+                let space = &mut memory[self];
+                for (live, dying) in space.live.iter_mut().zip(&mut space.dying) {
+                    *live &= !*dying;
+                    *dying = 0;
+                }
+                space.scan = None;
+                return true;
+            }
+            let table = self.address().plus(position.page * PAGE);
+            for entry in 0..512 {
+                let number = Pte(memory.page(table)[entry]).binding();
+                if number != 0 && memory[self].is_dying(number) {
+                    memory.page_mut(table)[entry] = 0;
+                }
+            }
+            memory[self].scan = Some(ScanPosition { page: position.page + 1 });
+        }
+        memory[self].scan.is_none()
+    }
+
+    /// Calls `visit` with every mapped page, for audits: the address and the entry.
+    pub fn for_each_page(self, memory: &Memory, visit: &mut dyn FnMut(VirtAddr, Pte)) {
+        walk(memory, self.root(), 4, VirtAddr(0), visit);
+    }
+}
+
+/// Whether a missing page table is made.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Make {
+    Missing,
+    Nothing,
+}
+
+/// Visits the leaves below a table. The recursion is three calls deep, one a level.
+fn walk(
+    memory: &Memory,
+    table: PhysAddr,
+    level: u32,
+    base: VirtAddr,
+    visit: &mut dyn FnMut(VirtAddr, Pte),
+) {
+    let entries = if level == 4 { 256 } else { 512 };
+    for index in 0..entries {
+        let entry = Pte(memory.page(table)[index]);
+        if !entry.is_present() {
+            continue;
+        }
+        let address = base.plus((index as u64) << (12 + 9 * (level - 1)));
+        if level == 1 {
+            visit(address, entry);
+        } else {
+            walk(memory, entry.address(), level - 1, address, visit);
+        }
+    }
+}
