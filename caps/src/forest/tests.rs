@@ -1,0 +1,293 @@
+//! One test per rule; sequences and invariants are checked by the specification's crate.
+
+extern crate std;
+
+use core::num::NonZeroU64;
+use std::vec;
+use std::vec::Vec;
+
+use super::*;
+use crate::effect::{Effect, Effects, Step};
+use crate::{Change, Generation, Handle, Reset, Rights, SlotIndex, Table};
+
+/// Slots 1 to 15 are a planted table of 16 at address 1024; the Untyped's memory is 64 KiB from 0x1_0000.
+struct World {
+    forest: Forest,
+    slots: Vec<Slot>,
+}
+
+impl Slots for Vec<Slot> {
+    fn slot(&self, at: SlotRef) -> &Slot {
+        &self[at.number() as usize]
+    }
+    fn slot_mut(&mut self, at: SlotRef) -> &mut Slot {
+        &mut self[at.number() as usize]
+    }
+}
+
+const BASE: u32 = 16;
+const MEMORY: u64 = 0x1_0000;
+
+fn at(index: u32) -> SlotRef {
+    SlotRef::new(BASE + index).unwrap()
+}
+
+fn table() -> Table {
+    Table { first: at(0), count: 16 }
+}
+
+impl World {
+    /// Slot 1: an Untyped with all rights. Slot 2: the table itself.
+    fn new() -> Self {
+        let mut world = Self { forest: Forest::new(), slots: vec![Slot::FREE; 0x800] };
+        let (forest, slots) = (&mut world.forest, &mut world.slots);
+        forest.plant(slots, at(1), Capability::new(Kind::Untyped, Rights::all(), MEMORY, 0x1_0000)).unwrap();
+        let own = Capability::new(Kind::CSpace, Rights::all(), at(0).address(), 16);
+        forest.plant(slots, at(2), own).unwrap();
+        world
+    }
+
+    fn retype(&mut self, dest: u32, kind: Kind, bytes: u64) -> Capability {
+        self.forest.retype(&mut self.slots, at(1), at(dest), kind, bytes, 1).unwrap()
+    }
+
+    fn copy(&mut self, parent: SlotRef, dest: SlotRef) -> Result<Capability, Error> {
+        self.forest.derive(&mut self.slots, parent, dest, Change::rights(Rights::all()))
+    }
+
+    fn handle(&self, index: u32) -> Handle {
+        Handle::new(SlotIndex(index), self.slots.slot(at(index)).generation())
+    }
+
+    fn look(&self, index: u32) -> Result<Kind, Error> {
+        self.forest.lookup_any(&self.slots, table(), self.handle(index)).map(|found| found.capability.kind)
+    }
+
+    fn delete(&mut self, slot: SlotRef) -> Vec<Effect> {
+        let mut all = Vec::new();
+        for _ in 0..1000 {
+            let mut effects = Effects::new();
+            let step = self.forest.delete_step(&mut self.slots, slot, 1, &mut effects);
+            all.extend(effects.iter().copied());
+            match step {
+                Ok(Step::More) => {}
+                // Its own table went with it, so the slot was emptied before all was done.
+                Err(Error::EmptySlot) => {
+                    let mut effects = Effects::new();
+                    if self.forest.sweep_step(&mut self.slots, 8, &mut effects) == Step::Done {
+                        return all;
+                    }
+                }
+                Ok(Step::Done) => return all,
+                Err(error) => panic!("{error}"),
+            }
+        }
+        panic!("the removal does not end")
+    }
+}
+
+#[test]
+fn lookup_gives_one_error_for_each_failed_check_in_order() {
+    let mut world = World::new();
+    let look = |world: &World, handle, kind, rights| {
+        world.forest.lookup(&world.slots, table(), handle, kind, rights).map(|found| found.slot)
+    };
+    let good = world.handle(1);
+    let stale = Handle::new(SlotIndex(1), Generation(7));
+    let none = Rights::empty();
+    assert_eq!(look(&world, good, Kind::Untyped, Rights::WRITE), Ok(at(1)));
+    assert_eq!(look(&world, Handle::NONE, Kind::Untyped, none), Err(Error::OutOfRange));
+    let beyond = Handle::new(SlotIndex(16), Generation(0));
+    assert_eq!(look(&world, beyond, Kind::Untyped, none), Err(Error::OutOfRange));
+    let free = Handle::new(SlotIndex(9), Generation(3));
+    assert_eq!(look(&world, free, Kind::Untyped, none), Err(Error::EmptySlot));
+    assert_eq!(look(&world, stale, Kind::Endpoint, none), Err(Error::StaleHandle));
+    world.forest.lock(&mut world.slots, at(1)).unwrap();
+    assert_eq!(look(&world, good, Kind::Endpoint, none), Err(Error::Locked));
+    let slots = &mut world.slots;
+    world.forest.unlock(slots, InFlight { slot: at(1), generation: Generation(0) });
+    assert_eq!(look(&world, good, Kind::Endpoint, none), Err(Error::WrongKind));
+    let weak = Change::rights(Rights::READ);
+    world.forest.derive(&mut world.slots, at(1), at(3), weak).unwrap();
+    let handle = world.handle(3);
+    assert_eq!(look(&world, handle, Kind::Untyped, Rights::WRITE), Err(Error::MissingRight));
+    world.forest.mark_revoking(&mut world.slots, at(1)).unwrap();
+    assert_eq!(look(&world, handle, Kind::Endpoint, none), Err(Error::BeingRevoked));
+    assert_eq!(look(&world, good, Kind::Untyped, none), Ok(at(1)), "the root itself is not below the mark");
+}
+
+#[test]
+fn rights_range_and_badge_only_narrow() {
+    let mut world = World::new();
+    let region = world.retype(3, Kind::Region, 0x4000);
+    world.retype(4, Kind::Endpoint, 64);
+    let World { forest, slots } = &mut world;
+    let part = Change { rights: Rights::READ | Rights::DERIVE, badge: None, part: Some((0x1000, 0x2000)) };
+    let narrow = forest.derive(slots, at(3), at(5), part).unwrap();
+    assert_eq!((narrow.object, narrow.size), (region.object + 0x1000, 0x2000));
+    assert_eq!(forest.derive(slots, at(5), at(6), Change::rights(Rights::WRITE)), Err(Error::MissingRight));
+    let wide = Change { part: Some((0x1000, 0x2000)), ..Change::rights(Rights::READ) };
+    assert_eq!(forest.derive(slots, at(5), at(6), wide), Err(Error::BadRange));
+    let badge = |number| Change { badge: NonZeroU64::new(number), ..Change::rights(Rights::all()) };
+    assert_eq!(forest.derive(slots, at(3), at(6), badge(1)), Err(Error::InvalidArgument));
+    forest.derive(slots, at(4), at(6), badge(1)).unwrap();
+    assert_eq!(forest.derive(slots, at(6), at(7), badge(2)), Err(Error::InvalidArgument));
+    assert_eq!(forest.derive(slots, at(6), at(7), Change::rights(Rights::CALL)).map(|cap| cap.badge), Ok(1));
+}
+
+#[test]
+fn deleting_takes_all_that_was_derived_and_reports_each_object_once() {
+    let mut world = World::new();
+    let endpoint = world.retype(3, Kind::Endpoint, 64);
+    let mint = Change { badge: NonZeroU64::new(9), ..Change::rights(Rights::all()) };
+    world.forest.derive(&mut world.slots, at(3), at(4), mint).unwrap();
+    world.copy(at(4), at(5)).unwrap();
+    let effects = world.delete(at(3));
+    let object = endpoint.object;
+    let destroy = Effect::Destroy { kind: Kind::Endpoint, object, size: 64, badge: 0 };
+    assert_eq!(effects, [Effect::Unbadge { object, badge: 9 }, destroy]);
+    assert_eq!([3, 4, 5].map(|index| world.look(index)), [Err(Error::EmptySlot); 3]);
+    assert!(!world.forest.is_removing());
+}
+
+#[test]
+fn a_binding_falls_with_its_region_and_with_its_space() {
+    let mut world = World::new();
+    let region = world.retype(3, Kind::Region, 0x1000);
+    let space = world.retype(4, Kind::AddressSpace, 0x2000);
+    world.copy(at(4), at(5)).unwrap();
+    for number in [1, 2] {
+        let World { forest, slots } = &mut world;
+        forest.bind(slots, at(3), at(5), at(5 + u32::from(number)), number).unwrap();
+    }
+    let unbind =
+        |number| Effect::Unbind { space: space.object, number, object: region.object, size: region.size };
+    assert_eq!(world.delete(at(6)), [unbind(1)]);
+    let effects = world.delete(at(4));
+    assert_eq!(effects[0], unbind(2));
+    assert_eq!(effects.len(), 2, "the copy of the space has no effect");
+    assert_eq!(world.look(3), Ok(Kind::Region));
+    assert_eq!(world.slots.slot(at(3)).links().first_child, None);
+}
+
+#[test]
+fn a_table_takes_what_is_stored_in_it_also_itself() {
+    let mut world = World::new();
+    let inner = world.retype(3, Kind::CSpace, 4 * 64).table().unwrap();
+    let other = world.retype(4, Kind::CSpace, 4 * 64).table().unwrap();
+    world.retype(5, Kind::Endpoint, 64);
+    let World { forest, slots } = &mut world;
+    // Each holds the other's first capability, and one holds an endpoint that has a copy elsewhere.
+    forest.move_to(slots, at(5), inner.at(SlotIndex(1)).unwrap()).unwrap();
+    world.copy(inner.at(SlotIndex(1)).unwrap(), at(6)).unwrap();
+    let World { forest, slots } = &mut world;
+    forest.move_to(slots, at(3), other.at(SlotIndex(1)).unwrap()).unwrap();
+    forest.move_to(slots, at(4), inner.at(SlotIndex(2)).unwrap()).unwrap();
+    let effects = world.delete(other.at(SlotIndex(1)).unwrap());
+    assert_eq!(effects.len(), 3, "{effects:?}");
+    assert_eq!(world.look(6), Err(Error::EmptySlot));
+    assert_eq!(world.look(1), Ok(Kind::Untyped));
+    assert_eq!(world.slots.slot(at(1)).links().first_child, None);
+    assert!(!world.forest.is_removing());
+}
+
+#[test]
+fn a_flight_ends_once_or_is_void() {
+    let mut world = World::new();
+    world.retype(3, Kind::Endpoint, 64);
+    world.copy(at(3), at(4)).unwrap();
+    let ticket = world.forest.lock(&mut world.slots, at(4)).unwrap();
+    assert_eq!(world.look(4), Err(Error::Locked));
+    assert_eq!(world.copy(at(4), at(5)), Err(Error::Locked));
+    let World { forest, slots } = &mut world;
+    assert_eq!(forest.land(slots, ticket, at(3)), Err(Error::SlotOccupied));
+    forest.mark_revoking(slots, at(3)).unwrap();
+    assert_eq!(forest.land(slots, ticket, at(5)), Err(Error::BeingRevoked));
+    let mut effects = Effects::new();
+    assert_eq!(forest.revoke_step(slots, at(3), 10, &mut effects), Ok(Step::Done));
+    assert_eq!(forest.land(slots, ticket, at(5)), Err(Error::Cancelled));
+    world.copy(at(3), at(4)).unwrap();
+    let World { forest, slots } = &mut world;
+    let ticket = forest.lock(slots, at(4)).unwrap();
+    forest.watch(slots, at(4)).unwrap();
+    assert!(forest.land(slots, ticket, at(5)).is_ok());
+    assert_eq!(forest.land(slots, ticket, at(6)), Err(Error::Cancelled));
+    assert_eq!(slots.slot(at(4)).generation(), Generation(2));
+    assert_eq!(slots.slot(at(5)).state(), State::COPY);
+}
+
+#[test]
+fn memory_returns_only_by_a_reset_and_only_cleared() {
+    let mut world = World::new();
+    world.copy(at(1), at(3)).unwrap();
+    world.retype(4, Kind::Region, 0x3000);
+    let World { forest, slots } = &mut world;
+    assert_eq!(forest.reset_begin(slots, at(3)), Err(Error::Busy), "the first capability made something too");
+    assert_eq!(forest.retype(slots, at(3), at(5), Kind::Region, 0xd001, 1), Err(Error::BadSize));
+    assert_eq!(forest.retype(slots, at(3), at(5), Kind::Region, 0xe000, 1), Err(Error::OutOfMemory));
+    forest.retype(slots, at(3), at(5), Kind::Region, 0xd000, 1).unwrap();
+    forest.reset_begin(slots, at(1)).unwrap();
+    let mut effects = Effects::new();
+    assert_eq!(forest.reset_step(slots, at(1), 1, &mut effects), Ok(Reset::Removing));
+    assert_eq!(forest.reset_cleared(slots, at(1), 1), Err(Error::WrongState));
+    let used = Used { start: MEMORY, bytes: 0x1_0000 };
+    assert_eq!(forest.reset_step(slots, at(1), 9, &mut effects), Ok(Reset::Clear(used)));
+    assert_eq!(forest.retype(slots, at(1), at(5), Kind::Region, 0x1000, 1), Err(Error::BeingRevoked));
+    let rest = Used { start: MEMORY, bytes: 0x1000 };
+    assert_eq!(forest.reset_cleared(slots, at(1), 0xf000), Ok(Reset::Clear(rest)));
+    assert_eq!(forest.reset_cleared(slots, at(1), 0x1001), Err(Error::BadSize));
+    assert_eq!(forest.reset_cleared(slots, at(1), 0x1000), Ok(Reset::Done));
+    assert!(!forest.is_removing());
+    world.retype(5, Kind::Region, 0x1_0000);
+}
+
+#[test]
+fn a_plain_revoke_of_a_copy_does_not_let_it_finish_anothers_reset() {
+    let mut world = World::new();
+    world.copy(at(1), at(3)).unwrap();
+    world.copy(at(1), at(4)).unwrap();
+    let World { forest, slots } = &mut world;
+    forest.retype(slots, at(4), at(5), Kind::Region, 0x1000, 1).unwrap();
+    forest.mark_revoking(slots, at(3)).unwrap();
+    forest.reset_begin(slots, at(1)).unwrap();
+    let mut effects = Effects::new();
+    assert_eq!(forest.reset_step(slots, at(3), 9, &mut effects), Err(Error::Busy));
+    assert_eq!(forest.reset_cleared(slots, at(3), 0x1000), Err(Error::Busy));
+}
+
+#[test]
+fn depth_is_bounded_and_old_slots_retire() {
+    let mut world = World::new();
+    world.slots[(BASE + 15) as usize] = Slot::free(Generation(u32::MAX - 1));
+    world.retype(3, Kind::Endpoint, 64);
+    world.copy(at(3), at(15)).unwrap();
+    world.delete(at(15));
+    assert_eq!(world.copy(at(3), at(15)), Err(Error::SlotRetired));
+    let chain: Vec<_> = (0..14).map(|index| SlotRef::new(0x100 + index).unwrap()).collect();
+    let mut above = at(3);
+    for &below in &chain {
+        world.copy(above, below).unwrap();
+        above = below;
+    }
+    assert_eq!(world.copy(above, at(4)), Err(Error::DepthExceeded));
+}
+
+#[test]
+fn a_second_revoke_is_not_done_while_a_fallen_table_is_not_swept() {
+    let mut world = World::new();
+    let inner = world.retype(3, Kind::CSpace, 4 * 64).table().unwrap();
+    world.retype(4, Kind::Endpoint, 64);
+    let World { forest, slots } = &mut world;
+    forest.move_to(slots, at(4), inner.at(SlotIndex(3)).unwrap()).unwrap();
+    let mut effects = Effects::new();
+    let mut steps = 0;
+    while forest.revoke_step(slots, at(1), 1, &mut effects).unwrap() == Step::More {
+        steps += 1;
+        let left = slots.slot(inner.at(SlotIndex(3)).unwrap()).capability().is_some();
+        if slots.slot(at(1)).links().first_child.is_none() && left {
+            panic!("a child of the Untyped lives in the table");
+        }
+    }
+    assert!(steps >= 3, "{steps}");
+    assert!(!forest.is_removing());
+}

@@ -1,0 +1,130 @@
+//! A run of slots, and how a handle finds a capability in it.
+
+use crate::slot::State;
+use crate::{Capability, Error, Forest, Generation, Handle, Kind, Rights, SlotIndex, SlotRef, Slots};
+
+/// A run of slots that handles index. Slot 0 is the header: it never holds a capability, and while the table is
+/// being swept it says how far.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Table {
+    /// The header.
+    pub first: SlotRef,
+    /// How many slots, the header included.
+    pub count: u32,
+}
+
+/// What a lookup found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// Where the capability is.
+    pub slot: SlotRef,
+    /// How often the slot had been emptied.
+    pub generation: Generation,
+    /// What the capability says.
+    pub capability: Capability,
+}
+
+impl Table {
+    /// The slot with this index; `OutOfRange` for the header and beyond the end.
+    pub fn at(&self, index: SlotIndex) -> Result<SlotRef, Error> {
+        if index.0 == 0 || index.0 >= self.count {
+            return Err(Error::OutOfRange);
+        }
+        self.first.offset(index.0).ok_or(Error::OutOfRange)
+    }
+
+    /// The slot with this index, if a capability can be put there. Errors, in the order of the checks:
+    /// `OutOfRange`, `BeingRevoked` (the table itself is going), `SlotOccupied`, `SlotRetired`.
+    pub fn vacant(&self, slots: &impl Slots, index: SlotIndex) -> Result<SlotRef, Error> {
+        let at = self.at(index)?;
+        if self.is_dying(slots) {
+            return Err(Error::BeingRevoked);
+        }
+        check_vacant(slots, at)?;
+        Ok(at)
+    }
+
+    /// The first vacant slot from `start` on, looking at no more than `limit` slots.
+    #[must_use]
+    pub fn find_vacant(&self, slots: &impl Slots, start: SlotIndex, limit: u32) -> Option<SlotIndex> {
+        let end = start.0.saturating_add(limit).min(self.count);
+        (start.0.max(1)..end).map(SlotIndex).find(|&index| self.vacant(slots, index).is_ok())
+    }
+
+    /// Whether the table's object is going and its slots are being emptied.
+    #[must_use]
+    pub fn is_dying(&self, slots: &impl Slots) -> bool {
+        slots.slot(self.first).state.contains(State::DYING)
+    }
+}
+
+/// Whether a capability can be put there.
+pub(crate) fn check_vacant(slots: &impl Slots, at: SlotRef) -> Result<(), Error> {
+    let slot = slots.slot(at);
+    if !slot.is_free() || slot.state.contains(State::DYING) {
+        Err(Error::SlotOccupied)
+    } else if slot.is_retired() {
+        Err(Error::SlotRetired)
+    } else {
+        Ok(())
+    }
+}
+
+impl Forest {
+    /// Finds a capability that is to be used. The checks, in this order, each with its own error: `OutOfRange`,
+    /// `EmptySlot`, `StaleHandle`, `BeingRevoked`, `Locked`, `WrongKind`, `MissingRight`.
+    ///
+    /// Takes constant time, unless something is being removed: then it also looks at the header of the table
+    /// and at no more than [`MAX_DEPTH`](crate::bounds::MAX_DEPTH) parents.
+    pub fn lookup(
+        &self,
+        slots: &impl Slots,
+        table: Table,
+        handle: Handle,
+        kind: Kind,
+        rights: Rights,
+    ) -> Result<Found, Error> {
+        let found = self.lookup_any(slots, table, handle)?;
+        if found.capability.kind != kind {
+            return Err(Error::WrongKind);
+        }
+        if !found.capability.rights.contains(rights) {
+            return Err(Error::MissingRight);
+        }
+        Ok(found)
+    }
+
+    /// Finds a capability of any kind that is to be used, with any rights: the first five checks of
+    /// [`Self::lookup`].
+    pub fn lookup_any(&self, slots: &impl Slots, table: Table, handle: Handle) -> Result<Found, Error> {
+        let found = find(slots, table, handle)?;
+        if self.is_removing() && (table.is_dying(slots) || self.is_doomed(slots, found.slot)) {
+            return Err(Error::BeingRevoked);
+        }
+        if slots.slot(found.slot).state.contains(State::LOCKED) {
+            return Err(Error::Locked);
+        }
+        Ok(found)
+    }
+
+    /// Finds a capability that is to be revoked, reset or deleted, or to have that continued, so it may be
+    /// going already: `OutOfRange`, `EmptySlot`, `StaleHandle`, `Locked`.
+    pub fn locate(&self, slots: &impl Slots, table: Table, handle: Handle) -> Result<Found, Error> {
+        let found = find(slots, table, handle)?;
+        if slots.slot(found.slot).state.contains(State::LOCKED) {
+            return Err(Error::Locked);
+        }
+        Ok(found)
+    }
+}
+
+/// Presence and freshness.
+fn find(slots: &impl Slots, table: Table, handle: Handle) -> Result<Found, Error> {
+    let at = table.at(handle.index())?;
+    let slot = slots.slot(at);
+    let capability = slot.capability().ok_or(Error::EmptySlot)?;
+    if slot.generation != handle.generation() {
+        return Err(Error::StaleHandle);
+    }
+    Ok(Found { slot: at, generation: slot.generation, capability })
+}
