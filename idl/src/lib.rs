@@ -1,7 +1,40 @@
-//! Under construction.
+//! Interfaces: the kernel's ABI, the declarations of its invocations, interfaces between servers, wire formats.
+//!
+//! Design principles
+//!
+//! 1. *Declared once.* The kernel's decoding, the user library's stubs and the reference pages come from one
+//!    trait per kind of object; a test keeps `docs/syscalls.md` equal to them.
+//! 2. *Decoding is total and strict.* Any registers and any bytes give a value or an error, never a panic;
+//!    what is not used must be zero, so that it can mean something one day.
+//! 3. *No allocation, no `unsafe`.* The kernel, servers, the harness and host tests use the same code.
+//! 4. *Every word has a type.* Addresses, counts, numbers and bits do not mix.
+//!
+//! Reading order: [`abi`] (registers, message page, start-up), [`word`] and [`types`] (what a register can
+//! carry), [`kernel`] (all invocations), [`client`] (how stubs reach the kernel), [`message`] (calls between
+//! threads), [`event`] (supervisor and subOS), [`reference`](mod@reference) (the generated pages);
+//! [`bundle`], [`program`], [`plan`] and [`record`] (what the harness and the machine exchange).
 #![no_std]
+#![forbid(unsafe_code)]
 
+extern crate self as idl;
+#[cfg(test)]
+extern crate std;
+
+pub mod abi;
 pub mod bundle;
+pub mod client;
+pub mod event;
+pub mod kernel;
+pub mod message;
+pub mod method;
 pub mod plan;
 pub mod program;
 pub mod record;
+pub mod reference;
+pub mod slots;
+pub mod startup;
+pub mod types;
+pub mod word;
+
+pub use client::{Cap, Invoke, Object};
+pub use word::{Word, Words};

@@ -1,0 +1,71 @@
+//! The message page: what does not fit in registers.
+
+use core::mem::{offset_of, size_of};
+
+use static_assertions::const_assert_eq;
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+use super::{FxArea, GuestFrame, MESSAGE_CAPS, PAGE_SIZE};
+
+/// Words that the page has room for. Word n of a message lies at index n, so 0 to 4 are unused by messages.
+pub const PAGE_WORDS: usize = 256;
+/// Bytes that methods which pass bytes through the page can pass at once.
+pub const PAGE_BYTES: usize = PAGE_WORDS * 8;
+
+/// One page per thread, of a region that the user bound and mapped. The kernel reaches it by its physical
+/// address; the user may do with it what it likes between calls.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
+#[repr(C, align(16))]
+pub struct MessagePage {
+    /// The words of messages from number 5 on, and the bytes of methods that pass bytes.
+    pub words: [u64; PAGE_WORDS],
+    /// Handles of the capabilities to send.
+    pub send_caps: [u64; MESSAGE_CAPS],
+    /// Slots of the caller's own table in which to put received capabilities; 0 accepts none there.
+    pub receive_slots: [u32; MESSAGE_CAPS],
+    /// Handles of the capabilities received.
+    pub received_caps: [u64; MESSAGE_CAPS],
+    reserved_0: [u64; 6],
+    /// The registers of a guest, or those that `read_registers` and `write_registers` pass.
+    pub frame: GuestFrame,
+    reserved_1: [u64; 25],
+    /// Vector and x87 state that goes with [`MessagePage::frame`].
+    pub fx: FxArea,
+    reserved_2: [u64; 128],
+}
+
+const_assert_eq!(size_of::<MessagePage>() as u64, PAGE_SIZE);
+const_assert_eq!(offset_of!(MessagePage, words), 0);
+const_assert_eq!(offset_of!(MessagePage, send_caps), 2048);
+const_assert_eq!(offset_of!(MessagePage, receive_slots), 2080);
+const_assert_eq!(offset_of!(MessagePage, received_caps), 2096);
+const_assert_eq!(offset_of!(MessagePage, frame), 2176);
+const_assert_eq!(offset_of!(MessagePage, fx), 2560);
+const_assert_eq!(offset_of!(GuestFrame, trap), 160);
+const_assert_eq!(size_of::<GuestFrame>(), 184);
+
+impl MessagePage {
+    /// A page of zeros.
+    #[must_use]
+    pub fn new() -> Self {
+        <Self as zerocopy::FromZeros>::new_zeroed()
+    }
+
+    /// The area of words, as bytes.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        self.words.as_bytes()
+    }
+
+    /// The area of words, as bytes to write.
+    #[must_use]
+    pub fn bytes_mut(&mut self) -> &mut [u8] {
+        self.words.as_mut_bytes()
+    }
+}
+
+impl Default for MessagePage {
+    fn default() -> Self {
+        Self::new()
+    }
+}

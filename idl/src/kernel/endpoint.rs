@@ -1,0 +1,39 @@
+//! Where synchronous calls meet.
+
+use idl_macros::kernel_object;
+
+/// The number of `call`.
+pub const CALL: u8 = 1;
+/// The number of `send`.
+pub const SEND: u8 = 2;
+/// The number of `receive`.
+pub const RECEIVE: u8 = 3;
+/// The number of `reply_receive`.
+pub const REPLY_RECEIVE: u8 = 4;
+
+/// Where synchronous calls meet. A message is a label, up to 255 words (the first five in registers, the
+/// others in the message page) and up to four capabilities, which are moved: they leave the sender's slots
+/// for those that the receiver named in its message page.
+#[kernel_object(kind = Endpoint)]
+pub trait Endpoint {
+    /// Sends a message and waits for the answer. `TooLong`: the message does not fit the receiver (it has no
+    /// message page, or fewer receive slots than capabilities come). `Cancelled`: the endpoint or the reply
+    /// went, or the thread was suspended. `NotConfigured`: it has more than five words or any capability, and
+    /// the caller has no message page.
+    #[method(id = 1, rights = CALL, errors(TimedOut, Cancelled, NotConfigured, TooLong), message)]
+    fn call();
+
+    /// Sends a message that has no answer, and waits until it is received.
+    #[method(id = 2, rights = CALL, errors(TimedOut, Cancelled, NotConfigured, TooLong), message)]
+    fn send();
+
+    /// Waits for a message, or for a signal of the notification that is bound to the thread. r13 names a
+    /// Reply object of the caller, which takes the right to answer; it must not hold one already (`Busy`).
+    #[method(id = 3, rights = RECEIVE, errors(TimedOut, Cancelled, Busy), message)]
+    fn receive();
+
+    /// Answers the caller that waits in the Reply object in r13, then receives as `receive` does, in one
+    /// step. If nobody waits there any more, it only receives.
+    #[method(id = 4, rights = RECEIVE, errors(TimedOut, Cancelled, NotConfigured), message)]
+    fn reply_receive();
+}
