@@ -76,7 +76,7 @@ fn received(answer: (ResultWord, Badge, [u64; REGISTER_WORDS])) -> Result<Receiv
     let (result, badge, words) = answer;
     let result = result.status()?;
     if result.is_signal() {
-        return Ok(Received::Signal(Bits(words[0])));
+        return Ok(Received::Signal(Bits(badge.0)));
     }
     Ok(Received::Message { badge, message: Message::from_result(result, words) })
 }

@@ -23,7 +23,7 @@ badge, the same five words. It clobbers rcx, r11 and xmm0 to xmm15. rax = 0 does
 | 8 to 15 | kind | status, high half |
 | 16 to 23 | message words | message words |
 | 24 to 26 | capabilities | capabilities |
-| 27 | 0 | a signal came, not a message |
+| 27 | 0 | a signal came, not a message: the badge register holds the bits |
 | 32 to 63 | label | label |
 
 A handle is a slot of the caller's table (bits 0 to 31) and the slot's generation (bits 32 to 63); 0 names

@@ -133,11 +133,11 @@ pub struct Priority(u8);
 
 impl Priority {
     /// How many there are.
-    pub const COUNT: u8 = 64;
+    pub const COUNT: u8 = 16;
     /// The lowest.
     pub const LOWEST: Self = Self(0);
     /// What init starts with.
-    pub const ORDINARY: Self = Self(32);
+    pub const ORDINARY: Self = Self(8);
     /// The highest.
     pub const HIGHEST: Self = Self(Self::COUNT - 1);
 

@@ -7,11 +7,11 @@
 mod addresses;
 mod frame;
 mod op;
-mod page;
+pub mod page;
 
 pub use addresses::*;
 pub use frame::{FxArea, GuestFrame, Registers, Trap, TrapKind};
-pub use op::{NULL_CALL, OpWord, ResultWord, SIGNAL_BADGE};
+pub use op::{MessageTag, NULL_CALL, OpWord, ResultWord};
 pub use page::{MessagePage, PAGE_BYTES, PAGE_WORDS};
 
 /// Words of a message or an invocation that travel in registers.

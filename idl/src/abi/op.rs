@@ -6,18 +6,16 @@
 //! | 8 to 15 | kind | status, high half |
 //! | 16 to 23 | message words | message words |
 //! | 24 to 26 | capabilities | capabilities |
-//! | 27 | 0 | a signal, not a message |
+//! | 27 | 0 | a signal, not a message: the badge register holds the bits |
 //! | 28 to 31 | 0 | 0 |
 //! | 32 to 63 | label | label |
 
 use caps::{Error, Kind};
 
-use super::MESSAGE_CAPS;
+use super::{MESSAGE_CAPS, REGISTER_WORDS};
 
 /// The op word of the null system call: enter, leave, answer 0.
 pub const NULL_CALL: u64 = 0;
-/// The badge that comes with a signal in place of a message.
-pub const SIGNAL_BADGE: u64 = 0;
 
 const METHOD: u32 = 0;
 const KIND: u32 = 8;
@@ -30,6 +28,26 @@ const LABEL: u32 = 32;
 const RESERVED: u64 = 0x1f << 27;
 
 static_assertions::const_assert!(MESSAGE_CAPS as u64 <= CAPS_MASK);
+
+/// What an op word or a result word says of the message that goes along.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct MessageTag {
+    /// What it is about.
+    pub label: u32,
+    /// How many words it has, those in registers included.
+    pub words: u8,
+    /// How many capabilities it carries.
+    pub caps: u8,
+}
+
+impl MessageTag {
+    /// Whether it needs the message page.
+    #[must_use]
+    #[inline]
+    pub const fn is_long(self) -> bool {
+        self.words as usize > REGISTER_WORDS || self.caps > 0
+    }
+}
 
 /// What is asked: rax on entry. Any 64 bits are an `OpWord`; [`OpWord::check`] says whether they are sound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,6 +116,13 @@ impl OpWord {
         (self.0 >> WORDS) as u8
     }
 
+    /// What it says of the message.
+    #[must_use]
+    #[inline]
+    pub const fn tag(self) -> MessageTag {
+        MessageTag { label: self.label(), words: self.words(), caps: self.caps() }
+    }
+
     /// How many capabilities the message carries: 0 to 7 as the bits stand, 0 to 4 once checked.
     #[must_use]
     #[inline]
@@ -122,6 +147,8 @@ pub struct ResultWord(pub u64);
 impl ResultWord {
     /// Success without a message.
     pub const OK: Self = Self(0);
+    /// A receiver's bound notification was signalled: the badge register holds the bits.
+    pub const SIGNAL: Self = Self(SIGNAL);
 
     /// A refusal.
     #[must_use]
@@ -134,12 +161,6 @@ impl ResultWord {
     pub const fn message(label: u32, words: u8, caps: u8) -> Self {
         let caps = caps as u64 & CAPS_MASK;
         Self((words as u64) << WORDS | caps << CAPS | (label as u64) << LABEL)
-    }
-
-    /// A receiver's bound notification was signalled: word 0 holds the bits, the badge is [`SIGNAL_BADGE`].
-    #[must_use]
-    pub const fn signal() -> Self {
-        Self(SIGNAL | 1 << WORDS)
     }
 
     /// Whether it succeeded.
@@ -216,6 +237,6 @@ mod tests {
         for &error in Error::ALL {
             assert_eq!(ResultWord::error(error).status(), Err(error));
         }
-        assert!(ResultWord::signal().is_signal() && !ResultWord::OK.is_signal());
+        assert!(ResultWord::SIGNAL.is_signal() && !ResultWord::OK.is_signal());
     }
 }

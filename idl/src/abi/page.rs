@@ -12,6 +12,17 @@ pub const PAGE_WORDS: usize = 256;
 /// Bytes that methods which pass bytes through the page can pass at once.
 pub const PAGE_BYTES: usize = PAGE_WORDS * 8;
 
+/// Where the handles to send begin, in words from the start of the page.
+pub const SEND_CAPS: usize = 256;
+/// Where the receive slots begin, in words; two to a word, the lower half first.
+pub const RECEIVE_SLOTS: usize = 260;
+/// Where the received handles begin, in words.
+pub const RECEIVED_CAPS: usize = 262;
+/// Where the guest frame begins, in bytes.
+pub const FRAME: usize = 2176;
+/// Where the vector state begins, in bytes.
+pub const FX: usize = 2560;
+
 /// One page per thread, of a region that the user bound and mapped. The kernel reaches it by its physical
 /// address; the user may do with it what it likes between calls.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
@@ -36,11 +47,11 @@ pub struct MessagePage {
 
 const_assert_eq!(size_of::<MessagePage>() as u64, PAGE_SIZE);
 const_assert_eq!(offset_of!(MessagePage, words), 0);
-const_assert_eq!(offset_of!(MessagePage, send_caps), 2048);
-const_assert_eq!(offset_of!(MessagePage, receive_slots), 2080);
-const_assert_eq!(offset_of!(MessagePage, received_caps), 2096);
-const_assert_eq!(offset_of!(MessagePage, frame), 2176);
-const_assert_eq!(offset_of!(MessagePage, fx), 2560);
+const_assert_eq!(offset_of!(MessagePage, send_caps), SEND_CAPS * 8);
+const_assert_eq!(offset_of!(MessagePage, receive_slots), RECEIVE_SLOTS * 8);
+const_assert_eq!(offset_of!(MessagePage, received_caps), RECEIVED_CAPS * 8);
+const_assert_eq!(offset_of!(MessagePage, frame), FRAME);
+const_assert_eq!(offset_of!(MessagePage, fx), FX);
 const_assert_eq!(offset_of!(GuestFrame, trap), 160);
 const_assert_eq!(size_of::<GuestFrame>(), 184);
 

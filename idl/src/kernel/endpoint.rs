@@ -12,12 +12,13 @@ pub const RECEIVE: u8 = 3;
 pub const REPLY_RECEIVE: u8 = 4;
 
 /// Where synchronous calls meet. A message is a label, up to 255 words (the first five in registers, the
-/// others in the message page) and up to four capabilities, which are moved: they leave the sender's slots
-/// for those that the receiver named in its message page.
+/// others in the message page) and up to four capabilities: the receiver gets children of the sender's, in the
+/// slots that it named in its message page. One that cannot be handed over (it went, it lacks DERIVE, the slot
+/// is taken) arrives as 0; the message arrives all the same.
 #[kernel_object(kind = Endpoint)]
 pub trait Endpoint {
-    /// Sends a message and waits for the answer. `TooLong`: the message does not fit the receiver (it has no
-    /// message page, or fewer receive slots than capabilities come). `Cancelled`: the endpoint or the reply
+    /// Sends a message and waits for the answer. `TooLong`: the message needs a message page and the
+    /// receiver has none. `Cancelled`: the endpoint or the reply
     /// went, or the thread was suspended. `NotConfigured`: it has more than five words or any capability, and
     /// the caller has no message page.
     #[method(id = 1, rights = CALL, errors(TimedOut, Cancelled, NotConfigured, TooLong), message)]
