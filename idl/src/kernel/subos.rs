@@ -49,7 +49,7 @@ pub trait SubOs {
     fn grant_lot(chunks: Chunks) -> LotNumber;
 
     /// Takes a lot with everything in it, and clears it. Call until it is done.
-    #[method(id = 6, rights = MANAGE, errors(NotOwner, HomeLot))]
+    #[method(id = 6, rights = MANAGE, errors(NotOwner, HomeLot, Condemned))]
     fn reclaim_lot(lot: LotNumber) -> Progress;
 
     /// Ends it by force and takes everything it has. Call until it is done; the last call deletes this
@@ -85,4 +85,9 @@ pub trait SubOs {
     /// What it is about and what it has.
     #[method(id = 14, rights = READ)]
     fn info() -> SubOsInfo;
+
+    /// Copies pages of a region of the caller into the home lot of a subOS that is not loaded yet, where its
+    /// first program finds them in slot `MODULES`. The region needs READ. Call until it is done.
+    #[method(id = 15, rights = MANAGE, errors(WrongState, BadRange, BadSize, OutOfMemory))]
+    fn attach(region: Handle, page: PageIndex, pages: Pages) -> Progress;
 }
