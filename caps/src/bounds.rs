@@ -32,3 +32,25 @@ pub const MAX_MEMORY: u64 = 1 << 38;
 
 const _: () = assert!(STEP_EFFECTS >= 2 * EFFECTS_PER_REMOVAL);
 const _: () = assert!(MAX_BINDING < 1 << 10);
+
+/// Bytes of a chunk, the unit in which memory has owners: what one entry of a page directory maps.
+pub const CHUNK: u64 = 2 << 20;
+
+/// How many subOSes there can be at once.
+pub const MAX_SUBOSES: usize = 32;
+
+/// How many cores the ledger covers.
+pub const MAX_CORES: usize = 64;
+
+/// How many lots there can be at once.
+pub const MAX_LOTS: usize = 256;
+
+/// How many lots one subOS can have: as many root slots are kept for them.
+pub const MAX_LOTS_PER_SUBOS: u8 = 32;
+
+/// How many changes one transaction of the ledger can make.
+pub const MAX_CHANGES: usize = 64;
+
+const _: () = assert!(MAX_SUBOSES <= u8::MAX as usize);
+const _: () = assert!(MAX_CORES <= u8::MAX as usize);
+const _: () = assert!(MAX_LOTS <= u16::MAX as usize);

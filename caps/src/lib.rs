@@ -13,7 +13,7 @@
 //!
 //! Reading order: [`kind`](Kind), [`rights`](Rights), [`handle`](Handle), [`error`](Error): the words. [`capability`]
 //! and [`slot`]: what is stored. [`table`]: how a handle finds it. [`forest`]: who derives from whom, and every
-//! operation that changes that. [`effect`]: what the kernel must do in consequence.
+//! operation that changes that. [`effect`]: what the kernel must do in consequence. [`ledger`]: who owns the machine.
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -24,6 +24,7 @@ mod error;
 pub mod forest;
 mod handle;
 mod kind;
+pub mod ledger;
 mod rights;
 pub mod slot;
 pub mod table;
