@@ -1,0 +1,71 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::machine::Accel;
+
+/// Archipelago on a virtual machine: without a command, the demonstration of demo.toml.
+#[derive(Debug, Parser)]
+#[command(name = "archipelago", version, max_term_width = 100)]
+pub struct Cli {
+    /// What to do; `run` if nothing is said.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// How to do it.
+    #[command(flatten)]
+    pub options: Options,
+}
+
+/// Options of every command.
+#[derive(Debug, Clone, Args)]
+pub struct Options {
+    /// Number of cores, instead of the manifest's.
+    #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub cores: Option<u32>,
+    /// Memory in MiB, instead of the manifest's.
+    #[arg(long, global = true, value_name = "MIB", value_parser = clap::value_parser!(u32).range(64..=65536))]
+    pub memory: Option<u32>,
+    /// Accelerator; auto takes KVM only if it really runs a guest here.
+    #[arg(long, global = true, value_enum, default_value_t)]
+    pub accel: Accel,
+    /// Let the machine wait for gdb, and say how to attach.
+    #[arg(long, global = true)]
+    pub gdb: bool,
+    /// Never install anything: say what is missing and the command that installs it.
+    #[arg(long, global = true)]
+    pub no_install: bool,
+}
+
+/// What the harness can do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Plays a manifest: builds its subOSes and carries out its steps.
+    Run {
+        /// The manifest; the demonstration if none is given.
+        manifest: Option<PathBuf>,
+        /// A text file for the program to work on, instead of the repository's own documents.
+        #[arg(long, value_name = "FILE")]
+        input: Option<PathBuf>,
+    },
+    /// Counts guest instructions of the operations that matter, on a deterministic machine.
+    Bench {
+        /// Where to write the results as JSON.
+        #[arg(long, value_name = "FILE")]
+        json: Option<PathBuf>,
+    },
+    /// Runs the target cases again and again, in another order each round.
+    Soak {
+        /// For how long, in minutes.
+        #[arg(long, value_name = "N", default_value_t = 5)]
+        minutes: u32,
+        /// What the orders are drawn from; another each time if none is given.
+        #[arg(long)]
+        seed: Option<u64>,
+    },
+    /// Runs clippy over everything that is built for the target, as it is built; warnings are errors.
+    Lint,
+    /// Installs, fetches and builds what the other commands need, and runs nothing.
+    Prepare,
+}

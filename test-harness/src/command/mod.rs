@@ -1,0 +1,31 @@
+//! What each command does.
+
+mod lint;
+mod prepare;
+mod soak;
+
+use crate::cli::{Cli, Command, Options};
+use crate::failure::{Failure, Result};
+use crate::tools::Install;
+
+/// Carries out a command.
+///
+/// # Errors
+/// Whatever went wrong, for a person to read.
+pub fn execute(cli: &Cli) -> Result<()> {
+    match &cli.command {
+        None | Some(Command::Run { .. }) => Err(Failure::new("the demonstration is not there yet")),
+        Some(Command::Bench { .. }) => Err(Failure::new("the bench is not there yet")),
+        Some(Command::Soak { minutes, seed }) => soak::soak(&cli.options, *minutes, *seed),
+        Some(Command::Lint) => lint::lint(),
+        Some(Command::Prepare) => prepare::prepare(&cli.options),
+    }
+}
+
+impl Options {
+    /// Whether packages may be installed: the flag and the environment must both allow it.
+    #[must_use]
+    pub fn install(&self) -> Install {
+        if self.no_install { Install::Refused } else { Install::from_environment() }
+    }
+}

@@ -1,0 +1,24 @@
+//! The harness: installs, builds, boots, tests, measures and draws.
+//!
+//! Design principles
+//!
+//! 1. *It says what it does, and asks nothing.* What it needs it finds or installs; what it cannot do, it explains,
+//!    with the command that would.
+//! 2. *Nothing happens before it is needed*: listing tests builds nothing, a case builds only its own images.
+//! 3. *No run without a deadline, no QEMU without a leash.*
+//! 4. *A transcript is text*: lines for people and records ([`idl::record`]) for the harness, in one stream. All that
+//!    the harness knows of a run it knows from there, so that a recorded transcript is a test of the harness.
+//!
+//! Reading order: [`failure`], [`place`], [`tools`] (what is installed), [`image`] (what is built), [`machine`] (what
+//! runs it), [`cases`] (the tests on the target), [`cli`] and [`command`] (what a person types).
+
+pub mod cases;
+pub mod cli;
+pub mod command;
+pub mod failure;
+pub mod image;
+pub mod machine;
+pub mod place;
+pub mod random;
+pub mod say;
+pub mod tools;
