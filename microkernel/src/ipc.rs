@@ -1,24 +1,57 @@
 //! Synchronous messages: call, send, receive, reply.
 //!
 //! A message's first five words are in registers; the others, and the capabilities that go along, are in the
-//! message page. A short message between threads on one core takes the same way as any other, and that way is
-//! short: look the endpoint up, copy five words, hand the core over.
+//! message page. A short message takes the same way as any other, and that way is short: look the endpoint up,
+//! copy five words, hand the core over.
 
 use caps::{Error, Handle, Kind, Rights, SlotIndex};
-use idl::abi::{MessageTag, OpWord, ResultWord, page};
+use idl::abi::{MESSAGE_CAPS, MESSAGE_WORDS, OpWord, REGISTER_WORDS, ResultWord};
+use idl::message::FAULT_LABEL;
 
 use crate::kernel::Kernel;
+use crate::limits::CANCEL_BUDGET;
 use crate::memory::Ref;
 use crate::object::endpoint::Endpoint;
 use crate::object::reply::{Reply, Use};
 use crate::object::thread::{Own, Pending, State, Thread};
-use crate::outcome::{NextThread, Outcome};
+use crate::outcome::NextThread;
 use crate::types::{PhysAddr, Ticks};
 
-/// Words of a message that travel in registers.
-pub const REGISTER_WORDS: usize = 5;
+/// Where the message page keeps the handles of capabilities to send, in words.
+const SEND_CAPS: usize = 2048 / 8;
+/// Where it keeps the slots for received capabilities, two a word.
+const RECEIVE_SLOTS: usize = 2080 / 8;
+/// Where it keeps the handles of received capabilities, in words.
+const RECEIVED_CAPS: usize = 2096 / 8;
 
-/// What a sender sends, apart from its words.
+/// The size and the label of a message.
+#[derive(Clone, Copy, Debug)]
+pub struct Envelope {
+    label: u32,
+    words: u8,
+    caps: u8,
+}
+
+impl Envelope {
+    /// What an op word says of the message that goes with it. `TooLong` when it claims more than fits.
+    pub fn of(op: OpWord) -> Result<Self, Error> {
+        let envelope = Self { label: op.label(), words: op.words(), caps: op.caps() };
+        if usize::from(envelope.words) > MESSAGE_WORDS || usize::from(envelope.caps) > MESSAGE_CAPS {
+            return Err(Error::TooLong);
+        }
+        if envelope.label >= idl::message::FIRST_KERNEL_LABEL {
+            return Err(Error::InvalidArgument);
+        }
+        Ok(envelope)
+    }
+
+    /// Whether the message needs message pages.
+    const fn is_long(self) -> bool {
+        self.words as usize > REGISTER_WORDS || self.caps > 0
+    }
+}
+
+/// A call or a send, checked.
 #[derive(Clone, Copy, Debug)]
 pub struct Sending {
     /// The endpoint.
@@ -32,83 +65,100 @@ pub struct Sending {
 }
 
 impl Kernel {
-    /// Checks what a message claims about its size before anything is done with it.
-    pub fn check_message(&self, sender: Ref<Thread>, tag: MessageTag) -> Result<(), Error> {
-        let long = tag.words() > REGISTER_WORDS || tag.caps() > 0;
-        if long && self.message_page(sender).is_none() {
+    /// The physical page that is a thread's message page.
+    #[must_use]
+    pub fn message_page(&self, thread: Ref<Thread>) -> Option<PhysAddr> {
+        let capability = self.own_capability(thread, Own::Message, Kind::Region)?;
+        Some(PhysAddr(capability.object).plus(self.memory[thread].message_offset))
+    }
+
+    /// Checks what a sender needs of its own for its message.
+    pub fn check_outgoing(&self, sender: Ref<Thread>, envelope: Envelope) -> Result<(), Error> {
+        if envelope.is_long() && self.message_page(sender).is_none() {
             return Err(Error::NotConfigured);
-        }
-        if tag.words() > page::WORDS || tag.caps() > page::CAPS {
-            return Err(Error::TooLong);
         }
         Ok(())
     }
 
-    /// The physical page that is a thread's message page.
-    #[must_use]
-    pub fn message_page(&self, thread: Ref<Thread>) -> Option<PhysAddr> {
-        let cap = self.own_capability(thread, Own::Message, Kind::Region)?;
-        Some(PhysAddr(cap.object).plus(self.memory[thread].message_offset))
+    /// The message that a thread sends: its own, or its fault's.
+    fn outgoing(&self, sender: Ref<Thread>) -> (Envelope, [u64; REGISTER_WORDS]) {
+        let thread = &self.memory[sender];
+        if thread.pending == Pending::Fault {
+            let words = thread.fault.message_words(thread.frame.rip);
+            return (Envelope { label: FAULT_LABEL, words: 5, caps: 0 }, words);
+        }
+        let op = OpWord(thread.frame.rax);
+        let envelope = Envelope { label: op.label(), words: op.words(), caps: op.caps() };
+        (envelope, thread.frame.message_words())
     }
 
-    /// The current thread, or one that made a fault, sends to an endpoint: to a thread that waits there, else it
-    /// queues.
-    pub fn send(&mut self, sender: Ref<Thread>, sending: Sending) -> Result<Outcome, Error> {
+    /// Sends to an endpoint, on behalf of the current thread or of one that made a fault: to a thread that waits
+    /// there, else it queues.
+    pub fn send(&mut self, sender: Ref<Thread>, sending: Sending) -> Result<NextThread, Error> {
         let endpoint = sending.endpoint;
-        self.memory[sender].badge = sending.badge;
         self.memory[sender].pending = sending.pending;
-        let mut receivers = self.memory[endpoint].receivers;
-        if let Some(receiver) = receivers.pop_front(&mut self.memory) {
-            self.memory[endpoint].receivers = receivers;
-            let State::Receiving(_, reply) = self.memory[receiver].state else {
-                panic!("a thread in a receivers' queue receives");
-            };
-            return Ok(Outcome::Deferred(self.rendezvous(sender, receiver, reply)));
-        }
-        if sending.deadline.is_some_and(|deadline| deadline <= self.now) {
+        self.memory[sender].badge = sending.badge;
+        let result = match self.memory[endpoint].receivers.first() {
+            Some(receiver) => self.send_to(sender, receiver, sending),
+            None => self.queue_caller(sender, sending),
+        };
+        if result.is_err() {
             self.memory[sender].pending = Pending::Nothing;
+        }
+        result
+    }
+
+    fn send_to(
+        &mut self,
+        sender: Ref<Thread>,
+        receiver: Ref<Thread>,
+        sending: Sending,
+    ) -> Result<NextThread, Error> {
+        let State::Receiving(endpoint, reply) = self.memory[receiver].state else {
+            panic!("a thread in a receivers' queue receives");
+        };
+        if self.outgoing(sender).0.is_long() && self.message_page(receiver).is_none() {
+            return Err(Error::TooLong);
+        }
+        let mut receivers = self.memory[endpoint].receivers;
+        receivers.remove(&mut self.memory, receiver);
+        self.memory[endpoint].receivers = receivers;
+        self.deliver(sender, receiver, reply);
+        if sending.pending == Pending::Send {
+            return Ok(self.make_ready(receiver));
+        }
+        self.set_deadline(sender, sending.deadline);
+        Ok(self.hand_over(receiver))
+    }
+
+    fn queue_caller(&mut self, sender: Ref<Thread>, sending: Sending) -> Result<NextThread, Error> {
+        if sending.deadline.is_some_and(|deadline| deadline <= self.now) {
             return Err(Error::TimedOut);
         }
-        self.memory[sender].state = State::Calling(endpoint);
-        let mut callers = self.memory[endpoint].callers;
+        self.memory[sender].state = State::Calling(sending.endpoint);
+        let mut callers = self.memory[sending.endpoint].callers;
         callers.push_back(&mut self.memory, sender);
-        self.memory[endpoint].callers = callers;
+        self.memory[sending.endpoint].callers = callers;
         self.set_deadline(sender, sending.deadline);
-        Ok(Outcome::Deferred(NextThread::Pick))
+        Ok(NextThread::Pick)
     }
 
-    /// Hands the sender's message to the receiver. Neither is in a queue any more.
-    fn rendezvous(&mut self, sender: Ref<Thread>, receiver: Ref<Thread>, reply: Ref<Reply>) -> NextThread {
+    /// Copies the sender's message to the receiver and remembers who waits for the answer. Neither is in a queue
+    /// any more; the caller decides who runs.
+    fn deliver(&mut self, sender: Ref<Thread>, receiver: Ref<Thread>, reply: Ref<Reply>) {
+        let (envelope, words) = self.outgoing(sender);
         let badge = self.memory[sender].badge;
-        let tag = OpWord(self.memory[sender].frame.rax).tag();
-        self.transfer(sender, receiver, tag, badge);
-        match self.memory[sender].pending {
-            Pending::Send => {
-                self.memory[reply].use_ = Use::Idle;
-                self.memory[sender].frame.rax = 0;
-                self.memory[sender].pending = Pending::Nothing;
-                let woken = if self.memory[sender].state == State::Ready {
-                    NextThread::Same
-                } else {
-                    self.make_ready(sender)
-                };
-                woken.and(if receiver_is_current(self, receiver) {
-                    NextThread::Same
-                } else {
-                    self.make_ready(receiver)
-                })
-            }
-            _ => {
-                self.memory[reply].use_ = Use::Pending(sender);
-                self.memory[sender].state = State::AwaitingReply(reply);
-                self.deadlines_keep(sender);
-                if receiver_is_current(self, receiver) { NextThread::Same } else { self.hand_over(receiver) }
-            }
+        self.transfer(sender, receiver, envelope, words);
+        self.memory[receiver].frame.rdi = badge;
+        if self.memory[sender].pending == Pending::Send {
+            self.memory[reply].use_ = Use::Idle;
+            self.memory[sender].pending = Pending::Nothing;
+            self.memory[sender].frame.rax = ResultWord::OK.0;
+        } else {
+            self.memory[reply].use_ = Use::Pending(sender);
+            self.memory[sender].state = State::AwaitingReply(reply);
         }
     }
-
-    /// A caller that waits for an answer keeps its deadline: it bounds the whole call.
-    fn deadlines_keep(&mut self, _caller: Ref<Thread>) {}
 
     /// The current thread waits for a message, with this reply object for the answer.
     pub fn receive(
@@ -118,21 +168,30 @@ impl Kernel {
         reply: Ref<Reply>,
         deadline: Option<Ticks>,
     ) -> Result<NextThread, Error> {
-        if self.message_page(receiver).is_none() {
-            return Err(Error::NotConfigured);
-        }
         if self.memory[reply].use_ != Use::Idle {
             return Err(Error::Busy);
         }
         if let Some(bits) = self.take_bound_bits(receiver) {
-            self.memory[receiver].frame.rax = ResultWord::NOTIFIED.0;
+            self.memory[receiver].frame.rax = ResultWord::SIGNAL.0;
             self.memory[receiver].frame.rdi = bits;
             return Ok(NextThread::Same);
         }
-        let mut callers = self.memory[endpoint].callers;
-        if let Some(caller) = callers.pop_front(&mut self.memory) {
+        let has_page = self.message_page(receiver).is_some();
+        let mut woken = NextThread::Same;
+        for _ in 0..CANCEL_BUDGET {
+            let Some(caller) = self.memory[endpoint].callers.first() else { break };
+            if self.outgoing(caller).0.is_long() && !has_page {
+                woken = woken.and(self.cancel(caller, Error::TooLong));
+                continue;
+            }
+            let mut callers = self.memory[endpoint].callers;
+            callers.remove(&mut self.memory, caller);
             self.memory[endpoint].callers = callers;
-            return Ok(self.rendezvous(caller, receiver, reply));
+            self.deliver(caller, receiver, reply);
+            if self.memory[reply].use_ == Use::Idle {
+                woken = woken.and(self.make_ready(caller));
+            }
+            return Ok(woken);
         }
         if deadline.is_some_and(|deadline| deadline <= self.now) {
             return Err(Error::TimedOut);
@@ -146,61 +205,66 @@ impl Kernel {
         Ok(NextThread::Pick)
     }
 
-    /// The current thread answers whoever waits for this reply.
+    /// The current thread answers whoever waits for this reply. On an error the caller goes on waiting.
     pub fn reply(
         &mut self,
         replier: Ref<Thread>,
         reply: Ref<Reply>,
-        tag: MessageTag,
+        envelope: Envelope,
     ) -> Result<NextThread, Error> {
         let Use::Pending(caller) = self.memory[reply].use_ else { return Err(Error::NotPending) };
-        let long = tag.words() > REGISTER_WORDS || tag.caps() > 0;
-        if long && self.memory[caller].pending == Pending::Call && self.message_page(caller).is_none() {
+        let called = self.memory[caller].pending == Pending::Call;
+        if called && envelope.is_long() && self.message_page(caller).is_none() {
             return Err(Error::TooLong);
         }
         self.memory[reply].use_ = Use::Idle;
-        if self.memory[caller].pending == Pending::Call {
-            self.transfer(replier, caller, tag, 0);
+        if called {
+            let words = self.memory[replier].frame.message_words();
+            self.transfer(replier, caller, envelope, words);
+            self.memory[caller].frame.rdi = 0;
         }
         self.memory[caller].pending = Pending::Nothing;
         Ok(self.hand_over(caller))
     }
 
-    /// Copies a message: words, and capabilities as children of the sender's.
-    fn transfer(&mut self, from: Ref<Thread>, to: Ref<Thread>, tag: MessageTag, badge: u64) {
-        let words = self.memory[from].frame.message_words();
-        let frame = &mut self.memory[to].frame;
-        frame.set_message_words(words);
-        frame.rdi = badge;
-        let mut received = 0;
-        if (tag.words() > REGISTER_WORDS || tag.caps() > 0)
+    /// Copies a message: words, and for each capability a child of the sender's.
+    fn transfer(
+        &mut self,
+        from: Ref<Thread>,
+        to: Ref<Thread>,
+        envelope: Envelope,
+        words: [u64; REGISTER_WORDS],
+    ) {
+        if envelope.is_long()
             && let (Some(source), Some(target)) = (self.message_page(from), self.message_page(to))
         {
-            if tag.words() > REGISTER_WORDS {
-                self.memory.copy_words(source, target, REGISTER_WORDS..tag.words());
+            let end = usize::from(envelope.words);
+            if end > REGISTER_WORDS {
+                self.memory.copy_words(source, target, REGISTER_WORDS..end);
             }
-            received = self.transfer_capabilities((from, source), (to, target), tag.caps());
+            for index in 0..usize::from(envelope.caps) {
+                self.transfer_capability((from, source), (to, target), index);
+            }
         }
-        self.memory[to].frame.rax = ResultWord::message(tag.label(), tag.words(), received).0;
+        let frame = &mut self.memory[to].frame;
+        frame.set_message_words(words);
+        frame.rax = ResultWord::message(envelope.label, envelope.words, envelope.caps).0;
         self.here().counters.messages += 1;
     }
 
-    /// Derives each capability that goes along into the slot that the receiver named for it. One that cannot be
+    /// Derives one capability that goes along into the slot that the receiver named for it. One that cannot be
     /// handed over (gone by now, no right to derive, slot taken) arrives as [`Handle::NONE`].
-    fn transfer_capabilities(
+    fn transfer_capability(
         &mut self,
         (from, source): (Ref<Thread>, PhysAddr),
         (to, target): (Ref<Thread>, PhysAddr),
-        count: usize,
-    ) -> usize {
-        for index in 0..count {
-            let handle = Handle(self.memory.page(source)[page::SEND_CAPS + index]);
-            let pair = self.memory.page(target)[page::RECEIVE_SLOTS + index / 2];
-            let slot = SlotIndex((pair >> (32 * (index % 2)) & 0xffff_ffff) as u32);
-            let arrived = self.derive_across(from, handle, to, slot).unwrap_or(Handle::NONE);
-            self.memory.page_mut(target)[page::RECEIVED_CAPS + index] = arrived.0;
-        }
-        count
+        index: usize,
+    ) {
+        let handle = Handle(self.memory.page(source)[SEND_CAPS + index]);
+        let pair = self.memory.page(target)[RECEIVE_SLOTS + index / 2];
+        let slot = u32::try_from(pair >> (32 * (index % 2)) & 0xffff_ffff).unwrap_or(0);
+        let arrived = self.derive_across(from, handle, to, SlotIndex(slot)).unwrap_or(Handle::NONE);
+        self.memory.page_mut(target)[RECEIVED_CAPS + index] = arrived.0;
     }
 
     fn derive_across(
@@ -212,25 +276,29 @@ impl Kernel {
     ) -> Result<Handle, Error> {
         let source_table = self.table_of(from)?;
         let target_table = self.table_of(to)?;
-        let found = self.find(source_table, handle, Rights::DERIVE)?;
-        let dest = target_table.slot(slot).ok_or(Error::OutOfRange)?;
-        self.derive(found.slot, dest, Rights::all(), None)?;
-        Ok(self.handle_of(target_table, slot))
+        let found = self.forest.lookup_any(&self.memory, source_table, handle)?;
+        if !found.capability.rights.contains(Rights::DERIVE) {
+            return Err(Error::MissingRight);
+        }
+        let dest = target_table.vacant(&self.memory, slot)?;
+        let change = caps::Change::rights(found.capability.rights);
+        self.forest.derive(&mut self.memory, found.slot, dest, change)?;
+        Ok(self.handle_at(dest, slot))
     }
 
     /// A blocked thread is woken because what it waited for cannot come any more, or not in time.
     pub fn cancel(&mut self, thread: Ref<Thread>, why: Error) -> NextThread {
         self.unblock(thread);
-        if self.memory[thread].pending != Pending::Fault {
-            self.memory[thread].frame.rax = ResultWord::error(why).0;
+        if self.memory[thread].pending == Pending::Fault {
+            // Its fault handler has gone: it stays as it is, and the subOS's supervisor hears of it.
             self.memory[thread].pending = Pending::Nothing;
-            return self.make_ready(thread);
+            self.memory[thread].state = State::Faulted;
+            crate::machine::report_unhandled(self, thread);
+            return NextThread::Same;
         }
-        // Its fault handler is gone: it stays as it is, and its subOS's supervisor hears of it.
+        self.memory[thread].frame.set_error(why);
         self.memory[thread].pending = Pending::Nothing;
-        self.memory[thread].state = State::Faulted;
-        self.report_unhandled(thread);
-        NextThread::Same
+        self.make_ready(thread)
     }
 
     /// Takes a thread out of whatever it waits in. Its state is the caller's to set.
@@ -266,8 +334,4 @@ impl Kernel {
             self.tell_timekeeper(at);
         }
     }
-}
-
-fn receiver_is_current(kernel: &Kernel, receiver: Ref<Thread>) -> bool {
-    kernel.current() == Some(receiver)
 }

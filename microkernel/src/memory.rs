@@ -141,6 +141,15 @@ impl Memory {
         reference
     }
 
+    /// Whether an object of this type is there. For what may name one of several kinds.
+    #[must_use]
+    pub fn is<T: Object>(&self, object: Ref<T>) -> bool {
+        self.check(object.address(), size_of::<T>() as u64);
+        let header = physmap::pointer::<Header>(object.address().plus(T::HEADER as u64));
+        // SAFETY: the memory is this subOS's, and any word may be read as a header.
+        unsafe { *header == Header::new(T::KIND) }
+    }
+
     /// Marks the object as gone, so that a reference that stays behind is noticed.
     pub fn destroy<T: Object>(&mut self, object: Ref<T>) {
         let _ = &self[object];

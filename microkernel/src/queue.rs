@@ -9,6 +9,7 @@ use crate::object::thread::Thread;
 pub struct Queue {
     head: Option<Ref<Thread>>,
     tail: Option<Ref<Thread>>,
+    count: u32,
 }
 
 /// A thread's place in the queue that it is in.
@@ -22,12 +23,18 @@ pub struct Link {
 
 impl Queue {
     /// A queue without threads.
-    pub const EMPTY: Self = Self { head: None, tail: None };
+    pub const EMPTY: Self = Self { head: None, tail: None, count: 0 };
 
     /// Whether nobody queues here.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.head.is_none()
+    }
+
+    /// How many threads queue here.
+    #[must_use]
+    pub const fn count(&self) -> u32 {
+        self.count
     }
 
     /// The thread that has waited longest.
@@ -45,6 +52,7 @@ impl Queue {
             None => self.head = Some(thread),
         }
         self.tail = Some(thread);
+        self.count += 1;
     }
 
     /// Adds a thread at the front: it was interrupted and has time left.
@@ -56,6 +64,7 @@ impl Queue {
             None => self.tail = Some(thread),
         }
         self.head = Some(thread);
+        self.count += 1;
     }
 
     /// Takes the thread that has waited longest.
@@ -78,6 +87,7 @@ impl Queue {
             None => self.tail = link.previous,
         }
         memory[thread].link = Link::default();
+        self.count -= 1;
     }
 
     /// Appends all of `other`, in constant time, and empties it.
@@ -89,6 +99,7 @@ impl Queue {
                 memory[tail].link.next = Some(head);
                 memory[head].link.previous = Some(tail);
                 self.tail = other.tail;
+                self.count += other.count;
             }
         }
         *other = Self::EMPTY;

@@ -2,11 +2,12 @@
 
 use caps::Kind;
 
-use crate::memory::{Header, Object};
+use crate::memory::{Header, Object, Ref};
 use crate::queue::Queue;
+use crate::removal::Drain;
 
 /// Bytes that retype carves for an endpoint.
-pub const SIZE: u64 = 64;
+pub const SIZE: u64 = 128;
 
 /// An endpoint. At most one of its queues has threads in it.
 #[repr(C, align(64))]
@@ -16,6 +17,12 @@ pub struct Endpoint {
     pub callers: Queue,
     /// Threads that wait for a caller.
     pub receivers: Queue,
+    /// Which callers are to be woken because what they called through has gone.
+    pub drain: Drain,
+    /// Whether it is on the list of endpoints to drain.
+    pub enlisted: bool,
+    /// The next endpoint on that list.
+    pub next_dying: Option<Ref<Endpoint>>,
 }
 
 const _: () = assert!(size_of::<Endpoint>() as u64 <= SIZE);
@@ -30,7 +37,7 @@ impl Endpoint {
     /// An endpoint where nobody waits.
     #[must_use]
     pub const fn new() -> Self {
-        Self { header: Header::new(Kind::Endpoint), callers: Queue::EMPTY, receivers: Queue::EMPTY }
+        Self { header: Header::new(Kind::Endpoint), callers: Queue::EMPTY, receivers: Queue::EMPTY, drain: Drain::Nobody, enlisted: false, next_dying: None }
     }
 }
 

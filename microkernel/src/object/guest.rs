@@ -1,12 +1,13 @@
 //! Guest: an address space whose every trap returns to the thread that entered it.
 //!
 //! The guest's registers travel through the entering thread's message page, so one guest object serves as many
-//! flows of execution as its owner likes to keep. The kernel knows nothing of what runs inside.
+//! flows of execution as its owner likes to keep, one at a time. The kernel knows nothing of what runs inside.
 
 use caps::bounds::GUEST_SLOTS;
 use caps::{Kind, Slot, SlotRef};
 
 use crate::memory::{Header, Object, Ref, slot_at};
+use crate::object::thread::Thread;
 
 /// Bytes that retype carves for a guest.
 pub const SIZE: u64 = 320;
@@ -16,6 +17,8 @@ pub const SIZE: u64 = 320;
 pub struct Guest {
     slots: [Slot; GUEST_SLOTS as usize],
     header: Header,
+    /// The thread that is in it.
+    pub occupant: Option<Ref<Thread>>,
 }
 
 const _: () = assert!(size_of::<Guest>() as u64 <= SIZE);
@@ -30,7 +33,7 @@ impl Guest {
     /// A guest without an address space.
     #[must_use]
     pub const fn new() -> Self {
-        Self { slots: [const { Slot::FREE }; GUEST_SLOTS as usize], header: Header::new(Kind::Guest) }
+        Self { slots: [const { Slot::FREE }; GUEST_SLOTS as usize], header: Header::new(Kind::Guest), occupant: None }
     }
 }
 

@@ -21,6 +21,8 @@ pub struct Notification {
     pub bound: Option<Ref<Thread>>,
     /// Whether shares may have doorbell bits for this notification, so that a wait looks there too.
     pub doorbells: bool,
+    /// The next notification whose waiters are to be woken because it has gone.
+    pub next_dying: Option<Ref<Notification>>,
 }
 
 const _: () = assert!(size_of::<Notification>() as u64 <= SIZE);
@@ -41,6 +43,7 @@ impl Notification {
             waiters: Queue::EMPTY,
             bound: None,
             doorbells: false,
+            next_dying: None,
         }
     }
 }

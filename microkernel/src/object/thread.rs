@@ -7,7 +7,7 @@
 use caps::bounds::THREAD_SLOTS;
 use caps::{Kind, Slot, SlotRef};
 
-use crate::arch::Frame;
+use crate::arch::{Fault, Frame};
 use crate::deadline::Node;
 use crate::memory::{Header, Memory, Object, Ref, slot_at};
 use crate::object::endpoint::Endpoint;
@@ -95,6 +95,10 @@ pub struct Thread {
     pub seat: CoreId,
     /// The page of the message region that is its message page.
     pub message_offset: u64,
+    /// The notification that wakes it while it receives, as its own slot says.
+    pub bound: Option<Ref<Notification>>,
+    /// What it did wrong, while its fault is being told.
+    pub fault: Fault,
     /// The guest that it is in.
     pub guest: Option<Ref<Guest>>,
     /// When the guest is to be left at the latest.
@@ -133,12 +137,21 @@ impl Thread {
             priority: Priority(0),
             seat,
             message_offset: 0,
+            bound: None,
+            fault: Fault::default(),
             guest: None,
             guest_deadline: Ticks::NEVER,
             quiet: 0,
             slice: Ticks(0),
             ran: Ticks(0),
         }
+    }
+}
+
+impl Thread {
+    /// Where its core's entry code saves registers: the guest's frame while it is in a guest.
+    pub fn running_frame(&mut self) -> &mut Frame {
+        if self.guest.is_some() { &mut self.guest_frame } else { &mut self.frame }
     }
 }
 

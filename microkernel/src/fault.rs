@@ -1,0 +1,125 @@
+//! Faults of threads, and traps of guests.
+//!
+//! A fault becomes a call of the thread's fault handler, made by the kernel in the thread's name; the answer lets
+//! it go on. A guest's trap goes to the thread that entered it: its registers are written to the message page and
+//! the enter call returns.
+
+use caps::{Error, Kind};
+use idl::abi::{GuestFrame, MessagePage, Trap, TrapKind};
+use zerocopy::{FromBytes, IntoBytes};
+
+use crate::arch::{self, Fault};
+use crate::ipc::Sending;
+use crate::kernel::Kernel;
+use crate::memory::Ref;
+use crate::object::endpoint::Endpoint;
+use crate::object::guest::Guest;
+use crate::object::thread::{Own, Pending, State, Thread};
+use crate::outcome::{Answer, NextThread};
+use crate::types::{PhysAddr, Ticks};
+
+impl Kernel {
+    /// The current thread made a fault.
+    pub fn thread_fault(&mut self, thread: Ref<Thread>, fault: Fault) -> NextThread {
+        self.memory[thread].fault = fault;
+        let handler = self.own_capability(thread, Own::FaultHandler, Kind::Endpoint);
+        let sent = handler.and_then(|handler| {
+            let badge = self.memory[thread].fault_badge;
+            let endpoint = Ref::<Endpoint>::at(PhysAddr(handler.object));
+            self.send(thread, Sending { endpoint, badge, pending: Pending::Fault, deadline: None }).ok()
+        });
+        sent.unwrap_or_else(|| {
+            self.memory[thread].state = State::Faulted;
+            crate::machine::report_unhandled(self, thread);
+            NextThread::Pick
+        })
+    }
+
+    /// The guest made a system call.
+    pub fn guest_syscall(&mut self, thread: Ref<Thread>) -> NextThread {
+        self.leave_guest(thread, Trap { kind: TrapKind::SystemCall as u32, ..Trap::default() });
+        NextThread::Same
+    }
+
+    /// The guest made a fault.
+    pub fn guest_fault(&mut self, thread: Ref<Thread>, fault: Fault) -> NextThread {
+        self.leave_guest(thread, fault.trap());
+        NextThread::Same
+    }
+
+    /// Whether a thread that is about to go on in its guest must go on outside instead.
+    pub fn guest_must_end(&mut self, thread: Ref<Thread>) -> bool {
+        if self.memory[thread].guest.is_none() {
+            return false;
+        }
+        if self.now >= self.memory[thread].guest_deadline {
+            return true;
+        }
+        let bound = self.memory[thread].bound;
+        bound.is_some_and(|notification| self.pending_bits(notification))
+    }
+
+    /// Runs the guest, from the registers in the thread's message page.
+    pub fn enter_guest(
+        &mut self,
+        thread: Ref<Thread>,
+        guest: Ref<Guest>,
+        deadline: Option<Ticks>,
+    ) -> Result<NextThread, Error> {
+        let page = self.message_page(thread).ok_or(Error::NotConfigured)?;
+        if !caps_space_present(self, guest) {
+            return Err(Error::NotConfigured);
+        }
+        if self.memory[guest].occupant.is_some() {
+            return Err(Error::Busy);
+        }
+        let words = self.memory.page(page);
+        let (registers, fx) = MessagePage::ref_from_bytes(words.as_bytes())
+            .map(|page| (page.frame.registers, page.fx))
+            .map_err(|_| Error::NotConfigured)?;
+        let user = |address: u64| address < idl::abi::USER_END;
+        if !user(registers.rip) || !user(registers.fs_base) || !user(registers.gs_base) {
+            return Err(Error::BadRange);
+        }
+        let state = &mut self.memory[thread];
+        state.guest_frame.load_registers(&registers, &fx);
+        state.guest = Some(guest);
+        state.guest_deadline = deadline.unwrap_or(Ticks::NEVER);
+        self.memory[guest].occupant = Some(thread);
+        self.here().counters.guests += 1;
+        Ok(NextThread::Same)
+    }
+
+    /// Ends the thread's stay in its guest and answers its enter call.
+    pub fn leave_guest(&mut self, thread: Ref<Thread>, trap: Trap) {
+        let Some(guest) = self.memory[thread].guest.take() else { return };
+        self.memory[guest].occupant = None;
+        let (registers, fx) = self.memory[thread].guest_frame.save_registers();
+        match self.message_page(thread) {
+            Some(page) => {
+                if let Ok(page) = MessagePage::mut_from_bytes(self.memory.page_mut(page).as_mut_bytes()) {
+                    page.frame = GuestFrame { registers, trap };
+                    page.fx = fx;
+                }
+                let kind = u64::from(trap.kind);
+                self.memory[thread].frame.set_answer(Answer::one(kind).words);
+            }
+            None => self.memory[thread].frame.set_error(Error::NotConfigured),
+        }
+    }
+
+    /// The guest has gone while a thread was in it.
+    pub fn abandon_guest(&mut self, thread: Ref<Thread>) {
+        self.leave_guest(thread, Trap { kind: TrapKind::Cancelled as u32, ..Trap::default() });
+        if let Some(core) = self.running_on(thread)
+            && core != self.me
+        {
+            arch::send_ipi(core, arch::Vector::RESCHEDULE);
+        }
+    }
+}
+
+fn caps_space_present(kernel: &Kernel, guest: Ref<Guest>) -> bool {
+    use caps::Slots;
+    kernel.memory.slot(guest.space()).capability().is_some_and(|space| space.kind == Kind::AddressSpace)
+}

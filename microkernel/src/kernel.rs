@@ -1,0 +1,408 @@
+//! One kernel: all state of one subOS, behind one lock, and the way in and out of it.
+//!
+//! [`entered`] is where every entry arrives, whatever its cause: it locks this core's kernel, treats the cause,
+//! lets the scheduler decide and leaves by one way. Inside there is one `&mut Kernel`, which reaches everything
+//! of this subOS and nothing of another's.
+
+use core::cell::UnsafeCell;
+
+use caps::{Capability, Forest, Kind, Slots, Table};
+
+use crate::arch::{self, Cause, Exit, Frame};
+use crate::board::{Board, Epoch};
+use crate::deadline::Deadlines;
+use crate::limits::{EXPIRE_BUDGET, MAX_CORES};
+use crate::machine::{self, Share, Visit};
+use crate::memory::{Memory, Ref};
+use crate::object::address_space::AddressSpace;
+use crate::object::thread::{Own, State, Thread};
+use crate::outcome::{NextThread, Outcome};
+use crate::removal::Removal;
+use crate::scheduler::{CoreState, End, RunQueue};
+use crate::sync::{Guard, KernelLock};
+use crate::types::{CoreId, PhysAddr, SubOsId, Ticks};
+
+/// A kernel and its lock, at the start of the home lot.
+#[repr(C)]
+pub struct KernelCell {
+    /// Who may have the kernel.
+    pub lock: KernelLock,
+    /// How cores learn that others have let go; used without the lock.
+    pub board: Board,
+    kernel: UnsafeCell<Kernel>,
+}
+
+// SAFETY: the kernel inside is reached through the lock alone.
+unsafe impl Sync for KernelCell {}
+
+/// All state of one subOS.
+pub struct Kernel {
+    /// Which subOS.
+    pub id: SubOsId,
+    /// The core that runs this code.
+    pub me: CoreId,
+    /// When the present entry began.
+    pub now: Ticks,
+    /// A thread's time slice.
+    pub slice: Ticks,
+    /// The subOS's memory.
+    pub memory: Memory,
+    /// The derivation forest.
+    pub forest: Forest,
+    /// The table of planted root capabilities.
+    pub roots: Table,
+    /// The page tables of a core that runs no thread.
+    pub home_root: PhysAddr,
+    /// What is known of each core.
+    pub cores: [CoreState; MAX_CORES],
+    /// The core that each seat points to.
+    pub seats: [Option<CoreId>; MAX_CORES],
+    /// Ready threads without a core.
+    pub limbo: RunQueue,
+    /// When blocked threads are to be woken.
+    pub deadlines: Deadlines,
+    /// The core that looks after the deadlines.
+    pub timekeeper: Option<CoreId>,
+    /// The first of all address spaces.
+    pub spaces: Option<Ref<AddressSpace>>,
+    /// What the removal of capabilities has left to do.
+    pub removal: Removal,
+    /// The flush board of this kernel.
+    pub board: &'static Board,
+    /// The share with the supervisor; in the supervisor's kernel, its ends of all of them.
+    pub share: Share,
+}
+
+/// How an entry goes on.
+enum Step {
+    /// Out to user space, or to idle.
+    Leave(NextThread),
+    /// Out of this kernel for an operation on another, and back.
+    Visit(Visit),
+}
+
+/// How a kernel is left.
+enum Leave {
+    Run(Ref<Thread>),
+    Idle,
+    Park,
+    /// The current thread may not go on before all cores have acknowledged.
+    Wait(Ref<Thread>, Epoch),
+}
+
+impl KernelCell {
+    /// A cell around a new kernel.
+    #[must_use]
+    pub const fn new(kernel: Kernel) -> Self {
+        Self { lock: KernelLock::new(), board: Board::new(), kernel: UnsafeCell::new(kernel) }
+    }
+
+    /// Waits for the kernel on behalf of one of its own cores. `None`: the core is asked to park instead.
+    fn enter(&'static self, core: CoreId) -> Option<(Guard<'static>, &'static mut Kernel)> {
+        let guard = self.lock.acquire(core, || self.serve_while_waiting(core))?;
+        // SAFETY: the guard is held for as long as the reference is used: both are dropped together by `entered`.
+        let kernel = unsafe { &mut *self.kernel.get() };
+        Some((guard, kernel))
+    }
+
+    /// The kernel, for a visitor who holds the lock.
+    ///
+    /// # Safety
+    /// The caller holds this cell's lock, or is the only one who knows of the cell yet.
+    #[allow(clippy::mut_from_ref, reason = "the lock, not the borrow, is what makes it exclusive")]
+    pub unsafe fn visit(&self) -> &mut Kernel {
+        // SAFETY: by this function's contract.
+        unsafe { &mut *self.kernel.get() }
+    }
+
+    /// What a core does for others while it waits for the lock: nothing of this kernel's is in its hands, its
+    /// frame was written before. Says whether to go on waiting.
+    fn serve_while_waiting(&self, core: CoreId) -> bool {
+        !arch::park_requested(core)
+    }
+
+    /// Waits, without the lock and on the home root, until every core has acknowledged the epoch or this core is
+    /// asked to park.
+    fn wait_until_quiet(&self, core: CoreId, home_root: PhysAddr, epoch: Epoch) {
+        arch::load_root(home_root);
+        while !self.board.is_quiet(epoch) && !arch::park_requested(core) {
+            if let Some(owed) = self.board.owes(core) {
+                arch::flush_tlb();
+                self.board.acknowledge(core, owed);
+            }
+            arch::pause();
+        }
+    }
+}
+
+/// Treats one entry into the kernel, from its cause to where the core goes next.
+pub fn entered(core: CoreId, cell: &'static KernelCell, cause: Cause) -> Exit {
+    let Some((mut guard, mut kernel)) = cell.enter(core) else { return Exit::ParkWithoutLock };
+    let mut step = kernel.begin(core, cause);
+    loop {
+        match step {
+            Step::Visit(visit) => {
+                let caller = kernel.current();
+                drop(guard);
+                let result = machine::perform(visit);
+                let Some(again) = cell.enter(core) else { return Exit::ParkWithoutLock };
+                (guard, kernel) = again;
+                kernel.refresh(core);
+                // The world has moved on: the answer is delivered only if the caller is still there for it.
+                let there = caller.filter(|caller| kernel.current() == Some(*caller));
+                if let Some(caller) = there.filter(|caller| caller.is_ready(&kernel.memory)) {
+                    kernel.answer(caller, result);
+                }
+                step = Step::Leave(NextThread::Same);
+            }
+            Step::Leave(next) => match kernel.leave(next) {
+                Leave::Run(thread) => {
+                    let (frame, root) = kernel.frame_and_root(thread);
+                    drop(guard);
+                    return Exit::Run { frame, root };
+                }
+                Leave::Idle => {
+                    let root = kernel.home_root;
+                    drop(guard);
+                    return Exit::Idle { root };
+                }
+                Leave::Park => {
+                    drop(guard);
+                    return Exit::Park;
+                }
+                Leave::Wait(thread, epoch) => {
+                    let root = kernel.home_root;
+                    drop(guard);
+                    cell.wait_until_quiet(core, root, epoch);
+                    let Some(again) = cell.enter(core) else { return Exit::ParkWithoutLock };
+                    (guard, kernel) = again;
+                    kernel.refresh(core);
+                    kernel.settled(thread, epoch);
+                    step = Step::Leave(NextThread::Same);
+                }
+            },
+        }
+    }
+}
+
+impl Kernel {
+    /// A kernel without cores and threads.
+    #[must_use]
+    pub fn new(
+        id: SubOsId,
+        slice: Ticks,
+        roots: Table,
+        home_root: PhysAddr,
+        board: &'static Board,
+        share: Share,
+    ) -> Self {
+        Self {
+            id,
+            me: CoreId(0),
+            now: Ticks(0),
+            slice,
+            memory: Memory::new(),
+            forest: Forest::new(),
+            roots,
+            home_root,
+            cores: [CoreState::ABSENT; MAX_CORES],
+            seats: [None; MAX_CORES],
+            limbo: RunQueue::EMPTY,
+            deadlines: Deadlines::EMPTY,
+            timekeeper: None,
+            spaces: None,
+            removal: Removal::NOTHING,
+            board,
+            share,
+        }
+    }
+
+    /// What this core must know and do before anything else on an entry.
+    fn refresh(&mut self, core: CoreId) {
+        self.me = core;
+        self.now = arch::now();
+        if let Some(owed) = self.board.owes(core) {
+            arch::flush_tlb();
+            self.board.acknowledge(core, owed);
+        }
+    }
+
+    fn begin(&mut self, core: CoreId, cause: Cause) -> Step {
+        self.refresh(core);
+        match cause {
+            Cause::Syscall => self.syscall(),
+            Cause::Interrupt(vector) => {
+                self.here().counters.interrupts += 1;
+                if vector == arch::Vector::TIMER {
+                    self.here().armed = Ticks::NEVER;
+                    self.expire();
+                }
+                machine::doorbell_interrupt(self);
+                Step::Leave(NextThread::Same)
+            }
+            Cause::Fault(fault) => {
+                self.here().counters.faults += 1;
+                let Some(thread) = self.runner() else { return Step::Leave(NextThread::Pick) };
+                if self.memory[thread].guest.is_some() {
+                    return Step::Leave(self.guest_fault(thread, fault));
+                }
+                Step::Leave(self.thread_fault(thread, fault))
+            }
+            Cause::Wake => {
+                self.expire();
+                machine::doorbell_interrupt(self);
+                Step::Leave(NextThread::Pick)
+            }
+        }
+    }
+
+    /// The thread whose registers this entry saved, unless it was stopped or destroyed meanwhile.
+    fn runner(&self) -> Option<Ref<Thread>> {
+        self.current().filter(|thread| thread.is_ready(&self.memory))
+    }
+
+    fn syscall(&mut self) -> Step {
+        self.here().counters.calls += 1;
+        let Some(thread) = self.current() else { return Step::Leave(NextThread::Pick) };
+        if !thread.is_ready(&self.memory) {
+            // It was stopped by another core while this call was on its way: it will be made again.
+            self.memory[thread].running_frame().rewind_syscall();
+            return Step::Leave(NextThread::Pick);
+        }
+        if self.memory[thread].guest.is_some() {
+            return Step::Leave(self.guest_syscall(thread));
+        }
+        match self.invoke(thread) {
+            Ok(Outcome::Answered(answer, next)) => {
+                self.memory[thread].frame.set_answer(answer.words);
+                Step::Leave(next)
+            }
+            Ok(Outcome::Deferred(next)) => Step::Leave(next),
+            Ok(Outcome::Visit(visit)) => Step::Visit(visit),
+            Err(error) => {
+                self.memory[thread].frame.set_error(error);
+                Step::Leave(NextThread::Same)
+            }
+        }
+    }
+
+    fn answer(&mut self, thread: Ref<Thread>, result: Result<crate::outcome::Answer, caps::Error>) {
+        match result {
+            Ok(answer) => self.memory[thread].frame.set_answer(answer.words),
+            Err(error) => self.memory[thread].frame.set_error(error),
+        }
+    }
+
+    /// Wakes threads whose deadline has passed, a bounded number; the timer fires again at once for the rest.
+    fn expire(&mut self) {
+        if self.timekeeper != Some(self.me) {
+            return;
+        }
+        for _ in 0..EXPIRE_BUDGET {
+            let Some(thread) = self.deadlines.pop_expired(&mut self.memory, self.now) else { return };
+            // What the timer interrupt means for this core is decided on the way out.
+            let _ = self.cancel(thread, caps::Error::TimedOut);
+        }
+    }
+
+    /// Decides who runs, and finishes what must be finished before.
+    fn leave(&mut self, next: NextThread) -> Leave {
+        if arch::park_requested(self.me) {
+            return self.park();
+        }
+        let mut next = next;
+        loop {
+            self.schedule(next);
+            let Some(thread) = self.current() else {
+                self.set_timer();
+                return Leave::Idle;
+            };
+            let quiet = Epoch(self.memory[thread].quiet);
+            if quiet != Epoch(0) {
+                if !self.board.is_quiet(quiet) {
+                    return Leave::Wait(thread, quiet);
+                }
+                self.memory[thread].quiet = 0;
+            }
+            if self.guest_must_end(thread) {
+                self.leave_guest(thread, idl::abi::Trap { kind: idl::abi::TrapKind::Interrupted as u32, ..Default::default() });
+            }
+            if self.root_of(thread).is_some() {
+                self.set_timer();
+                return Leave::Run(thread);
+            }
+            // Its address space has gone.
+            self.memory[thread].state = State::Stopped;
+            next = NextThread::Pick;
+        }
+    }
+
+    /// This core is leaving the kernel: its thread goes back to the others.
+    fn park(&mut self) -> Leave {
+        let now = self.now;
+        let here = self.here();
+        here.counters.busy += if here.current.is_some() { now.0.saturating_sub(here.since.0) } else { 0 };
+        if let Some(thread) = here.current.take()
+            && thread.is_ready(&self.memory)
+        {
+            self.requeue(thread, End::Front);
+        }
+        Leave::Park
+    }
+
+    fn settled(&mut self, thread: Ref<Thread>, epoch: Epoch) {
+        if self.current() == Some(thread)
+            && self.board.is_quiet(epoch)
+            && thread.is_ready(&self.memory)
+            && self.memory[thread].quiet == epoch.0
+        {
+            self.memory[thread].quiet = 0;
+        }
+    }
+
+    /// Asks every core to let go of what was taken away, and holds `thread` until they have.
+    pub fn hold_until_quiet(&mut self, thread: Ref<Thread>) -> Epoch {
+        let epoch = self.board.raise();
+        let others = self.board.members() & !self.me.bit();
+        for index in 0..MAX_CORES as u8 {
+            if others & CoreId(index).bit() != 0 {
+                arch::send_ipi(CoreId(index), arch::Vector::FLUSH);
+            }
+        }
+        arch::flush_tlb();
+        self.board.acknowledge(self.me, epoch);
+        if others != 0 {
+            self.memory[thread].quiet = epoch.0;
+        }
+        epoch
+    }
+
+    /// The page tables that a thread runs on: its guest's while it is in one.
+    fn root_of(&self, thread: Ref<Thread>) -> Option<PhysAddr> {
+        let slot = match self.memory[thread].guest {
+            Some(guest) => guest.space(),
+            None => thread.own(Own::Space),
+        };
+        let capability = self.memory.slot(slot).capability()?;
+        if self.forest.is_removing() && self.forest.is_doomed(&self.memory, slot) {
+            return None;
+        }
+        Some(Ref::<AddressSpace>::at(PhysAddr(capability.object)).root())
+    }
+
+    fn frame_and_root(&mut self, thread: Ref<Thread>) -> (*mut Frame, PhysAddr) {
+        let root = self.root_of(thread).unwrap_or(self.home_root);
+        (self.memory[thread].running_frame(), root)
+    }
+
+    /// What one of a thread's own slots holds, if that is still to be used.
+    #[must_use]
+    pub fn own_capability(&self, thread: Ref<Thread>, which: Own, kind: Kind) -> Option<Capability> {
+        let slot = thread.own(which);
+        let capability = self.memory.slot(slot).capability()?;
+        if self.forest.is_removing() && self.forest.is_doomed(&self.memory, slot) {
+            return None;
+        }
+        (capability.kind == kind).then_some(capability)
+    }
+}

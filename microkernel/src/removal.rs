@@ -1,0 +1,252 @@
+//! What the kernel does because capabilities went: tears objects down, wakes who waited, unmaps.
+//!
+//! `caps` decides and reports effects; this file carries them out. Most end at once. Three take steps: waking the
+//! queue of an endpoint or notification, and scanning a space for the mappings of dying bindings. Nothing that
+//! removes capabilities reports *done* while any of them is left, so no memory is reused under a queue or a page
+//! table entry.
+
+use caps::{Effect, Effects, Error, Kind};
+
+use crate::kernel::Kernel;
+use crate::limits::{CANCEL_BUDGET, SCAN_BUDGET};
+use crate::memory::Ref;
+use crate::object::address_space::AddressSpace;
+use crate::object::endpoint::Endpoint;
+use crate::object::guest::Guest;
+use crate::object::notification::Notification;
+use crate::object::reply::{Reply, Use};
+use crate::object::thread::{State, Thread};
+use crate::types::PhysAddr;
+
+/// What is left to do.
+#[derive(Clone, Copy, Debug)]
+pub struct Removal {
+    /// Endpoints whose callers are to be woken, all or those with one badge.
+    endpoints: Option<Ref<Endpoint>>,
+    /// Notifications whose waiters are to be woken.
+    notifications: Option<Ref<Notification>>,
+    /// How many spaces have a scan under way.
+    scans: u32,
+    /// Something went that other cores may still hold: a mapping, a thread, a space.
+    pub unquiet: bool,
+}
+
+impl Removal {
+    /// Nothing.
+    pub const NOTHING: Self = Self { endpoints: None, notifications: None, scans: 0, unquiet: false };
+}
+
+/// Which of the threads that queue at an endpoint are to be woken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Drain {
+    /// None.
+    Nobody,
+    /// The callers with this badge, among the first so many in the queue.
+    Badge(u64, u32),
+    /// All: the endpoint has gone.
+    All,
+}
+
+impl Kernel {
+    /// Carries out the effects of one step.
+    pub fn perform(&mut self, effects: &Effects) {
+        for effect in effects {
+            match *effect {
+                Effect::Destroy { kind, object, size: _, badge: _ } => self.destroy(kind, PhysAddr(object)),
+                Effect::Unbadge { object, badge } => self.unbadge(PhysAddr(object), badge),
+                Effect::Unbind { space, number, .. } => {
+                    let space = Ref::<AddressSpace>::at(PhysAddr(space));
+                    if !self.memory[space].is_scanning() {
+                        self.removal.scans += 1;
+                    }
+                    space.set_binding(&mut self.memory, number, None);
+                    self.memory[space].mark_dying(number);
+                    self.removal.unquiet = true;
+                }
+                Effect::Lost { .. } => {}
+            }
+        }
+    }
+
+    /// Does some of what is left. Returns whether nothing is.
+    pub fn settle(&mut self) -> bool {
+        self.drain_endpoint() && self.drain_notification() && self.scan()
+    }
+
+    fn destroy(&mut self, kind: Kind, object: PhysAddr) {
+        match kind {
+            Kind::Thread => self.destroy_thread(Ref::at(object)),
+            Kind::AddressSpace => self.destroy_space(Ref::at(object)),
+            Kind::Endpoint => {
+                let endpoint = Ref::<Endpoint>::at(object);
+                self.enlist_endpoint(endpoint);
+                self.memory[endpoint].drain = Drain::All;
+            }
+            Kind::Notification => {
+                let notification = Ref::<Notification>::at(object);
+                crate::machine::forget_notification(self, notification);
+                if let Some(thread) = self.memory[notification].bound.take() {
+                    self.memory[thread].bound = None;
+                }
+                self.memory[notification].next_dying = self.removal.notifications.replace(notification);
+            }
+            Kind::Reply => {
+                let reply = Ref::<Reply>::at(object);
+                if let Use::Pending(thread) | Use::Offered(thread) = self.memory[reply].use_ {
+                    let _ = self.cancel(thread, Error::Cancelled);
+                }
+                self.memory.destroy(reply);
+            }
+            Kind::Guest => {
+                let guest = Ref::<Guest>::at(object);
+                if let Some(thread) = self.memory[guest].occupant {
+                    self.abandon_guest(thread);
+                }
+                self.memory.destroy(guest);
+            }
+            // Tables are swept by `caps`; untyped memory and regions are nothing but memory; a planted root
+            // names what the ledger, not this kernel, takes back.
+            _ => {}
+        }
+    }
+
+    fn destroy_thread(&mut self, thread: Ref<Thread>) {
+        self.unblock(thread);
+        self.memory[thread].state = State::Stopped;
+        if let Some(core) = self.running_on(thread) {
+            self.cores[core.index()].current = None;
+            if core != self.me {
+                crate::arch::send_ipi(core, crate::arch::Vector::RESCHEDULE);
+            }
+        }
+        if let Some(guest) = self.memory[thread].guest.take() {
+            self.memory[guest].occupant = None;
+        }
+        if let Some(notification) = self.memory[thread].bound.take() {
+            self.memory[notification].bound = None;
+        }
+        self.memory.destroy(thread);
+        self.removal.unquiet = true;
+    }
+
+    fn destroy_space(&mut self, space: Ref<AddressSpace>) {
+        if self.memory[space].is_scanning() {
+            self.removal.scans -= 1;
+        }
+        let (next, previous) = (self.memory[space].next, self.memory[space].previous);
+        match previous {
+            Some(previous) => self.memory[previous].next = next,
+            None => self.spaces = next,
+        }
+        if let Some(next) = next {
+            self.memory[next].previous = previous;
+        }
+        self.memory.destroy(space);
+        self.removal.unquiet = true;
+    }
+
+    /// Whoever queues at an endpoint through a capability that went waits in vain.
+    fn unbadge(&mut self, object: PhysAddr, badge: u64) {
+        let endpoint = Ref::<Endpoint>::at(object);
+        // A notification has no queue of senders.
+        if !self.memory.is(endpoint) {
+            return;
+        }
+        // A second badge while the first is still being looked for: then its rest is done now.
+        while matches!(self.memory[endpoint].drain, Drain::Badge(..)) {
+            self.drain_some(endpoint);
+        }
+        if self.memory[endpoint].drain == Drain::Nobody {
+            self.enlist_endpoint(endpoint);
+            let waiting = self.memory[endpoint].callers.count();
+            self.memory[endpoint].drain = Drain::Badge(badge, waiting);
+        }
+    }
+
+    fn enlist_endpoint(&mut self, endpoint: Ref<Endpoint>) {
+        if !self.memory[endpoint].enlisted {
+            self.memory[endpoint].enlisted = true;
+            self.memory[endpoint].next_dying = self.removal.endpoints.replace(endpoint);
+        }
+    }
+
+    fn drain_endpoint(&mut self) -> bool {
+        let Some(endpoint) = self.removal.endpoints else { return true };
+        self.drain_some(endpoint);
+        let finished = match self.memory[endpoint].drain {
+            Drain::Nobody => true,
+            Drain::Badge(..) => false,
+            Drain::All => {
+                self.memory[endpoint].callers.is_empty() && self.memory[endpoint].receivers.is_empty()
+            }
+        };
+        if finished {
+            self.removal.endpoints = self.memory[endpoint].next_dying.take();
+            self.memory[endpoint].enlisted = false;
+            if self.memory[endpoint].drain == Drain::All {
+                self.memory.destroy(endpoint);
+            }
+        }
+        self.removal.endpoints.is_none()
+    }
+
+    /// Treats a bounded number of the threads that queue at an endpoint.
+    fn drain_some(&mut self, endpoint: Ref<Endpoint>) {
+        for _ in 0..CANCEL_BUDGET {
+            match self.memory[endpoint].drain {
+                Drain::Nobody => return,
+                Drain::All => {
+                    let callers = self.memory[endpoint].callers.first();
+                    let Some(thread) = callers.or(self.memory[endpoint].receivers.first()) else { return };
+                    let _ = self.cancel(thread, Error::Cancelled);
+                }
+                Drain::Badge(_, 0) => self.memory[endpoint].drain = Drain::Nobody,
+                Drain::Badge(badge, left) => {
+                    self.memory[endpoint].drain = Drain::Badge(badge, left - 1);
+                    let Some(thread) = self.memory[endpoint].callers.first() else {
+                        self.memory[endpoint].drain = Drain::Nobody;
+                        return;
+                    };
+                    if self.memory[thread].badge == badge {
+                        let _ = self.cancel(thread, Error::Cancelled);
+                    } else {
+                        // To the end of the queue: after a full turn the order is as it was.
+                        let mut callers = self.memory[endpoint].callers;
+                        callers.remove(&mut self.memory, thread);
+                        callers.push_back(&mut self.memory, thread);
+                        self.memory[endpoint].callers = callers;
+                    }
+                }
+            }
+        }
+    }
+
+    fn drain_notification(&mut self) -> bool {
+        let Some(notification) = self.removal.notifications else { return true };
+        for _ in 0..CANCEL_BUDGET {
+            let Some(thread) = self.memory[notification].waiters.first() else {
+                self.removal.notifications = self.memory[notification].next_dying.take();
+                self.memory.destroy(notification);
+                break;
+            };
+            let _ = self.cancel(thread, Error::Cancelled);
+        }
+        self.removal.notifications.is_none()
+    }
+
+    fn scan(&mut self) -> bool {
+        let mut space = self.spaces;
+        while self.removal.scans > 0
+            && let Some(here) = space
+        {
+            if self.memory[here].is_scanning() {
+                if here.scan_step(&mut self.memory, SCAN_BUDGET) {
+                    self.removal.scans -= 1;
+                }
+                break;
+            }
+            space = self.memory[here].next;
+        }
+        self.removal.scans == 0
+    }
+}
