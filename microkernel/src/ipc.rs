@@ -5,11 +5,13 @@
 //! copy five words, hand the core over.
 
 use caps::{Error, Handle, Kind, Rights, SlotIndex};
-use idl::abi::{MESSAGE_CAPS, MESSAGE_WORDS, OpWord, REGISTER_WORDS, ResultWord};
+use idl::abi::page::{RECEIVE_SLOTS, RECEIVED_CAPS, SEND_CAPS};
+use idl::abi::{MESSAGE_CAPS, MESSAGE_WORDS, MessageTag, OpWord, REGISTER_WORDS, ResultWord};
 use idl::message::FAULT_LABEL;
 
 use crate::kernel::Kernel;
 use crate::limits::CANCEL_BUDGET;
+use crate::machine;
 use crate::memory::Ref;
 use crate::object::endpoint::Endpoint;
 use crate::object::reply::{Reply, Use};
@@ -17,38 +19,17 @@ use crate::object::thread::{Own, Pending, State, Thread};
 use crate::outcome::NextThread;
 use crate::types::{PhysAddr, Ticks};
 
-/// Where the message page keeps the handles of capabilities to send, in words.
-const SEND_CAPS: usize = 2048 / 8;
-/// Where it keeps the slots for received capabilities, two a word.
-const RECEIVE_SLOTS: usize = 2080 / 8;
-/// Where it keeps the handles of received capabilities, in words.
-const RECEIVED_CAPS: usize = 2096 / 8;
-
-/// The size and the label of a message.
-#[derive(Clone, Copy, Debug)]
-pub struct Envelope {
-    label: u32,
-    words: u8,
-    caps: u8,
-}
-
-impl Envelope {
-    /// What an op word says of the message that goes with it. `TooLong` when it claims more than fits.
-    pub fn of(op: OpWord) -> Result<Self, Error> {
-        let envelope = Self { label: op.label(), words: op.words(), caps: op.caps() };
-        if usize::from(envelope.words) > MESSAGE_WORDS || usize::from(envelope.caps) > MESSAGE_CAPS {
-            return Err(Error::TooLong);
-        }
-        if envelope.label >= idl::message::FIRST_KERNEL_LABEL {
-            return Err(Error::InvalidArgument);
-        }
-        Ok(envelope)
+/// What an op word says of the message that goes with it, checked. `TooLong`: it claims more than fits;
+/// `InvalidArgument`: its label is the kernel's own.
+pub fn message_tag(op: OpWord) -> Result<MessageTag, Error> {
+    let tag = op.tag();
+    if usize::from(tag.words) > MESSAGE_WORDS || usize::from(tag.caps) > MESSAGE_CAPS {
+        return Err(Error::TooLong);
     }
-
-    /// Whether the message needs message pages.
-    const fn is_long(self) -> bool {
-        self.words as usize > REGISTER_WORDS || self.caps > 0
+    if tag.label >= idl::message::FIRST_KERNEL_LABEL {
+        return Err(Error::InvalidArgument);
     }
+    Ok(tag)
 }
 
 /// A call or a send, checked.
@@ -73,23 +54,21 @@ impl Kernel {
     }
 
     /// Checks what a sender needs of its own for its message.
-    pub fn check_outgoing(&self, sender: Ref<Thread>, envelope: Envelope) -> Result<(), Error> {
-        if envelope.is_long() && self.message_page(sender).is_none() {
+    pub fn check_outgoing(&self, sender: Ref<Thread>, tag: MessageTag) -> Result<(), Error> {
+        if tag.is_long() && self.message_page(sender).is_none() {
             return Err(Error::NotConfigured);
         }
         Ok(())
     }
 
     /// The message that a thread sends: its own, or its fault's.
-    fn outgoing(&self, sender: Ref<Thread>) -> (Envelope, [u64; REGISTER_WORDS]) {
+    fn outgoing(&self, sender: Ref<Thread>) -> (MessageTag, [u64; REGISTER_WORDS]) {
         let thread = &self.memory[sender];
         if thread.pending == Pending::Fault {
             let words = thread.fault.message_words(thread.frame.rip);
-            return (Envelope { label: FAULT_LABEL, words: 5, caps: 0 }, words);
+            return (MessageTag { label: FAULT_LABEL, words: 5, caps: 0 }, words);
         }
-        let op = OpWord(thread.frame.rax);
-        let envelope = Envelope { label: op.label(), words: op.words(), caps: op.caps() };
-        (envelope, thread.frame.message_words())
+        (OpWord(thread.frame.rax).tag(), thread.frame.message_words())
     }
 
     /// Sends to an endpoint, on behalf of the current thread or of one that made a fault: to a thread that waits
@@ -146,9 +125,9 @@ impl Kernel {
     /// Copies the sender's message to the receiver and remembers who waits for the answer. Neither is in a queue
     /// any more; the caller decides who runs.
     fn deliver(&mut self, sender: Ref<Thread>, receiver: Ref<Thread>, reply: Ref<Reply>) {
-        let (envelope, words) = self.outgoing(sender);
+        let (tag, words) = self.outgoing(sender);
         let badge = self.memory[sender].badge;
-        self.transfer(sender, receiver, envelope, words);
+        self.transfer(sender, receiver, tag, words);
         self.memory[receiver].frame.rdi = badge;
         if self.memory[sender].pending == Pending::Send {
             self.memory[reply].use_ = Use::Idle;
@@ -210,17 +189,17 @@ impl Kernel {
         &mut self,
         replier: Ref<Thread>,
         reply: Ref<Reply>,
-        envelope: Envelope,
+        tag: MessageTag,
     ) -> Result<NextThread, Error> {
         let Use::Pending(caller) = self.memory[reply].use_ else { return Err(Error::NotPending) };
         let called = self.memory[caller].pending == Pending::Call;
-        if called && envelope.is_long() && self.message_page(caller).is_none() {
+        if called && tag.is_long() && self.message_page(caller).is_none() {
             return Err(Error::TooLong);
         }
         self.memory[reply].use_ = Use::Idle;
         if called {
             let words = self.memory[replier].frame.message_words();
-            self.transfer(replier, caller, envelope, words);
+            self.transfer(replier, caller, tag, words);
             self.memory[caller].frame.rdi = 0;
         }
         self.memory[caller].pending = Pending::Nothing;
@@ -232,23 +211,23 @@ impl Kernel {
         &mut self,
         from: Ref<Thread>,
         to: Ref<Thread>,
-        envelope: Envelope,
+        tag: MessageTag,
         words: [u64; REGISTER_WORDS],
     ) {
-        if envelope.is_long()
+        if tag.is_long()
             && let (Some(source), Some(target)) = (self.message_page(from), self.message_page(to))
         {
-            let end = usize::from(envelope.words);
+            let end = usize::from(tag.words);
             if end > REGISTER_WORDS {
                 self.memory.copy_words(source, target, REGISTER_WORDS..end);
             }
-            for index in 0..usize::from(envelope.caps) {
+            for index in 0..usize::from(tag.caps) {
                 self.transfer_capability((from, source), (to, target), index);
             }
         }
         let frame = &mut self.memory[to].frame;
         frame.set_message_words(words);
-        frame.rax = ResultWord::message(envelope.label, envelope.words, envelope.caps).0;
+        frame.rax = ResultWord::message(tag.label, tag.words, tag.caps).0;
         self.here().counters.messages += 1;
     }
 
@@ -293,7 +272,7 @@ impl Kernel {
             // Its fault handler has gone: it stays as it is, and the subOS's supervisor hears of it.
             self.memory[thread].pending = Pending::Nothing;
             self.memory[thread].state = State::Faulted;
-            crate::machine::report_unhandled(self, thread);
+            machine::report_unhandled(self, thread);
             return NextThread::Same;
         }
         self.memory[thread].frame.set_error(why);

@@ -8,17 +8,18 @@ use core::cell::UnsafeCell;
 
 use caps::{Capability, Forest, Kind, Slots, Table};
 
-use crate::arch::{self, Cause, Exit, Frame};
+use crate::arch::{self, Cause, Exit, Frame, physmap};
 use crate::board::{Board, Epoch};
 use crate::deadline::Deadlines;
 use crate::limits::{EXPIRE_BUDGET, MAX_CORES};
-use crate::machine::{self, Share, Visit};
+use crate::machine::{self, Visit};
+use crate::machine::share::Bindings;
 use crate::memory::{Memory, Ref};
 use crate::object::address_space::AddressSpace;
 use crate::object::thread::{Own, State, Thread};
 use crate::outcome::{NextThread, Outcome};
 use crate::removal::Removal;
-use crate::scheduler::{CoreState, End, RunQueue};
+use crate::scheduler::{CoreState, RunQueue};
 use crate::sync::{Guard, KernelLock};
 use crate::types::{CoreId, PhysAddr, SubOsId, Ticks};
 
@@ -69,8 +70,21 @@ pub struct Kernel {
     pub removal: Removal,
     /// The flush board of this kernel.
     pub board: &'static Board,
-    /// The share with the supervisor; in the supervisor's kernel, its ends of all of them.
-    pub share: Share,
+    /// The ends of the shares with the supervisor that this kernel holds.
+    pub shares: Bindings,
+}
+
+/// What a new kernel is told.
+#[derive(Clone, Copy, Debug)]
+pub struct NewKernel {
+    /// Which subOS.
+    pub id: SubOsId,
+    /// A thread's time slice.
+    pub slice: Ticks,
+    /// The table of planted roots.
+    pub roots: Table,
+    /// The page tables of a core that runs no thread.
+    pub home_root: PhysAddr,
 }
 
 /// How an entry goes on.
@@ -91,10 +105,38 @@ enum Leave {
 }
 
 impl KernelCell {
-    /// A cell around a new kernel.
-    #[must_use]
-    pub const fn new(kernel: Kernel) -> Self {
-        Self { lock: KernelLock::new(), board: Board::new(), kernel: UnsafeCell::new(kernel) }
+    /// Makes a kernel without cores and threads in zeroed memory of its home lot. It is written in place: it is
+    /// larger than a core's stack would like.
+    ///
+    /// # Safety
+    /// The memory is zero, is the new kernel's own, large enough, mapped, and nothing else refers to it.
+    pub unsafe fn create(at: PhysAddr, new: &NewKernel) -> &'static Self {
+        let cell: *mut Self = physmap::pointer(at);
+        // SAFETY: by this function's contract the memory is ours to write, and all fields are written: those left
+        // out are valid as zeroes (unlocked lock, empty board, empty queues).
+        unsafe {
+            (&raw mut (*cell).lock).write(KernelLock::new());
+            (&raw mut (*cell).board).write(Board::new());
+            let kernel = UnsafeCell::raw_get(&raw const (*cell).kernel);
+            (&raw mut (*kernel).id).write(new.id);
+            (&raw mut (*kernel).slice).write(new.slice);
+            (&raw mut (*kernel).memory).write(Memory::new());
+            (&raw mut (*kernel).forest).write(Forest::new());
+            (&raw mut (*kernel).roots).write(new.roots);
+            (&raw mut (*kernel).home_root).write(new.home_root);
+            for core in 0..MAX_CORES {
+                (&raw mut (*kernel).cores).cast::<CoreState>().add(core).write(CoreState::ABSENT);
+                (&raw mut (*kernel).seats).cast::<Option<CoreId>>().add(core).write(None);
+            }
+            (&raw mut (*kernel).limbo).write(RunQueue::EMPTY);
+            (&raw mut (*kernel).deadlines).write(Deadlines::EMPTY);
+            (&raw mut (*kernel).timekeeper).write(None);
+            (&raw mut (*kernel).spaces).write(None);
+            (&raw mut (*kernel).removal).write(Removal::NOTHING);
+            (&raw mut (*kernel).board).write(&(*cell).board);
+            (&raw mut (*kernel).shares).write(Bindings::NONE);
+            &*cell
+        }
     }
 
     /// Waits for the kernel on behalf of one of its own cores. `None`: the core is asked to park instead.
@@ -137,7 +179,11 @@ impl KernelCell {
 
 /// Treats one entry into the kernel, from its cause to where the core goes next.
 pub fn entered(core: CoreId, cell: &'static KernelCell, cause: Cause) -> Exit {
-    let Some((mut guard, mut kernel)) = cell.enter(core) else { return Exit::ParkWithoutLock };
+    let Some((mut guard, mut kernel)) = cell.enter(core) else {
+        // Nothing was done for this entry. A system call is made again when the thread runs again; a fault comes
+        // again by itself.
+        return if matches!(cause, Cause::Syscall) { Exit::ParkAndRedo } else { Exit::Park };
+    };
     let mut step = kernel.begin(core, cause);
     loop {
         match step {
@@ -145,7 +191,7 @@ pub fn entered(core: CoreId, cell: &'static KernelCell, cause: Cause) -> Exit {
                 let caller = kernel.current();
                 drop(guard);
                 let result = machine::perform(visit);
-                let Some(again) = cell.enter(core) else { return Exit::ParkWithoutLock };
+                let Some(again) = cell.enter(core) else { return Exit::Park };
                 (guard, kernel) = again;
                 kernel.refresh(core);
                 // The world has moved on: the answer is delivered only if the caller is still there for it.
@@ -174,7 +220,7 @@ pub fn entered(core: CoreId, cell: &'static KernelCell, cause: Cause) -> Exit {
                     let root = kernel.home_root;
                     drop(guard);
                     cell.wait_until_quiet(core, root, epoch);
-                    let Some(again) = cell.enter(core) else { return Exit::ParkWithoutLock };
+                    let Some(again) = cell.enter(core) else { return Exit::Park };
                     (guard, kernel) = again;
                     kernel.refresh(core);
                     kernel.settled(thread, epoch);
@@ -186,37 +232,6 @@ pub fn entered(core: CoreId, cell: &'static KernelCell, cause: Cause) -> Exit {
 }
 
 impl Kernel {
-    /// A kernel without cores and threads.
-    #[must_use]
-    pub fn new(
-        id: SubOsId,
-        slice: Ticks,
-        roots: Table,
-        home_root: PhysAddr,
-        board: &'static Board,
-        share: Share,
-    ) -> Self {
-        Self {
-            id,
-            me: CoreId(0),
-            now: Ticks(0),
-            slice,
-            memory: Memory::new(),
-            forest: Forest::new(),
-            roots,
-            home_root,
-            cores: [CoreState::ABSENT; MAX_CORES],
-            seats: [None; MAX_CORES],
-            limbo: RunQueue::EMPTY,
-            deadlines: Deadlines::EMPTY,
-            timekeeper: None,
-            spaces: None,
-            removal: Removal::NOTHING,
-            board,
-            share,
-        }
-    }
-
     /// What this core must know and do before anything else on an entry.
     fn refresh(&mut self, core: CoreId) {
         self.me = core;
@@ -237,7 +252,7 @@ impl Kernel {
                     self.here().armed = Ticks::NEVER;
                     self.expire();
                 }
-                machine::doorbell_interrupt(self);
+                machine::share::doorbell_interrupt(self);
                 Step::Leave(NextThread::Same)
             }
             Cause::Fault(fault) => {
@@ -250,7 +265,7 @@ impl Kernel {
             }
             Cause::Wake => {
                 self.expire();
-                machine::doorbell_interrupt(self);
+                machine::share::doorbell_interrupt(self);
                 Step::Leave(NextThread::Pick)
             }
         }
@@ -308,7 +323,8 @@ impl Kernel {
     /// Decides who runs, and finishes what must be finished before.
     fn leave(&mut self, next: NextThread) -> Leave {
         if arch::park_requested(self.me) {
-            return self.park();
+            // Its thread stays current until the visitor who asked moves it to another core.
+            return Leave::Park;
         }
         let mut next = next;
         loop {
@@ -337,19 +353,6 @@ impl Kernel {
         }
     }
 
-    /// This core is leaving the kernel: its thread goes back to the others.
-    fn park(&mut self) -> Leave {
-        let now = self.now;
-        let here = self.here();
-        here.counters.busy += if here.current.is_some() { now.0.saturating_sub(here.since.0) } else { 0 };
-        if let Some(thread) = here.current.take()
-            && thread.is_ready(&self.memory)
-        {
-            self.requeue(thread, End::Front);
-        }
-        Leave::Park
-    }
-
     fn settled(&mut self, thread: Ref<Thread>, epoch: Epoch) {
         if self.current() == Some(thread)
             && self.board.is_quiet(epoch)
@@ -360,8 +363,9 @@ impl Kernel {
         }
     }
 
-    /// Asks every core to let go of what was taken away, and holds `thread` until they have.
-    pub fn hold_until_quiet(&mut self, thread: Ref<Thread>) -> Epoch {
+    /// Asks every core to let go of what was taken away, and holds `thread`, if given,
+    /// until they have.
+    pub fn hold_until_quiet(&mut self, thread: Option<Ref<Thread>>) -> Epoch {
         let epoch = self.board.raise();
         let others = self.board.members() & !self.me.bit();
         for index in 0..MAX_CORES as u8 {
@@ -371,7 +375,9 @@ impl Kernel {
         }
         arch::flush_tlb();
         self.board.acknowledge(self.me, epoch);
-        if others != 0 {
+        if others != 0
+            && let Some(thread) = thread
+        {
             self.memory[thread].quiet = epoch.0;
         }
         epoch
@@ -388,6 +394,12 @@ impl Kernel {
             return None;
         }
         Some(Ref::<AddressSpace>::at(PhysAddr(capability.object)).root())
+    }
+
+    /// The entries of the kernel half that every address space of this subOS has.
+    #[must_use]
+    pub fn home_root_entries(&self) -> &'static [u64; 256] {
+        arch::kernel_half(self.home_root)
     }
 
     fn frame_and_root(&mut self, thread: Ref<Thread>) -> (*mut Frame, PhysAddr) {

@@ -5,10 +5,13 @@
 //! removes capabilities reports *done* while any of them is left, so no memory is reused under a queue or a page
 //! table entry.
 
-use caps::{Effect, Effects, Error, Kind};
+use caps::{Effect, Effects, Error, Kind, Reset, SlotRef, Slots, Step};
+use idl::types::Progress;
 
+use crate::board::Epoch;
 use crate::kernel::Kernel;
-use crate::limits::{CANCEL_BUDGET, SCAN_BUDGET};
+use crate::limits::{CANCEL_BUDGET, CLEAR_BUDGET, PAGE, REVOKE_BUDGET, SCAN_BUDGET};
+use crate::machine;
 use crate::memory::Ref;
 use crate::object::address_space::AddressSpace;
 use crate::object::endpoint::Endpoint;
@@ -29,11 +32,19 @@ pub struct Removal {
     scans: u32,
     /// Something went that other cores may still hold: a mapping, a thread, a space.
     pub unquiet: bool,
+    /// The epoch that cores must have acknowledged before what went last is reused.
+    pub latest: Epoch,
 }
 
 impl Removal {
     /// Nothing.
-    pub const NOTHING: Self = Self { endpoints: None, notifications: None, scans: 0, unquiet: false };
+    pub const NOTHING: Self = Self { endpoints: None, notifications: None, scans: 0, unquiet: false, latest: Epoch(0) };
+
+    /// Whether nothing is left that takes steps.
+    #[must_use]
+    pub const fn is_settled(&self) -> bool {
+        self.endpoints.is_none() && self.notifications.is_none() && self.scans == 0
+    }
 }
 
 /// Which of the threads that queue at an endpoint are to be woken.
@@ -47,7 +58,72 @@ pub enum Drain {
     All,
 }
 
+/// What is to be removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Removing {
+    /// All that derives from a capability.
+    Revoke,
+    /// The same and the capability itself.
+    Delete,
+    /// All that was made of an Untyped; then its memory is cleared.
+    Reset,
+}
+
 impl Kernel {
+    /// One bounded step of removing: capabilities, then what their objects and mappings have left to do. `Done`
+    /// only when nothing is left; but other cores may still hold what went (see [`Removal::unquiet`]).
+    pub fn removal_step(&mut self, slot: SlotRef, removing: Removing) -> Result<Progress, Error> {
+        let mut effects = Effects::new();
+        let done = match removing {
+            Removing::Revoke => {
+                self.forest.revoke_step(&mut self.memory, slot, REVOKE_BUDGET, &mut effects)? == Step::Done
+            }
+            Removing::Delete => {
+                // The slot is empty when an earlier step removed the capability and only the rest was left.
+                self.memory.slot(slot).is_free()
+                    || self.forest.delete_step(&mut self.memory, slot, REVOKE_BUDGET, &mut effects)?
+                        == Step::Done
+            }
+            Removing::Reset => return self.reset_step(slot),
+        };
+        self.perform(&effects);
+        let settled = self.settle();
+        Ok(if done && settled { Progress::Done } else { Progress::More })
+    }
+
+    /// One step of a reset: remove, wait until every core has let go, clear, begin anew.
+    fn reset_step(&mut self, slot: SlotRef) -> Result<Progress, Error> {
+        if !self.memory.slot(slot).state().contains(caps::State::REVOKING) {
+            self.forest.reset_begin(&mut self.memory, slot)?;
+        }
+        let mut effects = Effects::new();
+        let reset = self.forest.reset_step(&mut self.memory, slot, REVOKE_BUDGET, &mut effects)?;
+        self.perform(&effects);
+        if !self.settle() {
+            return Ok(Progress::More);
+        }
+        match reset {
+            Reset::Done => Ok(Progress::Done),
+            Reset::Removing => Ok(Progress::More),
+            Reset::Clear(used) => {
+                if self.removal.unquiet || !self.board.is_quiet(self.removal.latest) {
+                    return Ok(Progress::More);
+                }
+                // The memory is cleared from its end, so that what is left is always the front of the range.
+                let end = used.start + used.bytes;
+                let first = (end.saturating_sub(CLEAR_BUDGET * PAGE)).max(used.start) & !(PAGE - 1);
+                let mut page = first;
+                while page < end {
+                    self.memory.clear_page(PhysAddr(page));
+                    page += PAGE;
+                }
+                let cleared = end - first.max(used.start);
+                let reset = self.forest.reset_cleared(&mut self.memory, slot, cleared)?;
+                Ok(if reset == Reset::Done { Progress::Done } else { Progress::More })
+            }
+        }
+    }
+
     /// Carries out the effects of one step.
     pub fn perform(&mut self, effects: &Effects) {
         for effect in effects {
@@ -84,7 +160,7 @@ impl Kernel {
             }
             Kind::Notification => {
                 let notification = Ref::<Notification>::at(object);
-                crate::machine::forget_notification(self, notification);
+                machine::share::notification_gone(self, notification);
                 if let Some(thread) = self.memory[notification].bound.take() {
                     self.memory[thread].bound = None;
                 }
@@ -104,6 +180,7 @@ impl Kernel {
                 }
                 self.memory.destroy(guest);
             }
+            Kind::SubOs => machine::orphan(object),
             // Tables are swept by `caps`; untyped memory and regions are nothing but memory; a planted root
             // names what the ledger, not this kernel, takes back.
             _ => {}

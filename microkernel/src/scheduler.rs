@@ -320,7 +320,7 @@ impl Kernel {
         }
     }
 
-    /// The core is leaving this kernel: its seats and its ready threads go to another core, or to limbo.
+    /// The core has left this kernel: its seats and its ready threads go to another core, or to limbo.
     pub fn forsake(&mut self, core: CoreId) {
         let successor = (0..MAX_CORES)
             .filter(|index| *index != core.index() && self.cores[*index].active)
@@ -328,7 +328,15 @@ impl Kernel {
         for seat in self.seats.iter_mut().filter(|seat| **seat == Some(core)) {
             *seat = successor;
         }
-        let mut run = core::mem::take(&mut self.cores[core.index()].run);
+        let left = &mut self.cores[core.index()];
+        left.active = false;
+        let mut run = core::mem::take(&mut left.run);
+        // The thread that ran there comes first among its equals.
+        if let Some(thread) = left.current.take()
+            && thread.is_ready(&self.memory)
+        {
+            run.push(&mut self.memory, thread, End::Front);
+        }
         let target = match successor {
             Some(successor) => &mut self.cores[successor.index()].run,
             None => &mut self.limbo,
@@ -346,7 +354,8 @@ impl Kernel {
     /// back from wherever they were; all seats do if it is the only core.
     pub fn welcome(&mut self, core: CoreId) {
         let first = self.cores.iter().all(|other| !other.active);
-        self.cores[core.index()] = CoreState { active: true, ..CoreState::ABSENT };
+        let counters = self.cores[core.index()].counters;
+        self.cores[core.index()] = CoreState { active: true, counters, ..CoreState::ABSENT };
         if first {
             self.seats = [Some(core); MAX_CORES];
             self.timekeeper = Some(core);
@@ -358,6 +367,17 @@ impl Kernel {
                 let home = if self.memory[thread].seat == core { core } else { host };
                 self.cores[home.index()].run.push(&mut self.memory, thread, End::Back);
             }
+        }
+    }
+}
+
+impl Kernel {
+    /// The current thread goes on although another was about to take over: that one queues, and gets the core
+    /// only if it is more urgent.
+    pub fn yield_to(&mut self, next: NextThread) -> NextThread {
+        match next {
+            NextThread::Switch(thread) => self.make_ready(thread),
+            other => other,
         }
     }
 }

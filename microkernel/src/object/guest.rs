@@ -4,10 +4,14 @@
 //! flows of execution as its owner likes to keep, one at a time. The kernel knows nothing of what runs inside.
 
 use caps::bounds::GUEST_SLOTS;
-use caps::{Kind, Slot, SlotRef};
+use caps::{Error, Kind, Rights, Slot, SlotRef};
+use idl::kernel::guest::Call;
 
+use crate::kernel::Kernel;
 use crate::memory::{Header, Object, Ref, slot_at};
 use crate::object::thread::Thread;
+use crate::outcome::{Answer, Outcome};
+use crate::syscall::{Caller, object_of};
 
 /// Bytes that retype carves for a guest.
 pub const SIZE: u64 = 320;
@@ -48,5 +52,26 @@ impl Ref<Guest> {
     #[must_use]
     pub fn space(self) -> SlotRef {
         slot_at(self.address().plus(Slot::SIZE))
+    }
+}
+
+impl Kernel {
+    /// Carries out a call of a Guest.
+    pub fn invoke_guest(&mut self, caller: &Caller, call: Call) -> Result<Outcome, Error> {
+        let guest = Ref::<Guest>::at(object_of(&caller.found.capability));
+        match call {
+            Call::Configure { space } => {
+                if self.memory[guest].occupant.is_some() {
+                    return Err(Error::Busy);
+                }
+                let space = self.argument(caller, space, Kind::AddressSpace, Rights::MANAGE)?;
+                self.adopt(guest.space(), &space)?;
+                Ok(Answer::NOTHING.into())
+            }
+            Call::Enter => {
+                let next = self.enter_guest(caller.thread, guest, caller.deadline)?;
+                Ok(Outcome::Deferred(next))
+            }
+        }
     }
 }

@@ -1,10 +1,18 @@
 //! Notification: a word of bits to signal and to wait for.
 
-use caps::Kind;
+use caps::{Error, Kind};
+use idl::kernel::notification::Call;
+use idl::types::Bits;
 
+use crate::arch;
+use crate::kernel::Kernel;
+use crate::machine;
 use crate::memory::{Header, Object, Ref};
-use crate::object::thread::Thread;
+use crate::object::reply::Use;
+use crate::object::thread::{State, Thread};
+use crate::outcome::{Answer, NextThread, Outcome};
 use crate::queue::Queue;
+use crate::syscall::{Caller, object_of};
 
 /// Bytes that retype carves for a notification.
 pub const SIZE: u64 = 64;
@@ -51,5 +59,90 @@ impl Notification {
 impl Default for Notification {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+impl Kernel {
+    /// Carries out a call of a Notification.
+    pub fn invoke_notification(&mut self, caller: &Caller, call: Call) -> Result<Outcome, Error> {
+        let notification = Ref::<Notification>::at(object_of(&caller.found.capability));
+        match call {
+            Call::Signal { bits: Bits(bits) } => {
+                let badge = caller.found.capability.badge;
+                let next = self.signal(notification, if badge == 0 { bits } else { badge });
+                Ok(Outcome::Answered(Answer::NOTHING, next))
+            }
+            Call::Wait => {
+                if let Some(bits) = self.take_bits(notification) {
+                    return Ok(Answer::one(bits).into());
+                }
+                if caller.deadline.is_some_and(|deadline| deadline <= self.now) {
+                    return Err(Error::TimedOut);
+                }
+                self.memory[caller.thread].state = State::Waiting(notification);
+                let mut waiters = self.memory[notification].waiters;
+                waiters.push_back(&mut self.memory, caller.thread);
+                self.memory[notification].waiters = waiters;
+                self.set_deadline(caller.thread, caller.deadline);
+                Ok(Outcome::Deferred(NextThread::Pick))
+            }
+        }
+    }
+
+    /// Sets bits and wakes whoever waits for them: a waiter, or the bound thread while it receives or is in a
+    /// guest.
+    pub fn signal(&mut self, notification: Ref<Notification>, bits: u64) -> NextThread {
+        if bits == 0 {
+            return NextThread::Same;
+        }
+        if let Some(waiter) = self.memory[notification].waiters.first() {
+            self.unblock(waiter);
+            self.memory[waiter].frame.set_answer(Answer::one(bits).words);
+            return self.make_ready(waiter);
+        }
+        let Some(bound) = self.memory[notification].bound else {
+            self.memory[notification].bits |= bits;
+            return NextThread::Same;
+        };
+        if let State::Receiving(_, reply) = self.memory[bound].state {
+            self.unblock(bound);
+            self.memory[reply].use_ = Use::Idle;
+            self.memory[bound].frame.set_signal(bits);
+            return self.make_ready(bound);
+        }
+        self.memory[notification].bits |= bits;
+        if self.memory[bound].guest.is_some()
+            && let Some(core) = self.running_on(bound)
+            && core != self.me
+        {
+            arch::send_ipi(core, arch::Vector::RESCHEDULE);
+        }
+        NextThread::Same
+    }
+
+    /// Takes all bits that are set, those of doorbells among them.
+    fn take_bits(&mut self, notification: Ref<Notification>) -> Option<u64> {
+        let mut bits = core::mem::take(&mut self.memory[notification].bits);
+        if self.memory[notification].doorbells {
+            bits |= machine::share::take_doorbell_bits(self, notification);
+        }
+        (bits != 0).then_some(bits)
+    }
+
+    /// Takes the bits of the notification that is bound to a thread.
+    pub fn take_bound_bits(&mut self, thread: Ref<Thread>) -> Option<u64> {
+        let notification = self.memory[thread].bound?;
+        self.take_bits(notification)
+    }
+
+    /// Whether bits are set that a wait would take; they stay.
+    pub fn pending_bits(&mut self, notification: Ref<Notification>) -> bool {
+        match self.take_bits(notification) {
+            Some(bits) => {
+                self.memory[notification].bits = bits;
+                true
+            }
+            None => false,
+        }
     }
 }

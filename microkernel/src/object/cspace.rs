@@ -1,0 +1,90 @@
+//! CSpace: a table of slots, and how capabilities are copied, moved, deleted and revoked in it.
+
+use core::num::NonZeroU64;
+
+use caps::{Change, Error, Handle, Kind, Rights, SlotIndex};
+use idl::Words;
+use idl::kernel::cspace::{Call, SlotInfo};
+use idl::types::Badge;
+
+use crate::kernel::Kernel;
+use crate::limits::PAGE;
+use crate::memory::Ref;
+use crate::object::address_space::AddressSpace;
+use crate::outcome::{Answer, Outcome};
+use crate::removal::Removing;
+use crate::syscall::Caller;
+use crate::types::PhysAddr;
+
+/// Where a copy goes, and what it may do.
+struct Copying {
+    source: Handle,
+    table: Handle,
+    slot: SlotIndex,
+    rights: Rights,
+    badge: Option<NonZeroU64>,
+}
+
+impl Kernel {
+    /// Carries out a call of a CSpace.
+    pub fn invoke_cspace(&mut self, caller: &Caller, call: Call) -> Result<Outcome, Error> {
+        match call {
+            Call::Copy { source, table, slot, rights } => {
+                self.copy(caller, &Copying { source, table, slot, rights, badge: None })
+            }
+            Call::Mint { source, table, slot, rights, badge: Badge(badge) } => {
+                let badge = Some(NonZeroU64::new(badge).ok_or(Error::InvalidArgument)?);
+                self.copy(caller, &Copying { source, table, slot, rights, badge })
+            }
+            Call::Move { source, table, slot } => {
+                let found = self.forest.lookup_any(&self.memory, target(caller)?, source)?;
+                let table = self.destination(caller, table)?;
+                let dest = table.vacant(&self.memory, slot)?;
+                let moved = self.forest.move_to(&mut self.memory, found.slot, dest)?;
+                if moved.kind == Kind::Binding {
+                    let space = Ref::<AddressSpace>::at(PhysAddr(moved.space));
+                    space.set_binding(&mut self.memory, moved.number, Some(dest));
+                }
+                Ok(Answer::one(self.handle_at(dest, slot).0).into())
+            }
+            Call::Delete { source } => self.remove(caller, source, Removing::Delete),
+            Call::Revoke { source } => self.remove(caller, source, Removing::Revoke),
+            Call::Info { source } => {
+                let found = self.forest.lookup_any(&self.memory, target(caller)?, source)?;
+                let capability = found.capability;
+                let size = match capability.kind {
+                    Kind::Untyped | Kind::Region => capability.size / PAGE,
+                    Kind::CSpace | Kind::AddressSpace => capability.size,
+                    _ => 0,
+                };
+                let info = SlotInfo {
+                    kind: capability.kind,
+                    rights: capability.rights,
+                    badge: Badge(capability.badge),
+                    size,
+                };
+                Ok(Answer { words: info.to_words() }.into())
+            }
+        }
+    }
+
+    fn copy(&mut self, caller: &Caller, copying: &Copying) -> Result<Outcome, Error> {
+        let found = self.forest.lookup_any(&self.memory, target(caller)?, copying.source)?;
+        let table = self.destination(caller, copying.table)?;
+        let dest = table.vacant(&self.memory, copying.slot)?;
+        let change = Change { rights: copying.rights, badge: copying.badge, part: None };
+        self.forest.derive(&mut self.memory, found.slot, dest, change)?;
+        Ok(Answer::one(self.handle_at(dest, copying.slot).0).into())
+    }
+
+    fn remove(&mut self, caller: &Caller, source: Handle, removing: Removing) -> Result<Outcome, Error> {
+        let found = self.forest.locate(&self.memory, target(caller)?, source)?;
+        let progress = self.removal_step(found.slot, removing)?;
+        self.answer_progress(caller, progress)
+    }
+}
+
+/// The table that is invoked.
+fn target(caller: &Caller) -> Result<caps::Table, Error> {
+    caller.found.capability.table().ok_or(Error::WrongKind)
+}
