@@ -6,6 +6,21 @@
 pub struct PhysAddr(pub u64);
 
 impl PhysAddr {
+    /// What the processor can address: 52 bits.
+    const MASK: u64 = (1 << 52) - 1;
+
+    /// The address with these bits, those beyond the 52nd dropped.
+    #[must_use]
+    pub const fn new_truncate(bits: u64) -> Self {
+        Self(bits & Self::MASK)
+    }
+
+    /// The number.
+    #[must_use]
+    pub const fn as_u64(self) -> u64 {
+        self.0
+    }
+
     /// The address `bytes` further on. Physical addresses have at most 52 bits, so this cannot wrap.
     #[must_use]
     pub const fn plus(self, bytes: u64) -> Self {
@@ -38,6 +53,16 @@ impl VirtAddr {
 pub struct CoreId(pub u8);
 
 impl CoreId {
+    /// The core that booted; subOS 0's.
+    pub const BOOT: Self = Self(0);
+
+    /// The core with this number, if the kernel can have it.
+    #[must_use]
+    #[allow(clippy::cast_possible_truncation, reason = "checked against MAX_CORES, which is at most 64")]
+    pub const fn new(number: usize) -> Option<Self> {
+        if number < crate::limits::MAX_CORES { Some(Self(number as u8)) } else { None }
+    }
+
     /// For use as an index into arrays of [`crate::limits::MAX_CORES`] entries.
     #[must_use]
     pub const fn index(self) -> usize {
@@ -48,6 +73,12 @@ impl CoreId {
     #[must_use]
     pub const fn bit(self) -> u64 {
         1 << (self.0 & 63)
+    }
+}
+
+impl core::fmt::Display for CoreId {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        self.0.fmt(f)
     }
 }
 
