@@ -11,7 +11,7 @@
 //!
 //! All numbers are little endian. A bundle may hold bundles: a subOS's files arrive as one.
 //!
-//! [`Bundle::parse`] checks everything once; what it returns cannot be out of range. [`write`] is its inverse
+//! [`Bundle::parse`] checks everything once; what it returns cannot be out of range. [`write()`] is its inverse
 //! and needs no allocator either: ask [`size`], bring a buffer.
 
 use zerocopy::little_endian::{U32, U64};

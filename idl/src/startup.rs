@@ -34,7 +34,9 @@ pub struct Startup {
     pub program_end: u64,
     /// Bytes of [`Startup::arguments`] that mean something.
     pub arguments_length: u32,
-    reserved_0: u32,
+    /// How many slots from [`slots::FIRST_FREE`](crate::slots::FIRST_FREE) on the program's maker has filled; the
+    /// kernel leaves it zero.
+    pub granted: u32,
     /// Words for whoever starts the program to use; the kernel leaves them zero.
     pub words: [u64; 8],
     /// UTF-8 text for the program.
@@ -44,12 +46,23 @@ pub struct Startup {
 const_assert_eq!(size_of::<Startup>() as u64, PAGE_SIZE);
 
 impl Startup {
-    /// A page of zeros with the magic in place.
+    /// A page that says nothing.
     #[must_use]
-    pub fn new() -> Self {
-        let mut startup = <Self as zerocopy::FromZeros>::new_zeroed();
-        startup.magic = MAGIC;
-        startup
+    pub const fn new() -> Self {
+        Self {
+            magic: MAGIC,
+            subos: 0,
+            core: 0,
+            ticks_per_second: 0,
+            home_bytes: 0,
+            modules_length: 0,
+            program_pages: 0,
+            program_end: 0,
+            arguments_length: 0,
+            granted: 0,
+            words: [0; 8],
+            arguments: [0; ARGUMENT_BYTES],
+        }
     }
 
     /// The arguments; empty when the length or the text is malformed.

@@ -53,4 +53,8 @@ pub trait CSpace {
     /// What a slot holds.
     #[method(id = 6, rights = READ)]
     fn info(source: Handle) -> SlotInfo;
+
+    /// The handle of what a slot holds now, for tables that somebody else fills.
+    #[method(id = 7, rights = READ, errors(EmptySlot))]
+    fn at(slot: SlotIndex) -> Handle;
 }

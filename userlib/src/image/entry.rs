@@ -1,0 +1,84 @@
+//! Where a program begins, and where each of its threads does.
+
+use core::arch::{asm, global_asm};
+
+use idl::abi::{MESSAGE_PAGE, STACK_SIZE, STACK_TOP};
+use idl::startup::Startup;
+use idl::{slots, startup};
+
+use crate::block::BLOCK_BYTES;
+
+// A stack is aligned to its size: `block` finds what belongs to a thread by rounding its stack pointer up.
+static_assertions::const_assert!(STACK_TOP % STACK_SIZE == 0);
+static_assertions::const_assert!(BLOCK_BYTES % 16 == 0);
+
+// The kernel starts the first thread with rdi = the start-up page and rsp = the end of the stack. The block at
+// the end of the stack gets the message page and the thread's own handle; the rest of it is zero, as fresh
+// memory is.
+global_asm!(
+    ".section .text.entry, \"ax\"",
+    ".globl _start",
+    "_start:",
+    "xor ebp, ebp",
+    "sub rsp, {block}",
+    "mov qword ptr [rsp], {page}",
+    "mov qword ptr [rsp + 8], {thread}",
+    "call {main}",
+    "ud2",
+    // A thread made by `thread`: rdi = its argument, rsp = its block, which its maker has filled.
+    ".globl userlib_thread_entry",
+    "userlib_thread_entry:",
+    "xor ebp, ebp",
+    "call {body}",
+    "ud2",
+    ".previous",
+    block = const BLOCK_BYTES,
+    page = const MESSAGE_PAGE,
+    thread = const slots::OWN_THREAD.0,
+    main = sym first,
+    body = sym crate::thread::body,
+);
+
+unsafe extern "C" {
+    fn userlib_thread_entry();
+}
+
+unsafe extern "Rust" {
+    /// What `main!` defines.
+    safe fn userlib_program();
+}
+
+/// The first Rust code of a program.
+extern "C" fn first(page: *const Startup) -> ! {
+    // SAFETY: rdi at entry is the address of the start-up page, which stays mapped and unchanged.
+    let startup: &'static Startup = unsafe { &*page };
+    assert!(startup.magic == startup::MAGIC, "the start-up page is not one");
+    start_program(startup);
+    userlib_program();
+    crate::thread::exit()
+}
+
+/// Sets up what the library needs before `main`.
+pub fn start_program(startup: &'static Startup) {
+    crate::environment::install(startup);
+}
+
+/// The address at which a thread of this program begins.
+pub(crate) fn thread_entry() -> u64 {
+    userlib_thread_entry as *const () as u64
+}
+
+/// The stack pointer, or something near it.
+#[inline(always)]
+pub(crate) fn stack_pointer() -> u64 {
+    let pointer: u64;
+    // SAFETY: reads a register.
+    unsafe { asm!("mov {}, rsp", out(reg) pointer, options(nomem, nostack, preserves_flags)) };
+    pointer
+}
+
+/// Ends this thread in a way that its fault handler sees: an invalid instruction.
+pub(crate) fn halt() -> ! {
+    // SAFETY: UD2 does nothing but raise an exception, and the kernel does not resume here unasked.
+    unsafe { asm!("2: ud2", "jmp 2b", options(noreturn, nomem, nostack)) }
+}

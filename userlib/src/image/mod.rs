@@ -1,0 +1,10 @@
+//! The freestanding half: what replaces an operating system's start-up files and a C library.
+
+mod entry;
+mod functions;
+mod panic;
+mod system_call;
+
+pub use entry::start_program;
+pub(crate) use entry::{halt, stack_pointer, thread_entry};
+pub(crate) use system_call::{Raw, pause, raw, ticks};
