@@ -18,6 +18,7 @@ pub mod command;
 pub mod failure;
 pub mod image;
 pub mod machine;
+pub mod manifest;
 pub mod place;
 pub mod random;
 pub mod say;

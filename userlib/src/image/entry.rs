@@ -9,8 +9,8 @@ use idl::{slots, startup};
 use crate::block::BLOCK_BYTES;
 
 // A stack is aligned to its size: `block` finds what belongs to a thread by rounding its stack pointer up.
-static_assertions::const_assert!(STACK_TOP % STACK_SIZE == 0);
-static_assertions::const_assert!(BLOCK_BYTES % 16 == 0);
+static_assertions::const_assert!(STACK_TOP.is_multiple_of(STACK_SIZE));
+static_assertions::const_assert!(BLOCK_BYTES.is_multiple_of(16));
 
 // The kernel starts the first thread with rdi = the start-up page and rsp = the end of the stack. The block at
 // the end of the stack gets the message page and the thread's own handle; the rest of it is zero, as fresh

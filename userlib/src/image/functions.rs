@@ -41,12 +41,12 @@ unsafe extern "C" fn memset(to: *mut u8, value: c_int, count: usize) -> *mut u8 
     let mut done = 0;
     while count - done >= 8 {
         // SAFETY: these eight bytes lie in the caller's range.
-        unsafe { to.add(done).cast::<u64>().write_unaligned(word) };
+        unsafe { write_word(to.wrapping_add(done), word) };
         done += 8;
     }
     while done < count {
-        // SAFETY: this byte lies in the caller's range. Volatile, or the compiler makes it a call of memset.
-        unsafe { to.add(done).write_volatile(byte) };
+        // SAFETY: this byte lies in the caller's range.
+        unsafe { write_byte(to.wrapping_add(done), byte) };
         done += 1;
     }
     to
@@ -60,8 +60,10 @@ unsafe extern "C" fn memset(to: *mut u8, value: c_int, count: usize) -> *mut u8 
 unsafe extern "C" fn memcmp(left: *const u8, right: *const u8, count: usize) -> c_int {
     let mut index = 0;
     while index < count {
-        // SAFETY: both bytes lie in the caller's ranges.
-        let (a, b) = unsafe { (*left.add(index), *right.add(index)) };
+        // SAFETY: this byte lies in the caller's first range.
+        let a = unsafe { left.wrapping_add(index).read() };
+        // SAFETY: this byte lies in the caller's second range.
+        let b = unsafe { right.wrapping_add(index).read() };
         if a != b {
             return c_int::from(a) - c_int::from(b);
         }
@@ -85,13 +87,17 @@ unsafe extern "C" fn bcmp(left: *const u8, right: *const u8, count: usize) -> c_
 unsafe fn copy_up(to: *mut u8, from: *const u8, count: usize) {
     let mut done = 0;
     while count - done >= 8 {
-        // SAFETY: these eight bytes lie in both ranges; a word is read before it is written.
-        unsafe { to.add(done).cast::<u64>().write_unaligned(from.add(done).cast::<u64>().read_unaligned()) };
+        // SAFETY: these eight bytes lie in the source.
+        let word = unsafe { read_word(from.wrapping_add(done)) };
+        // SAFETY: these eight bytes lie in the destination.
+        unsafe { write_word(to.wrapping_add(done), word) };
         done += 8;
     }
     while done < count {
-        // SAFETY: as above, for one byte. Volatile, or the compiler makes it a call of memcpy.
-        unsafe { to.add(done).write_volatile(*from.add(done)) };
+        // SAFETY: this byte lies in the source.
+        let byte = unsafe { from.wrapping_add(done).read() };
+        // SAFETY: this byte lies in the destination.
+        unsafe { write_byte(to.wrapping_add(done), byte) };
         done += 1;
     }
 }
@@ -100,11 +106,44 @@ unsafe fn copy_up(to: *mut u8, from: *const u8, count: usize) {
 /// Both ranges are valid.
 unsafe fn copy_down(to: *mut u8, from: *const u8, count: usize) {
     let mut left = count;
+    while left >= 8 {
+        left -= 8;
+        // SAFETY: these eight bytes lie in the source.
+        let word = unsafe { read_word(from.wrapping_add(left)) };
+        // SAFETY: these eight bytes lie in the destination.
+        unsafe { write_word(to.wrapping_add(left), word) };
+    }
     while left > 0 {
         left -= 1;
-        // SAFETY: this byte lies in both ranges. Volatile, or the compiler makes it a call of memmove.
-        unsafe { to.add(left).write_volatile(*from.add(left)) };
+        // SAFETY: this byte lies in the source.
+        let byte = unsafe { from.wrapping_add(left).read() };
+        // SAFETY: this byte lies in the destination.
+        unsafe { write_byte(to.wrapping_add(left), byte) };
     }
+}
+
+/// # Safety
+/// Eight bytes are valid for reading.
+#[inline(always)]
+unsafe fn read_word(from: *const u8) -> u64 {
+    // SAFETY: the caller's promise. Volatile, or the compiler makes the loop a call of the function it is in.
+    u64::from_ne_bytes(unsafe { from.cast::<[u8; 8]>().read_volatile() })
+}
+
+/// # Safety
+/// Eight bytes are valid for writing.
+#[inline(always)]
+unsafe fn write_word(to: *mut u8, word: u64) {
+    // SAFETY: the caller's promise; as in `read_word`.
+    unsafe { to.cast::<[u8; 8]>().write_volatile(word.to_ne_bytes()) };
+}
+
+/// # Safety
+/// The byte is valid for writing.
+#[inline(always)]
+unsafe fn write_byte(to: *mut u8, byte: u8) {
+    // SAFETY: the caller's promise; as in `read_word`.
+    unsafe { to.write_volatile(byte) };
 }
 
 /// Named by precompiled `core`, never called: panics do not unwind.

@@ -1,0 +1,233 @@
+//! What is wrong with a machine, its files and its subOSes.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use idl::plan::{self, Chunks, MAX_LOTS, MAX_SUBOSES, SubOsPlan};
+use toml::Spanned;
+
+use super::complaint::{Complaint, Result};
+use super::text::{Duty, Manifest, Source, Start};
+use super::{Overrides, SubOs, text};
+use crate::image::{PROGRAMS, program_named};
+
+/// A chunk of memory, in MiB.
+const CHUNK: u32 = 2;
+/// What the supervisor, its kernel, the bundle and the firmware take, at least, in MiB.
+const SUPERVISORS: u32 = 96;
+/// The least that a home lot must have: the kernel value, the first program and its tables, in MiB.
+const LEAST_HOME: u32 = 4;
+/// What a subOS cannot be called.
+const RESERVED_NAMES: [&str; 2] = ["supervisor", "free"];
+
+/// The machine, checked.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Machine {
+    pub(super) cores: u32,
+    pub(super) memory: u32,
+    pub(super) seconds: u32,
+}
+
+impl Machine {
+    /// How much memory there is for subOSes, in MiB.
+    pub(super) fn free(&self) -> u32 {
+        self.memory.saturating_sub(SUPERVISORS)
+    }
+}
+
+/// Checks the machine's numbers; what the command line says was checked there.
+pub(super) fn machine(raw: &text::Machine, overrides: Overrides) -> Result<Machine> {
+    let within = |part: &Spanned<u32>, range: std::ops::RangeInclusive<u32>, what: &str| {
+        let value = *part.get_ref();
+        if range.contains(&value) {
+            return Ok(value);
+        }
+        let (low, high) = range.into_inner();
+        Err(Complaint::about(part, format!("{what} must be between {low} and {high}, not {value}")))
+    };
+    let cores = within(&raw.cores, 1..=u32::from(plan::MAX_CORES), "the number of cores")?;
+    let memory = within(&raw.memory, 128..=65536, "memory (in MiB)")?;
+    let seconds = within(&raw.seconds, 1..=3600, "the time that a run may take (in seconds)")?;
+    let (cores, memory) = (overrides.cores.unwrap_or(cores), overrides.memory.unwrap_or(memory));
+    Ok(Machine { cores, memory, seconds })
+}
+
+/// Checks that every file can come from where it is said to.
+pub(super) fn files(raw: &Manifest, folder: &Path) -> Result<()> {
+    for (name, source) in &raw.files {
+        if name.is_empty() || name.len() > 48 || !name.bytes().all(|byte| byte.is_ascii_graphic()) {
+            let reason =
+                format!("a file's name has 1 to 48 printable characters without spaces, unlike {name:?}");
+            return Err(Complaint::about(source, reason));
+        }
+        let reason = match source.get_ref() {
+            Source::Path(path) if !folder.join(path).is_file() => {
+                format!("there is no file {}", folder.join(path).display())
+            }
+            Source::Program(program) if program_named(program).is_none() => no_program(program),
+            Source::Debian(package) if package != "busybox" => {
+                format!("only busybox can be fetched from Debian, not {package}")
+            }
+            _ => continue,
+        };
+        return Err(Complaint::about(source, reason));
+    }
+    Ok(())
+}
+
+/// Checks the subOSes, each by itself and all that start at boot together.
+pub(super) fn suboses(raw: &Manifest, machine: &Machine) -> Result<Vec<(SubOsPlan, SubOs)>> {
+    let mut taken_cores = BTreeSet::new();
+    let mut taken_memory = 0u32;
+    let mut names = BTreeSet::new();
+    let mut checked = Vec::new();
+    for subos in &raw.subos {
+        let name = subos.name.get_ref();
+        let word = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        if name.is_empty() || name.len() > 16 || !name.bytes().all(word) {
+            let reason = "a subOS's name has 1 to 16 of the characters a to z, 0 to 9 and -";
+            return Err(Complaint::about(&subos.name, reason));
+        }
+        if !names.insert(name.clone()) || RESERVED_NAMES.contains(&name.as_str()) {
+            return Err(Complaint::about(&subos.name, format!("the name {name} is taken")));
+        }
+        let planned = one(subos, raw, machine)?;
+        if subos.start == Start::Boot {
+            for core in subos.cores.get_ref() {
+                if !taken_cores.insert(*core.get_ref()) {
+                    let reason = format!("core {} belongs to another subOS at the start", core.get_ref());
+                    return Err(Complaint::about(core, reason));
+                }
+            }
+            taken_memory = subos
+                .memory
+                .get_ref()
+                .iter()
+                .fold(taken_memory, |sum, lot| sum.saturating_add(*lot.get_ref()));
+            if taken_memory > machine.free() {
+                let reason = format!(
+                    "the subOSes up to here want {taken_memory} MiB, and of the machine's {} MiB only {} are for them",
+                    machine.memory,
+                    machine.free()
+                );
+                return Err(Complaint::about(&subos.memory, reason));
+            }
+        }
+        let files = subos.files.iter().map(|file| file.get_ref().clone()).collect();
+        checked.push((planned, SubOs { name: name.clone(), files, compare: subos.compare }));
+        if checked.len() > MAX_SUBOSES {
+            return Err(Complaint::about(&subos.name, format!("there can be at most {MAX_SUBOSES} subOSes")));
+        }
+    }
+    Ok(checked)
+}
+
+/// Checks one subOS by itself.
+fn one(subos: &text::SubOs, raw: &Manifest, machine: &Machine) -> Result<SubOsPlan> {
+    let program = subos.program.get_ref();
+    if program_named(program).is_none() {
+        return Err(Complaint::about(&subos.program, no_program(program)));
+    }
+    let mut seen = BTreeSet::new();
+    for file in &subos.files {
+        let name = file.get_ref();
+        if !raw.files.contains_key(name) {
+            return Err(Complaint::about(file, format!("[files] does not say where {name} comes from")));
+        }
+        if !seen.insert(name) {
+            return Err(Complaint::about(file, format!("the file {name} is named twice")));
+        }
+    }
+    Ok(SubOsPlan {
+        name: bounded(&subos.name)?,
+        program: bounded(&subos.program)?,
+        arguments: bounded(&subos.arguments)?,
+        files: if subos.files.is_empty() { heapless::String::new() } else { files_entry(&subos.name)? },
+        cores: cores(subos, machine)?,
+        lots: lots(subos, machine)?,
+        start: match subos.start {
+            Start::Boot => plan::Start::AtBoot,
+            Start::Step => plan::Start::ByStep,
+        },
+        duty: match subos.duty {
+            Duty::None => plan::Duty::None,
+            Duty::Progress => plan::Duty::Progress,
+        },
+    })
+}
+
+fn cores(subos: &text::SubOs, machine: &Machine) -> Result<u64> {
+    let mut mask = 0u64;
+    for core in subos.cores.get_ref() {
+        let number = *core.get_ref();
+        let reason = if number == 0 {
+            "core 0 is the supervisor's".to_owned()
+        } else if u32::from(number) >= machine.cores {
+            format!("there is no core {number}: the machine has {} cores, numbered from 0", machine.cores)
+        } else if mask & 1 << number != 0 {
+            format!("core {number} is named twice")
+        } else {
+            mask |= 1 << number;
+            continue;
+        };
+        return Err(Complaint::about(core, reason));
+    }
+    if mask == 0 {
+        return Err(Complaint::about(&subos.cores, "a subOS starts with at least one core"));
+    }
+    Ok(mask)
+}
+
+fn lots(subos: &text::SubOs, machine: &Machine) -> Result<heapless::Vec<Chunks, MAX_LOTS>> {
+    let mut lots = heapless::Vec::new();
+    for lot in subos.memory.get_ref() {
+        let size = chunks(lot, machine)?;
+        if lots.is_empty() && *lot.get_ref() < LEAST_HOME {
+            let reason = format!("the first lot is the home lot and needs at least {LEAST_HOME} MiB");
+            return Err(Complaint::about(lot, reason));
+        }
+        lots.push(size)
+            .map_err(|_| Complaint::about(lot, format!("a subOS can start with at most {MAX_LOTS} lots")))?;
+    }
+    if lots.is_empty() {
+        return Err(Complaint::about(
+            &subos.memory,
+            "a subOS needs at least one lot of memory, its home lot",
+        ));
+    }
+    Ok(lots)
+}
+
+/// The size of a lot.
+pub(super) fn chunks(lot: &Spanned<u32>, machine: &Machine) -> Result<Chunks> {
+    let size = *lot.get_ref();
+    if size == 0 || !size.is_multiple_of(CHUNK) {
+        let reason = format!("a lot has a multiple of {CHUNK} MiB and more than none, not {size}");
+        return Err(Complaint::about(lot, reason));
+    }
+    if size > machine.free() {
+        let reason = format!(
+            "a lot of {size} MiB does not fit: of the machine's {} MiB, {} are for subOSes",
+            machine.memory,
+            machine.free()
+        );
+        return Err(Complaint::about(lot, reason));
+    }
+    Ok(Chunks(size / CHUNK))
+}
+
+/// The bundle entry with the files of a subOS.
+fn files_entry<const N: usize>(name: &Spanned<String>) -> Result<heapless::String<N>> {
+    let entry = format!("{}.files", name.get_ref());
+    heapless::String::try_from(entry.as_str()).map_err(|_| Complaint::about(name, "the name is too long"))
+}
+
+fn bounded<const N: usize>(part: &Spanned<String>) -> Result<heapless::String<N>> {
+    let long = || Complaint::about(part, format!("this is longer than {N} bytes"));
+    heapless::String::try_from(part.get_ref().as_str()).map_err(|_| long())
+}
+
+fn no_program(name: &str) -> String {
+    let names: Vec<&str> = PROGRAMS.iter().map(|program| program.name).collect();
+    format!("there is no program {name}; there are {}", names.join(", "))
+}

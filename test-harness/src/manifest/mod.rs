@@ -1,0 +1,128 @@
+//! Manifests: what a run is made of, in a text that a person writes.
+//!
+//! `text` is the form of the file, `check` finds what is wrong with the subOSes, `steps` plays the steps on paper to
+//! find what cannot be done, and `complaint` says it with file, line and reason. What comes out, a [`Manifest`], is
+//! sound: the supervisor refuses nothing of it for a reason that could be known here.
+
+mod check;
+mod complaint;
+mod steps;
+mod text;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use idl::plan::Plan;
+
+use crate::failure::{Doing, Failure, Result};
+use crate::place::{self, shown};
+
+pub use text::Source;
+
+/// A manifest that was found to be sound.
+#[derive(Clone, Debug)]
+pub struct Manifest {
+    /// How many cores the machine has.
+    pub cores: u32,
+    /// The machine's memory in MiB.
+    pub memory: u32,
+    /// How long the run may take after boot, in seconds.
+    pub seconds: u32,
+    /// What the supervisor gets.
+    pub plan: Plan,
+    /// What the supervisor has no use for, for each subOS of the plan.
+    pub suboses: Vec<SubOs>,
+    /// What each step of the plan is, in words.
+    pub steps: Vec<String>,
+    /// Where each file comes from.
+    pub files: BTreeMap<String, Source>,
+    /// The folder that paths of files are relative to.
+    pub folder: PathBuf,
+}
+
+/// What the harness knows of a subOS and the supervisor has no use for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SubOs {
+    /// Its name.
+    pub name: String,
+    /// The names of the files that it sees.
+    pub files: Vec<String>,
+    /// Whether its output must be what the host prints for the same command.
+    pub compare: Compare,
+}
+
+/// What a subOS's output is compared with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Compare {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// What the host prints for the same command over the same files.
+    Host,
+}
+
+/// What a command line says instead of the manifest.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Overrides {
+    /// Number of cores.
+    pub cores: Option<u32>,
+    /// Memory in MiB.
+    pub memory: Option<u32>,
+}
+
+/// Where the manifest is that is played when none is named.
+#[must_use]
+pub fn demo() -> PathBuf {
+    place::harness().join("manifests/demo.toml")
+}
+
+/// Reads a manifest.
+///
+/// # Errors
+/// The first thing that is wrong with it: file, line, reason.
+pub fn load(path: &Path, overrides: Overrides) -> Result<Manifest> {
+    let text = std::fs::read_to_string(path).doing(|| format!("cannot read the manifest {}", shown(path)));
+    let text = text.map_err(|failure| {
+        failure.next(format!("there are examples in {}", shown(&place::harness().join("manifests"))))
+    })?;
+    let folder = path.parent().unwrap_or_else(|| Path::new("."));
+    parse(&shown(path).to_string(), &text, folder, overrides)
+}
+
+/// Reads the text of a manifest that `file` names and whose relative paths start in `folder`.
+///
+/// # Errors
+/// The first thing that is wrong with it: file, line, reason.
+pub fn parse(file: &str, text: &str, folder: &Path, overrides: Overrides) -> Result<Manifest> {
+    read(text, folder, overrides).map_err(|complaint| -> Failure { complaint.into_failure(file, text) })
+}
+
+fn read(text: &str, folder: &Path, overrides: Overrides) -> complaint::Result<Manifest> {
+    let raw: text::Manifest = toml::from_str(text)?;
+    let machine = check::machine(&raw.machine, overrides)?;
+    check::files(&raw, folder)?;
+    let suboses = check::suboses(&raw, &machine)?;
+    let steps = steps::steps(&raw, &machine, &suboses)?;
+    let mut plan = Plan::default();
+    let mut known = Vec::new();
+    for (planned, subos) in suboses {
+        plan.suboses.push(planned).map_err(|_| complaint::Complaint::whole("there are too many subOSes"))?;
+        known.push(subos);
+    }
+    let mut words = Vec::new();
+    for (step, text) in steps {
+        plan.steps.push(step).map_err(|_| complaint::Complaint::whole("there are too many steps"))?;
+        words.push(text);
+    }
+    Ok(Manifest {
+        cores: machine.cores,
+        memory: machine.memory,
+        seconds: machine.seconds,
+        plan,
+        suboses: known,
+        steps: words,
+        files: raw.files.into_iter().map(|(name, source)| (name, source.into_inner())).collect(),
+        folder: folder.to_owned(),
+    })
+}

@@ -1,0 +1,273 @@
+//! The steps: translated for the supervisor, and played on paper, so that a step that cannot be done is found before
+//! anything is built.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use idl::plan::{
+    Action, CoreNumber, Holder, LotNumber, MAX_STEPS, Manner, Start, Step, SubOsIndex, SubOsPlan, When,
+};
+use toml::Spanned;
+
+use super::SubOs;
+use super::check::{Machine, chunks};
+use super::complaint::{Complaint, Result};
+use super::text::{self, Check, GrantLot, Manifest, MoveCore, MoveLot};
+
+/// How long a step waits for its condition, in seconds, if the manifest does not say.
+const PATIENCE: u32 = 30;
+
+/// Translates the steps, each with its text for people.
+pub(super) fn steps(
+    raw: &Manifest,
+    machine: &Machine,
+    suboses: &[(SubOsPlan, SubOs)],
+) -> Result<Vec<(Step, String)>> {
+    let mut paper = Paper::new(machine, suboses);
+    let mut steps = Vec::new();
+    for part in &raw.step {
+        if steps.len() == MAX_STEPS {
+            return Err(Complaint::about(part, format!("there can be at most {MAX_STEPS} steps")));
+        }
+        let step = part.get_ref();
+        let when = paper.when(step.when.as_ref())?;
+        let (action, words) = paper.action(part)?;
+        let patience = step.patience.as_ref().map_or(PATIENCE, |patience| *patience.get_ref());
+        let patience_ms = patience.saturating_mul(1000);
+        let waits = if when == When::Now { 0 } else { patience_ms };
+        steps.push((Step { when, patience_ms: waits, action }, step.say.clone().unwrap_or(words)));
+    }
+    Ok(steps)
+}
+
+/// Who would have what after the steps so far.
+struct Paper<'m> {
+    machine: &'m Machine,
+    suboses: &'m [(SubOsPlan, SubOs)],
+    cores: BTreeMap<u8, Option<SubOsIndex>>,
+    /// The lots that each subOS that exists has, by number, in MiB.
+    lots: BTreeMap<u8, BTreeMap<u8, u32>>,
+    /// Those that were once created; nobody is created twice.
+    created: BTreeSet<u8>,
+}
+
+impl<'m> Paper<'m> {
+    fn new(machine: &'m Machine, suboses: &'m [(SubOsPlan, SubOs)]) -> Self {
+        let cores = (1..machine.cores).filter_map(|core| Some((u8::try_from(core).ok()?, None))).collect();
+        let mut paper = Self { machine, suboses, cores, lots: BTreeMap::new(), created: BTreeSet::new() };
+        for (number, (subos, _)) in (0u8..).zip(suboses) {
+            if subos.start == Start::AtBoot {
+                paper.born(SubOsIndex(number), subos);
+            }
+        }
+        paper
+    }
+
+    fn born(&mut self, index: SubOsIndex, subos: &SubOsPlan) {
+        for (core, holder) in &mut self.cores {
+            if subos.cores & 1 << core != 0 {
+                *holder = Some(index);
+            }
+        }
+        self.lots.insert(index.0, (0u8..).zip(subos.lots.iter().map(|lot| lot.0 * 2)).collect());
+        self.created.insert(index.0);
+    }
+
+    fn free_memory(&self) -> u32 {
+        let taken: u32 = self.lots.values().flat_map(BTreeMap::values).sum();
+        self.machine.free().saturating_sub(taken)
+    }
+
+    fn when(&self, when: Option<&text::When>) -> Result<When> {
+        Ok(match when {
+            None => When::Now,
+            Some(text::When::After(milliseconds)) => When::After(*milliseconds),
+            Some(text::When::Progress(part)) => When::Progress(self.living(&part.subos)?, part.reaches),
+            Some(text::When::Ended(name)) => When::Ended(self.living(name)?),
+            Some(text::When::Working(part)) => {
+                let subos = self.living(&part.subos)?;
+                self.held(&part.core, Some(subos))?;
+                When::Working(subos, CoreNumber(*part.core.get_ref()))
+            }
+        })
+    }
+
+    /// The one action of a step, carried out on paper, and what it is in words.
+    fn action(&mut self, part: &Spanned<text::Step>) -> Result<(Action, String)> {
+        let step = part.get_ref();
+        let mut actions = Vec::new();
+        if let Some(name) = &step.create {
+            actions.push((self.create(name)?, format!("create {}", name.get_ref())));
+        }
+        if let Some(name) = &step.kill {
+            actions.push((self.kill(name)?, format!("kill {} by force", name.get_ref())));
+        }
+        if let Some(step) = &step.move_core {
+            let words = format!("move core {}", step.core.get_ref());
+            actions.push((self.move_core(step)?, words + &ends(step.from.as_ref(), step.to.as_ref())));
+        }
+        if let Some(step) = &step.move_lot {
+            let words = format!("move lot {}", step.lot.get_ref());
+            actions.push((self.move_lot(step)?, words + &ends(Some(&step.from), step.to.as_ref())));
+        }
+        if let Some(step) = &step.grant_lot {
+            let words = format!("grant {} MiB to {}", step.memory.get_ref(), step.to.get_ref());
+            actions.push((self.grant_lot(step)?, words));
+        }
+        match step.check {
+            None => {}
+            Some(Check::Ledger) => {
+                actions.push((Action::CompareLedger, "compare the ledger with the start".into()))
+            }
+            Some(Check::Audit) => {
+                actions.push((Action::Audit, "audit every page table, core and interrupt route".into()));
+            }
+            Some(Check::Nothing) => actions.push((Action::Wait, "wait".into())),
+        }
+        let count = actions.len();
+        match (actions.pop(), count) {
+            (Some(action), 1) => Ok(action),
+            _ => {
+                let all = "create, kill, move-core, move-lot, grant-lot, check";
+                Err(Complaint::about(
+                    part,
+                    format!("a step does one thing ({all}), and this one does {count}"),
+                ))
+            }
+        }
+    }
+
+    fn create(&mut self, name: &Spanned<String>) -> Result<Action> {
+        let index = self.known(name)?;
+        let Some((subos, _)) = self.suboses.get(usize::from(index.0)) else {
+            return Ok(Action::Create(index));
+        };
+        if self.created.contains(&index.0) {
+            let reason =
+                format!("{} was created before; start = \"step\" leaves that to a step", name.get_ref());
+            return Err(Complaint::about(name, reason));
+        }
+        let busy =
+            self.cores.iter().find(|(core, holder)| subos.cores & 1 << **core != 0 && holder.is_some());
+        if let Some((core, Some(holder))) = busy {
+            let reason =
+                format!("{} wants core {core}, which {} has now", name.get_ref(), self.name(*holder));
+            return Err(Complaint::about(name, reason));
+        }
+        let wanted: u32 = subos.lots.iter().map(|lot| lot.0 * 2).sum();
+        if wanted > self.free_memory() {
+            let free = self.free_memory();
+            let reason = format!("{} wants {wanted} MiB, and {free} are free now", name.get_ref());
+            return Err(Complaint::about(name, reason));
+        }
+        self.born(index, subos);
+        Ok(Action::Create(index))
+    }
+
+    fn kill(&mut self, name: &Spanned<String>) -> Result<Action> {
+        let index = self.living(name)?;
+        self.lots.remove(&index.0);
+        self.cores.values_mut().filter(|holder| **holder == Some(index)).for_each(|holder| *holder = None);
+        Ok(Action::Kill(index))
+    }
+
+    fn move_core(&mut self, step: &MoveCore) -> Result<Action> {
+        let from = step.from.as_ref().map(|name| self.living(name)).transpose()?;
+        let to = step.to.as_ref().map(|name| self.living(name)).transpose()?;
+        if from == to {
+            return Err(Complaint::about(
+                &step.core,
+                "a core moves from one to another: say from, to or both",
+            ));
+        }
+        self.held(&step.core, from)?;
+        self.cores.insert(*step.core.get_ref(), to);
+        let core = CoreNumber(*step.core.get_ref());
+        Ok(Action::MoveCore { core, from: holder(from), to: holder(to), manner: manner(step.ask) })
+    }
+
+    fn move_lot(&mut self, step: &MoveLot) -> Result<Action> {
+        let from = self.living(&step.from)?;
+        let to = step.to.as_ref().map(|name| self.living(name)).transpose()?;
+        let number = *step.lot.get_ref();
+        if Some(from) == to || number == 0 {
+            let reason =
+                if number == 0 { "the home lot goes only with its subOS" } else { "it would go nowhere" };
+            return Err(Complaint::about(&step.lot, reason));
+        }
+        let Some(size) = self.lots.get_mut(&from.0).and_then(|lots| lots.remove(&number)) else {
+            let reason = format!("{} has no lot {number} then", step.from.get_ref());
+            return Err(Complaint::about(&step.lot, reason));
+        };
+        if let Some(to) = to {
+            self.gets(to, size);
+        }
+        Ok(Action::MoveLot { lot: LotNumber(number), from, to: holder(to), manner: manner(step.ask) })
+    }
+
+    fn grant_lot(&mut self, step: &GrantLot) -> Result<Action> {
+        let to = self.living(&step.to)?;
+        let size = chunks(&step.memory, self.machine)?;
+        if *step.memory.get_ref() > self.free_memory() {
+            return Err(Complaint::about(
+                &step.memory,
+                format!("only {} MiB are free then", self.free_memory()),
+            ));
+        }
+        self.gets(to, *step.memory.get_ref());
+        Ok(Action::GrantLot { size, to })
+    }
+
+    /// A lot that is granted gets the lowest number that is free.
+    fn gets(&mut self, to: SubOsIndex, size: u32) {
+        let lots = self.lots.entry(to.0).or_default();
+        if let Some(number) = (1u8..).find(|number| !lots.contains_key(number)) {
+            lots.insert(number, size);
+        }
+    }
+
+    /// Checks that `holder` has this core now.
+    fn held(&self, core: &Spanned<u8>, holder: Option<SubOsIndex>) -> Result<()> {
+        let number = *core.get_ref();
+        let reason = match self.cores.get(&number) {
+            _ if number == 0 => "core 0 is the supervisor's".to_owned(),
+            None => format!("there is no core {number}: the machine has {} cores", self.machine.cores),
+            Some(has) if *has == holder => return Ok(()),
+            Some(Some(has)) => format!("core {number} is {}'s then", self.name(*has)),
+            Some(None) => format!("core {number} is nobody's then"),
+        };
+        Err(Complaint::about(core, reason))
+    }
+
+    /// The subOS with this name, which exists at this point.
+    fn living(&self, name: &Spanned<String>) -> Result<SubOsIndex> {
+        let index = self.known(name)?;
+        if self.lots.contains_key(&index.0) {
+            return Ok(index);
+        }
+        Err(Complaint::about(name, format!("there is no {} at this point", name.get_ref())))
+    }
+
+    fn known(&self, name: &Spanned<String>) -> Result<SubOsIndex> {
+        let found = (0u8..).zip(self.suboses).find(|(_, (subos, _))| subos.name == name.get_ref().as_str());
+        let unknown = || Complaint::about(name, format!("no [[subos]] has the name {}", name.get_ref()));
+        found.map(|(number, _)| SubOsIndex(number)).ok_or_else(unknown)
+    }
+
+    fn name(&self, index: SubOsIndex) -> &str {
+        self.suboses.get(usize::from(index.0)).map_or("?", |(subos, _)| subos.name.as_str())
+    }
+}
+
+fn holder(subos: Option<SubOsIndex>) -> Holder {
+    subos.map_or(Holder::Free, Holder::SubOs)
+}
+
+fn manner(ask: Option<u32>) -> Manner {
+    ask.map_or(Manner::Force, Manner::Ask)
+}
+
+fn ends(from: Option<&Spanned<String>>, to: Option<&Spanned<String>>) -> String {
+    let from = from.map(|name| format!(" from {}", name.get_ref())).unwrap_or_default();
+    let to = to.map(|name| format!(" to {}", name.get_ref())).unwrap_or_default();
+    from + &to
+}

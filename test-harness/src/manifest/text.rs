@@ -1,0 +1,179 @@
+//! The form of a manifest: what may stand in the file. Each part knows where it stands, for the complaints.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::Compare;
+
+/// The whole file.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Manifest {
+    pub(super) machine: Machine,
+    #[serde(default)]
+    pub(super) files: BTreeMap<String, Spanned<Source>>,
+    #[serde(default)]
+    pub(super) subos: Vec<SubOs>,
+    #[serde(default)]
+    pub(super) step: Vec<Spanned<Step>>,
+}
+
+/// `[machine]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Machine {
+    pub(super) cores: Spanned<u32>,
+    pub(super) memory: Spanned<u32>,
+    pub(super) seconds: Spanned<u32>,
+}
+
+/// `[[subos]]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SubOs {
+    pub(super) name: Spanned<String>,
+    pub(super) program: Spanned<String>,
+    #[serde(default = "nothing")]
+    pub(super) arguments: Spanned<String>,
+    pub(super) cores: Spanned<Vec<Spanned<u8>>>,
+    pub(super) memory: Spanned<Vec<Spanned<u32>>>,
+    #[serde(default)]
+    pub(super) files: Vec<Spanned<String>>,
+    #[serde(default)]
+    pub(super) start: Start,
+    #[serde(default)]
+    pub(super) duty: Duty,
+    #[serde(default)]
+    pub(super) compare: Compare,
+}
+
+fn nothing() -> Spanned<String> {
+    Spanned::new(0..0, String::new())
+}
+
+/// When a subOS is created.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Start {
+    /// Before the first step.
+    #[default]
+    Boot,
+    /// By a step.
+    Step,
+}
+
+/// What is expected of a subOS during every step.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Duty {
+    /// Nothing.
+    #[default]
+    None,
+    /// That it goes on.
+    Progress,
+}
+
+/// Where a file comes from: one of these keys.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Source {
+    /// A file, relative to the manifest.
+    Path(PathBuf),
+    /// A program built for the target.
+    Program(String),
+    /// A Debian package's program, unmodified; there is `busybox`.
+    Debian(String),
+    /// The text to work on: `--input`, or the repository's own documents.
+    Input(Documents),
+}
+
+/// The only text to work on that a manifest can name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Documents {
+    /// The repository's own documents, unless the command line names a file.
+    Documents,
+}
+
+/// `[[step]]`: one of the actions, and when.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Step {
+    pub(super) say: Option<String>,
+    pub(super) when: Option<When>,
+    pub(super) patience: Option<Spanned<u32>>,
+    pub(super) create: Option<Spanned<String>>,
+    pub(super) kill: Option<Spanned<String>>,
+    pub(super) move_core: Option<MoveCore>,
+    pub(super) move_lot: Option<MoveLot>,
+    pub(super) grant_lot: Option<GrantLot>,
+    pub(super) check: Option<Check>,
+}
+
+/// What a step waits for.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum When {
+    /// So many milliseconds.
+    After(u32),
+    /// `progress = { subos = "NAME", reaches = N }`
+    Progress(Progress),
+    /// `working = { subos = "NAME", core = N }`
+    Working(Working),
+    /// `ended = "NAME"`
+    Ended(Spanned<String>),
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Progress {
+    pub(super) subos: Spanned<String>,
+    pub(super) reaches: u64,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Working {
+    pub(super) subos: Spanned<String>,
+    pub(super) core: Spanned<u8>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct MoveCore {
+    pub(super) core: Spanned<u8>,
+    pub(super) from: Option<Spanned<String>>,
+    pub(super) to: Option<Spanned<String>>,
+    pub(super) ask: Option<u32>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct MoveLot {
+    pub(super) lot: Spanned<u8>,
+    pub(super) from: Spanned<String>,
+    pub(super) to: Option<Spanned<String>>,
+    pub(super) ask: Option<u32>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct GrantLot {
+    pub(super) memory: Spanned<u32>,
+    pub(super) to: Spanned<String>,
+}
+
+/// What a step checks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Check {
+    /// The ledger is what it was at the start.
+    Ledger,
+    /// Every page table, core and interrupt route is what the ledger says.
+    Audit,
+    /// Nothing: the step only waits.
+    Nothing,
+}

@@ -1,0 +1,215 @@
+//! Manifests: the examples are sound, and each kind of mistake is told with file, line and reason.
+#![allow(clippy::unwrap_used, reason = "a test may stop where it stands")]
+
+use std::path::Path;
+
+use idl::plan::{Action, Chunks, CoreNumber, Holder, LotNumber, MAX_ENCODED, Manner, SubOsIndex, When};
+use test_harness::manifest::{Manifest, Overrides, demo, load, parse};
+use test_harness::place;
+
+const GOOD: &str = r#"
+[machine]
+cores = 4
+memory = 512
+seconds = 10
+
+[files]
+text = { input = "documents" }
+
+[[subos]]
+name = "a"
+program = "spinner"
+cores = [1, 2]
+memory = [32, 64]
+files = ["text"]
+
+[[subos]]
+name = "b"
+program = "spinner"
+cores = [3]
+memory = [32]
+
+[[subos]]
+name = "c"
+program = "spinner"
+cores = [2]
+memory = [16]
+start = "step"
+
+[[step]]
+when = { working = { subos = "a", core = 2 } }
+move-core = { core = 2, from = "a", to = "b", ask = 50 }
+
+[[step]]
+move-lot = { lot = 1, from = "a", to = "b" }
+
+[[step]]
+move-core = { core = 2, from = "b" }
+
+[[step]]
+create = "c"
+
+[[step]]
+kill = "c"
+
+[[step]]
+check = "ledger"
+"#;
+
+fn read(text: &str) -> Result<Manifest, String> {
+    let folder = place::harness().join("manifests");
+    parse("my.toml", text, &folder, Overrides::default()).map_err(|failure| failure.to_string())
+}
+
+/// Changes one thing in a good manifest; the complaint must name this line of text and hold this reason.
+#[track_caller]
+fn complains(old: &str, new: &str, line_with: &str, reason: &str) {
+    assert!(GOOD.contains(old), "the good manifest has {old:?}");
+    let text = GOOD.replacen(old, new, 1);
+    let said = read(&text).expect_err("it must not be taken");
+    let (number, _) = text.lines().enumerate().find(|(_, line)| line.contains(line_with)).unwrap();
+    assert!(
+        said.starts_with(&format!("my.toml:{}: ", number + 1)),
+        "line {} expected in: {said}",
+        number + 1
+    );
+    assert!(said.contains(reason), "{reason:?} expected in: {said}");
+    assert!(said.contains('^'), "the place is marked in: {said}");
+}
+
+#[test]
+fn the_examples_are_sound() {
+    let folder = place::harness().join("manifests");
+    let mut count = 0;
+    for entry in folder.read_dir().unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "toml") {
+            let manifest = load(&path, Overrides::default()).unwrap_or_else(|failure| panic!("{failure}"));
+            let mut buffer = vec![0; MAX_ENCODED];
+            idl::plan::encode(&manifest.plan, &mut buffer).unwrap();
+            count += 1;
+        }
+    }
+    assert!(count >= 4, "there are {count} examples");
+    assert!(demo().starts_with(&folder));
+}
+
+#[test]
+fn a_manifest_becomes_a_plan() {
+    let manifest = read(GOOD).unwrap();
+    let plan = &manifest.plan;
+    let a = &plan.suboses[0];
+    assert_eq!((a.cores, a.lots.as_slice()), (0b110, [Chunks(16), Chunks(32)].as_slice()));
+    assert_eq!(a.files.as_str(), "a.files");
+    assert_eq!(plan.steps[0].when, When::Working(SubOsIndex(0), CoreNumber(2)));
+    assert_eq!(
+        plan.steps[0].action,
+        Action::MoveCore {
+            core: CoreNumber(2),
+            from: Holder::SubOs(SubOsIndex(0)),
+            to: Holder::SubOs(SubOsIndex(1)),
+            manner: Manner::Ask(50)
+        }
+    );
+    let (from, to) = (SubOsIndex(0), Holder::SubOs(SubOsIndex(1)));
+    assert_eq!(plan.steps[1].action, Action::MoveLot { lot: LotNumber(1), from, to, manner: Manner::Force });
+    assert_eq!(manifest.steps[4], "kill c by force");
+}
+
+#[test]
+fn the_form_of_the_file_is_checked() {
+    complains("seconds = 10", "secondz = 10", "secondz", "unknown field `secondz`");
+    complains("cores = [3]", "corse = [3]", "corse", "unknown field `corse`");
+    complains("memory = [32]\n", "memory = \"32\"\n", "memory = \"32\"", "invalid type");
+    complains("cores = 4", "cores = ", "cores = ", "");
+    complains("create = \"c\"", "create = \"c\"\nkil = \"c\"", "kil =", "unknown field `kil`");
+    complains("start = \"step\"", "start = \"later\"", "later", "unknown variant `later`");
+    complains("ask = 50", "asc = 50", "asc", "unknown field `asc`");
+}
+
+#[test]
+fn impossible_sizes_are_told() {
+    complains("cores = 4", "cores = 65", "cores = 65", "between 1 and 64");
+    complains("memory = 512", "memory = 16", "memory = 16", "between 128 and 65536");
+    complains("seconds = 10", "seconds = 0", "seconds = 0", "between 1 and 3600");
+    complains("memory = [32, 64]", "memory = [32, 63]", "63", "multiple of 2 MiB");
+    complains("memory = [32, 64]", "memory = [2, 64]", "[2, 64]", "home lot");
+    complains("memory = [32, 64]", "memory = []", "memory = []", "home lot");
+    complains("memory = [32, 64]", "memory = [32, 6400]", "6400", "does not fit");
+    complains("memory = [32]", "memory = [400]", "[400]", "only 416 are for them");
+    complains("memory = [16]", "memory = [400]", "create", "are free now");
+}
+
+#[test]
+fn a_core_has_one_owner() {
+    complains("cores = [1, 2]", "cores = [1, 1]", "[1, 1]", "core 1 is named twice");
+    complains("cores = [3]", "cores = [2]", "[2]", "core 2 belongs to another subOS");
+    complains("cores = [3]", "cores = [0]", "[0]", "core 0 is the supervisor's");
+    complains("cores = [3]", "cores = [4]", "[4]", "there is no core 4");
+    complains("cores = [3]", "cores = []", "cores = []", "at least one core");
+}
+
+#[test]
+fn what_is_not_there_is_told() {
+    complains(
+        "program = \"spinner\"",
+        "program = \"spiner\"",
+        "spiner",
+        "there is no program spiner; there are",
+    );
+    complains("files = [\"text\"]", "files = [\"txt\"]", "txt", "[files] does not say where txt comes from");
+    complains("files = [\"text\"]", "files = [\"text\", \"text\"]", "\"text\", ", "named twice");
+    complains("{ input = \"documents\" }", "{ path = \"no-such-file\" }", "no-such-file", "there is no file");
+    complains("{ input = \"documents\" }", "{ debian = \"emacs\" }", "emacs", "only busybox");
+    complains("{ input = \"documents\" }", "{ program = \"emacs\" }", "emacs", "there is no program emacs");
+    complains("name = \"b\"", "name = \"a\" # again", "# again", "the name a is taken");
+    complains("name = \"b\"", "name = \"free\" # so", "# so", "the name free is taken");
+}
+
+#[test]
+fn steps_that_cannot_be_done_are_told() {
+    complains("create = \"c\"", "create = \"d\"", "create", "no [[subos]] has the name d");
+    complains("create = \"c\"", "create = \"a\"", "create", "a was created before");
+    complains(
+        "move-core = { core = 2, from = \"b\" }",
+        "move-core = { core = 1, from = \"b\" }",
+        "core = 1,",
+        "core 1 is a's then",
+    );
+    complains(
+        "[[step]]\nmove-core = { core = 2, from = \"b\" }\n",
+        "",
+        "create",
+        "c wants core 2, which b has now",
+    );
+    complains(
+        "kill = \"c\"",
+        "kill = \"c\"\n[[step]]\nkill = \"c\" # again",
+        "# again",
+        "there is no c at this point",
+    );
+    complains("move-lot = { lot = 1", "move-lot = { lot = 0", "lot = 0", "home lot goes only with its subOS");
+    complains("move-lot = { lot = 1", "move-lot = { lot = 7", "lot = 7", "a has no lot 7 then");
+    let two = "[[step]] # two\nkill = \"c\"\ncheck = \"audit\"";
+    complains("[[step]]\nkill = \"c\"", two, "# two", "this one does 2");
+    complains("check = \"ledger\"", "grant-lot = { memory = 500, to = \"b\" }", "grant-lot", "does not fit");
+    complains("from = \"a\", to = \"b\", ask", "ask", "move-core", "say from, to or both");
+    complains("core = 2 } }", "core = 3 } }", "core = 3", "core 3 is b's then");
+}
+
+#[test]
+fn the_command_line_beats_the_manifest() {
+    let overrides = Overrides { cores: Some(3), memory: None };
+    let failure = parse("my.toml", GOOD, Path::new("."), overrides).expect_err("core 3 is gone");
+    assert!(failure.what().contains("there is no core 3"), "{failure}");
+    let overrides = Overrides { cores: Some(8), memory: Some(2048) };
+    let manifest = parse("my.toml", GOOD, Path::new("."), overrides).unwrap();
+    assert_eq!((manifest.cores, manifest.memory), (8, 2048));
+}
+
+#[test]
+fn a_manifest_that_is_not_there_is_told() {
+    let failure =
+        load(Path::new("/no/such.toml"), Overrides::default()).expect_err("there is none").to_string();
+    assert!(failure.contains("/no/such.toml") && failure.contains("manifests"), "{failure}");
+}
