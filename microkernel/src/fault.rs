@@ -8,7 +8,9 @@ use caps::{Error, Kind};
 use idl::abi::{GuestFrame, MessagePage, Trap, TrapKind};
 use zerocopy::{FromBytes, IntoBytes};
 
-use crate::arch::{self, Fault};
+use crate::arch::x86_64::apic;
+use crate::arch::x86_64::interrupts::Vector;
+use crate::entry::Fault;
 use crate::ipc::Sending;
 use crate::kernel::Kernel;
 use crate::memory::Ref;
@@ -21,7 +23,7 @@ use crate::types::{PhysAddr, Ticks};
 impl Kernel {
     /// The current thread made a fault.
     pub fn thread_fault(&mut self, thread: Ref<Thread>, fault: Fault) -> NextThread {
-        self.memory[thread].fault = fault;
+        self.memory[thread].fault = Some(fault);
         let handler = self.own_capability(thread, Own::FaultHandler, Kind::Endpoint);
         let sent = handler.and_then(|handler| {
             let badge = self.memory[thread].fault_badge;
@@ -114,7 +116,7 @@ impl Kernel {
         if let Some(core) = self.running_on(thread)
             && core != self.me
         {
-            arch::send_ipi(core, arch::Vector::RESCHEDULE);
+            apic::send(core, Vector::RESCHEDULE);
         }
     }
 }

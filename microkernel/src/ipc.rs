@@ -65,7 +65,7 @@ impl Kernel {
     fn outgoing(&self, sender: Ref<Thread>) -> (MessageTag, [u64; REGISTER_WORDS]) {
         let thread = &self.memory[sender];
         if thread.pending == Pending::Fault {
-            let words = thread.fault.message_words(thread.frame.rip);
+            let words = thread.fault.map_or([0; 5], |fault| fault.message_words(thread.frame.rip));
             return (MessageTag { label: FAULT_LABEL, words: 5, caps: 0 }, words);
         }
         (OpWord(thread.frame.rax).tag(), thread.frame.message_words())

@@ -5,15 +5,20 @@
 //! of this subOS and nothing of another's.
 
 use core::cell::UnsafeCell;
+use core::ptr::NonNull;
 
 use caps::{Capability, Forest, Kind, Slots, Table};
 
-use crate::arch::{self, Cause, Exit, Frame, physmap};
+use crate::arch::x86_64::core::Core;
+use crate::arch::x86_64::frame::FramePtr;
+use crate::arch::x86_64::interrupts::Vector;
+use crate::arch::x86_64::mailbox::Mailbox;
+use crate::arch::x86_64::{apic, clock, instructions, physmap, tlb};
+use crate::entry::{Cause, Exit};
 use crate::board::{Board, Epoch};
 use crate::deadline::Deadlines;
 use crate::limits::{EXPIRE_BUDGET, MAX_CORES};
-use crate::machine::{self, Visit};
-use crate::machine::share::Bindings;
+use crate::machine::{self, Bindings, Visit};
 use crate::memory::{Memory, Ref};
 use crate::object::address_space::AddressSpace;
 use crate::object::thread::{Own, State, Thread};
@@ -54,6 +59,8 @@ pub struct Kernel {
     pub roots: Table,
     /// The page tables of a core that runs no thread.
     pub home_root: PhysAddr,
+    /// The upper half of every root of this subOS; it never changes.
+    pub upper: [u64; 256],
     /// What is known of each core.
     pub cores: [CoreState; MAX_CORES],
     /// The core that each seat points to.
@@ -76,7 +83,7 @@ pub struct Kernel {
 
 /// What a new kernel is told.
 #[derive(Clone, Copy, Debug)]
-pub struct NewKernel {
+pub struct NewKernel<'a> {
     /// Which subOS.
     pub id: SubOsId,
     /// A thread's time slice.
@@ -85,6 +92,8 @@ pub struct NewKernel {
     pub roots: Table,
     /// The page tables of a core that runs no thread.
     pub home_root: PhysAddr,
+    /// The upper half of every root of this subOS.
+    pub upper: &'a [u64; 256],
 }
 
 /// How an entry goes on.
@@ -110,7 +119,7 @@ impl KernelCell {
     ///
     /// # Safety
     /// The memory is zero, is the new kernel's own, large enough, mapped, and nothing else refers to it.
-    pub unsafe fn create(at: PhysAddr, new: &NewKernel) -> &'static Self {
+    pub unsafe fn create(at: PhysAddr, new: &NewKernel<'_>) -> &'static Self {
         let cell: *mut Self = physmap::pointer(at);
         // SAFETY: by this function's contract the memory is ours to write, and all fields are written: those left
         // out are valid as zeroes (unlocked lock, empty board, empty queues).
@@ -124,6 +133,7 @@ impl KernelCell {
             (&raw mut (*kernel).forest).write(Forest::new());
             (&raw mut (*kernel).roots).write(new.roots);
             (&raw mut (*kernel).home_root).write(new.home_root);
+            (&raw mut (*kernel).upper).write(*new.upper);
             for core in 0..MAX_CORES {
                 (&raw mut (*kernel).cores).cast::<CoreState>().add(core).write(CoreState::ABSENT);
                 (&raw mut (*kernel).seats).cast::<Option<CoreId>>().add(core).write(None);
@@ -160,40 +170,49 @@ impl KernelCell {
     /// What a core does for others while it waits for the lock: nothing of this kernel's is in its hands, its
     /// frame was written before. Says whether to go on waiting.
     fn serve_while_waiting(&self, core: CoreId) -> bool {
-        !arch::park_requested(core)
+        !Mailbox::of(core).park_requested()
     }
 
     /// Waits, without the lock and on the home root, until every core has acknowledged the epoch or this core is
     /// asked to park.
-    fn wait_until_quiet(&self, core: CoreId, home_root: PhysAddr, epoch: Epoch) {
-        arch::load_root(home_root);
-        while !self.board.is_quiet(epoch) && !arch::park_requested(core) {
+    fn wait_until_quiet(&self, core: &mut Core, home_root: PhysAddr, epoch: Epoch) {
+        core.load_root(home_root);
+        let core = core.id();
+        while !self.board.is_quiet(epoch) && !Mailbox::of(core).park_requested() {
             if let Some(owed) = self.board.owes(core) {
-                arch::flush_tlb();
+                tlb::flush_all();
                 self.board.acknowledge(core, owed);
             }
-            arch::pause();
+            instructions::pause();
         }
     }
 }
 
 /// Treats one entry into the kernel, from its cause to where the core goes next.
-pub fn entered(core: CoreId, cell: &'static KernelCell, cause: Cause) -> Exit {
-    let Some((mut guard, mut kernel)) = cell.enter(core) else {
+pub fn entered(core: &mut Core, cause: Cause) -> Exit {
+    let Some(arrival) = core.arrival() else { return Exit::Park };
+    // SAFETY: whoever let the core arrive made the cell there, and it stays until the core has parked.
+    let cell: &'static KernelCell = unsafe { physmap::reference(arrival.kernel) };
+    let id = core.id();
+    let Some((mut guard, mut kernel)) = cell.enter(id) else {
         // Nothing was done for this entry. A system call is made again when the thread runs again; a fault comes
         // again by itself.
-        return if matches!(cause, Cause::Syscall) { Exit::ParkAndRedo } else { Exit::Park };
+        if let (Cause::Syscall, Some(frame)) = (cause, core.frame()) {
+            // SAFETY: this core saved the frame on this entry and nobody else touches it before the core has parked.
+            unsafe { (*frame.as_ptr()).rewind_syscall() };
+        }
+        return Exit::Park;
     };
-    let mut step = kernel.begin(core, cause);
+    let mut step = kernel.begin(id, cause);
     loop {
         match step {
             Step::Visit(visit) => {
                 let caller = kernel.current();
                 drop(guard);
                 let result = machine::perform(visit);
-                let Some(again) = cell.enter(core) else { return Exit::Park };
+                let Some(again) = cell.enter(id) else { return Exit::Park };
                 (guard, kernel) = again;
-                kernel.refresh(core);
+                kernel.refresh(id);
                 // The world has moved on: the answer is delivered only if the caller is still there for it.
                 let there = caller.filter(|caller| kernel.current() == Some(*caller));
                 if let Some(caller) = there.filter(|caller| caller.is_ready(&kernel.memory)) {
@@ -208,9 +227,8 @@ pub fn entered(core: CoreId, cell: &'static KernelCell, cause: Cause) -> Exit {
                     return Exit::Run { frame, root };
                 }
                 Leave::Idle => {
-                    let root = kernel.home_root;
                     drop(guard);
-                    return Exit::Idle { root };
+                    return Exit::Idle;
                 }
                 Leave::Park => {
                     drop(guard);
@@ -220,9 +238,9 @@ pub fn entered(core: CoreId, cell: &'static KernelCell, cause: Cause) -> Exit {
                     let root = kernel.home_root;
                     drop(guard);
                     cell.wait_until_quiet(core, root, epoch);
-                    let Some(again) = cell.enter(core) else { return Exit::Park };
+                    let Some(again) = cell.enter(id) else { return Exit::Park };
                     (guard, kernel) = again;
-                    kernel.refresh(core);
+                    kernel.refresh(id);
                     kernel.settled(thread, epoch);
                     step = Step::Leave(NextThread::Same);
                 }
@@ -235,9 +253,9 @@ impl Kernel {
     /// What this core must know and do before anything else on an entry.
     fn refresh(&mut self, core: CoreId) {
         self.me = core;
-        self.now = arch::now();
+        self.now = clock::now();
         if let Some(owed) = self.board.owes(core) {
-            arch::flush_tlb();
+            tlb::flush_all();
             self.board.acknowledge(core, owed);
         }
     }
@@ -248,12 +266,11 @@ impl Kernel {
             Cause::Syscall => self.syscall(),
             Cause::Interrupt(vector) => {
                 self.here().counters.interrupts += 1;
-                if vector == arch::Vector::TIMER {
+                if vector == Vector::TIMER {
                     self.here().armed = Ticks::NEVER;
                     self.expire();
                 }
-                machine::share::doorbell_interrupt(self);
-                Step::Leave(NextThread::Same)
+                Step::Leave(machine::doorbell_interrupt(self))
             }
             Cause::Fault(fault) => {
                 self.here().counters.faults += 1;
@@ -263,12 +280,20 @@ impl Kernel {
                 }
                 Step::Leave(self.thread_fault(thread, fault))
             }
-            Cause::Wake => {
-                self.expire();
-                machine::share::doorbell_interrupt(self);
-                Step::Leave(NextThread::Pick)
+            Cause::Woken(pending) => {
+                self.here().counters.interrupts += u64::from(pending.bits().count_ones());
+                self.look_around()
             }
+            Cause::Arrived | Cause::VisitFailed => self.look_around(),
         }
+    }
+
+    /// An idle core, or one that has just come, looks for work.
+    fn look_around(&mut self) -> Step {
+        self.here().armed = Ticks::NEVER;
+        self.expire();
+        let _ = machine::doorbell_interrupt(self);
+        Step::Leave(NextThread::Pick)
     }
 
     /// The thread whose registers this entry saved, unless it was stopped or destroyed meanwhile.
@@ -322,7 +347,7 @@ impl Kernel {
 
     /// Decides who runs, and finishes what must be finished before.
     fn leave(&mut self, next: NextThread) -> Leave {
-        if arch::park_requested(self.me) {
+        if Mailbox::of(self.me).park_requested() {
             // Its thread stays current until the visitor who asked moves it to another core.
             return Leave::Park;
         }
@@ -370,10 +395,10 @@ impl Kernel {
         let others = self.board.members() & !self.me.bit();
         for index in 0..MAX_CORES as u8 {
             if others & CoreId(index).bit() != 0 {
-                arch::send_ipi(CoreId(index), arch::Vector::FLUSH);
+                apic::send(CoreId(index), Vector::FLUSH);
             }
         }
-        arch::flush_tlb();
+        tlb::flush_all();
         self.board.acknowledge(self.me, epoch);
         if others != 0
             && let Some(thread) = thread
@@ -396,15 +421,12 @@ impl Kernel {
         Some(Ref::<AddressSpace>::at(PhysAddr(capability.object)).root())
     }
 
-    /// The entries of the kernel half that every address space of this subOS has.
-    #[must_use]
-    pub fn home_root_entries(&self) -> &'static [u64; 256] {
-        arch::kernel_half(self.home_root)
-    }
-
-    fn frame_and_root(&mut self, thread: Ref<Thread>) -> (*mut Frame, PhysAddr) {
+    fn frame_and_root(&mut self, thread: Ref<Thread>) -> (FramePtr, PhysAddr) {
         let root = self.root_of(thread).unwrap_or(self.home_root);
-        (self.memory[thread].running_frame(), root)
+        let frame = NonNull::from(self.memory[thread].running_frame());
+        // SAFETY: the frame lies in a thread that is current on this core: its memory is not reused before every
+        // core has acknowledged leaving it, and nobody touches a current thread's frame.
+        (unsafe { FramePtr::new(frame) }, root)
     }
 
     /// What one of a thread's own slots holds, if that is still to be used.

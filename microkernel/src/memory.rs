@@ -11,7 +11,7 @@ use core::ops::{Index, IndexMut};
 
 use caps::{Kind, Slot, SlotRef, Slots};
 
-use crate::arch::physmap;
+use crate::arch::x86_64::physmap;
 use crate::limits::PAGE;
 use crate::types::PhysAddr;
 

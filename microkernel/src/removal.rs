@@ -8,6 +8,8 @@
 use caps::{Effect, Effects, Error, Kind, Reset, SlotRef, Slots, Step};
 use idl::types::Progress;
 
+use crate::arch::x86_64::apic;
+use crate::arch::x86_64::interrupts::Vector;
 use crate::board::Epoch;
 use crate::kernel::Kernel;
 use crate::limits::{CANCEL_BUDGET, CLEAR_BUDGET, PAGE, REVOKE_BUDGET, SCAN_BUDGET};
@@ -160,7 +162,7 @@ impl Kernel {
             }
             Kind::Notification => {
                 let notification = Ref::<Notification>::at(object);
-                machine::share::notification_gone(self, notification);
+                machine::forget_notification(self, notification);
                 if let Some(thread) = self.memory[notification].bound.take() {
                     self.memory[thread].bound = None;
                 }
@@ -193,7 +195,7 @@ impl Kernel {
         if let Some(core) = self.running_on(thread) {
             self.cores[core.index()].current = None;
             if core != self.me {
-                crate::arch::send_ipi(core, crate::arch::Vector::RESCHEDULE);
+                apic::send(core, Vector::RESCHEDULE);
             }
         }
         if let Some(guest) = self.memory[thread].guest.take() {

@@ -3,7 +3,8 @@
 //! A thread is placed on a *seat*, the core that it was given; seats point to cores, and losing a core re-points
 //! its seats in a number of steps that depends on priorities alone. Threads without a core wait in limbo.
 
-use crate::arch;
+use crate::arch::x86_64::interrupts::Vector;
+use crate::arch::x86_64::{apic, clock};
 use crate::kernel::Kernel;
 use crate::limits::{MAX_CORES, PRIORITIES};
 use crate::memory::{Memory, Ref};
@@ -172,13 +173,13 @@ impl Kernel {
             (true, true) => NextThread::Pick,
             (true, false) => NextThread::Same,
             (false, true) => {
-                arch::send_ipi(core, arch::Vector::RESCHEDULE);
+                apic::send(core, Vector::RESCHEDULE);
                 NextThread::Same
             }
             // A running thread of the same urgency must now share: its core sets its timer when it is told.
             (false, false) => {
                 if running == Some(urgency) {
-                    arch::send_ipi(core, arch::Vector::RESCHEDULE);
+                    apic::send(core, Vector::RESCHEDULE);
                 }
                 NextThread::Same
             }
@@ -306,7 +307,7 @@ impl Kernel {
         let here = self.here();
         if here.armed != at {
             here.armed = at;
-            arch::set_timer(at);
+            if at == Ticks::NEVER { clock::disarm() } else { clock::arm(at) }
         }
     }
 
@@ -316,7 +317,7 @@ impl Kernel {
             && keeper != self.me
             && at < self.cores[keeper.index()].armed
         {
-            arch::send_ipi(keeper, arch::Vector::RESCHEDULE);
+            apic::send(keeper, Vector::RESCHEDULE);
         }
     }
 
@@ -346,7 +347,7 @@ impl Kernel {
             self.timekeeper = successor;
         }
         if let Some(successor) = successor {
-            arch::send_ipi(successor, arch::Vector::RESCHEDULE);
+            apic::send(successor, Vector::RESCHEDULE);
         }
     }
 

@@ -6,9 +6,9 @@
 //! numbers as dying and makes one resumable scan of the tables.
 
 use caps::bounds::MAX_BINDING;
-use caps::{Kind, SlotRef};
+use caps::{Kind, Rights, SlotRef};
 
-use crate::arch::Pte;
+use crate::arch::x86_64::paging::{BindingNumber, Pte, PteFlags};
 use crate::limits::PAGE;
 use crate::memory::{Header, Memory, Object, Ref};
 use crate::types::{PhysAddr, VirtAddr};
@@ -157,12 +157,12 @@ impl Ref<AddressSpace> {
     fn leaf_table(self, memory: &mut Memory, address: VirtAddr, make: Make) -> Result<PhysAddr, MapError> {
         let mut table = self.root();
         for level in [4, 3, 2] {
-            let entry = Pte(memory.page(table)[index(address, level)]);
+            let entry = Pte::from_bits(memory.page(table)[index(address, level)]);
             table = if entry.is_present() {
                 entry.address()
             } else if make == Make::Missing {
                 let fresh = self.take_page(memory).ok_or(MapError::NoTable)?;
-                memory.page_mut(table)[index(address, level)] = Pte::table(fresh).0;
+                memory.page_mut(table)[index(address, level)] = table_entry(fresh).bits();
                 fresh
             } else {
                 return Err(MapError::NoTable);
@@ -185,24 +185,24 @@ impl Ref<AddressSpace> {
     pub fn map(self, memory: &mut Memory, address: VirtAddr, entry: Pte) -> Result<(), MapError> {
         let table = self.leaf_table(memory, address, Make::Missing)?;
         let place = &mut memory.page_mut(table)[index(address, 1)];
-        if Pte(*place).is_present() {
+        if Pte::from_bits(*place).is_present() {
             return Err(MapError::Occupied);
         }
-        *place = entry.0;
+        *place = entry.bits();
         Ok(())
     }
 
     /// The entry for an address, if a page is mapped there.
     pub fn entry(self, memory: &mut Memory, address: VirtAddr) -> Option<Pte> {
         let table = self.leaf_table(memory, address, Make::Nothing).ok()?;
-        let entry = Pte(memory.page(table)[index(address, 1)]);
+        let entry = Pte::from_bits(memory.page(table)[index(address, 1)]);
         entry.is_present().then_some(entry)
     }
 
     /// Replaces the entry for an address at which a page is mapped.
     pub fn replace(self, memory: &mut Memory, address: VirtAddr, entry: Pte) {
         if let Ok(table) = self.leaf_table(memory, address, Make::Nothing) {
-            memory.page_mut(table)[index(address, 1)] = entry.0;
+            memory.page_mut(table)[index(address, 1)] = entry.bits();
         }
     }
 
@@ -222,7 +222,7 @@ impl Ref<AddressSpace> {
             }
             let table = self.address().plus(position.page * PAGE);
             for entry in 0..512 {
-                let number = Pte(memory.page(table)[entry]).binding();
+                let number = Pte::from_bits(memory.page(table)[entry]).binding().get();
                 if number != 0 && memory[self].is_dying(number) {
                     memory.page_mut(table)[entry] = 0;
                 }
@@ -236,6 +236,30 @@ impl Ref<AddressSpace> {
     pub fn for_each_page(self, memory: &Memory, visit: &mut dyn FnMut(VirtAddr, Pte)) {
         walk(memory, self.root(), 4, VirtAddr(0), visit);
     }
+}
+
+/// An entry for a page table below another.
+fn table_entry(table: PhysAddr) -> Pte {
+    Pte::new(table, PteFlags::PRESENT | PteFlags::WRITABLE | PteFlags::USER, BindingNumber::NONE)
+}
+
+/// An entry for a page that a binding allows to map with these rights.
+#[must_use]
+pub fn page_entry(page: PhysAddr, rights: Rights, binding: BindingNumber) -> Pte {
+    let mut flags = PteFlags::PRESENT | PteFlags::USER;
+    flags.set(PteFlags::WRITABLE, rights.contains(Rights::WRITE));
+    flags.set(PteFlags::NO_EXECUTE, !rights.contains(Rights::EXECUTE));
+    Pte::new(page, flags, binding)
+}
+
+/// What an entry allows.
+#[must_use]
+pub fn entry_rights(entry: Pte) -> Rights {
+    let flags = entry.flags();
+    let mut rights = Rights::READ;
+    rights.set(Rights::WRITE, flags.contains(PteFlags::WRITABLE));
+    rights.set(Rights::EXECUTE, !flags.contains(PteFlags::NO_EXECUTE));
+    rights
 }
 
 /// Whether a missing page table is made.
@@ -255,7 +279,7 @@ fn walk(
 ) {
     let entries = if level == 4 { 256 } else { 512 };
     for index in 0..entries {
-        let entry = Pte(memory.page(table)[index]);
+        let entry = Pte::from_bits(memory.page(table)[index]);
         if !entry.is_present() {
             continue;
         }

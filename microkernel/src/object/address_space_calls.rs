@@ -5,11 +5,12 @@ use idl::Words;
 use idl::kernel::address_space::{Call, Mapping};
 use idl::types::{BindingNumber, PageIndex, Pages, UserPage};
 
-use crate::arch::{self, Pte};
+use crate::arch::x86_64::paging::{BindingNumber as Number, Pte};
+use crate::arch::x86_64::tlb;
 use crate::kernel::Kernel;
 use crate::limits::{MAP_BUDGET, PAGE};
 use crate::memory::Ref;
-use crate::object::address_space::{AddressSpace, MapError};
+use crate::object::address_space::{AddressSpace, MapError, entry_rights, page_entry};
 use crate::outcome::{Answer, Outcome};
 use crate::syscall::{Caller, object_of};
 use crate::types::{PhysAddr, VirtAddr};
@@ -37,13 +38,13 @@ impl Kernel {
             Call::Query { address } => {
                 let at = VirtAddr(address.address());
                 let entry = space.entry(&mut self.memory, at).ok_or(Error::NotMapped)?;
-                let slot = space.binding(&self.memory, entry.binding()).ok_or(Error::NotMapped)?;
+                let slot = space.binding(&self.memory, entry.binding().get()).ok_or(Error::NotMapped)?;
                 let region = self.memory.slot(slot).capability().ok_or(Error::NotMapped)?;
                 let offset = (entry.address().0 - region.object) / PAGE;
                 let mapping = Mapping {
                     page: PageIndex(u32::try_from(offset).map_err(|_| Error::NotMapped)?),
-                    rights: entry.rights(),
-                    binding: BindingNumber(u32::from(entry.binding())),
+                    rights: entry_rights(entry),
+                    binding: BindingNumber(u32::from(entry.binding().get())),
                 };
                 Ok(Answer { words: mapping.to_words() }.into())
             }
@@ -72,10 +73,11 @@ impl Kernel {
             return Err(Error::BadRange);
         }
         check_range(address, pages)?;
+        let number = Number::new(binding.number).ok_or(Error::InvalidArgument)?;
         let count = u64::from(pages.0).min(MAP_BUDGET);
         for index in 0..count {
             let frame = PhysAddr(binding.object).plus(start + index * PAGE);
-            let entry = Pte::user(frame, rights, binding.number);
+            let entry = page_entry(frame, rights, number);
             let at = VirtAddr(address.address()).plus(index * PAGE);
             match space.map(&mut self.memory, at, entry) {
                 Ok(()) => {}
@@ -101,7 +103,7 @@ impl Kernel {
             let at = VirtAddr(address.address()).plus(index * PAGE);
             if space.entry(&mut self.memory, at).is_some() {
                 space.replace(&mut self.memory, at, Pte::EMPTY);
-                arch::flush_page(at);
+                tlb::flush_page(at);
                 changed = true;
             }
         }
@@ -147,13 +149,13 @@ impl Kernel {
         rights: Rights,
     ) -> Result<(), Error> {
         let entry = space.entry(&mut self.memory, at).ok_or(Error::NotMapped)?;
-        let slot = space.binding(&self.memory, entry.binding()).ok_or(Error::NotMapped)?;
+        let slot = space.binding(&self.memory, entry.binding().get()).ok_or(Error::NotMapped)?;
         let allowed = self.memory.slot(slot).capability().ok_or(Error::NotMapped)?.rights;
         if !allowed.contains(rights) {
             return Err(Error::MissingRight);
         }
-        space.replace(&mut self.memory, at, Pte::user(entry.address(), rights, entry.binding()));
-        arch::flush_page(at);
+        space.replace(&mut self.memory, at, page_entry(entry.address(), rights, entry.binding()));
+        tlb::flush_page(at);
         Ok(())
     }
 

@@ -4,7 +4,8 @@ use caps::{Error, Kind};
 use idl::kernel::notification::Call;
 use idl::types::Bits;
 
-use crate::arch;
+use crate::arch::x86_64::apic;
+use crate::arch::x86_64::interrupts::Vector;
 use crate::kernel::Kernel;
 use crate::machine;
 use crate::memory::{Header, Object, Ref};
@@ -115,7 +116,7 @@ impl Kernel {
             && let Some(core) = self.running_on(bound)
             && core != self.me
         {
-            arch::send_ipi(core, arch::Vector::RESCHEDULE);
+            apic::send(core, Vector::RESCHEDULE);
         }
         NextThread::Same
     }
@@ -124,7 +125,7 @@ impl Kernel {
     fn take_bits(&mut self, notification: Ref<Notification>) -> Option<u64> {
         let mut bits = core::mem::take(&mut self.memory[notification].bits);
         if self.memory[notification].doorbells {
-            bits |= machine::share::take_doorbell_bits(self, notification);
+            bits |= machine::take_doorbell_bits(self, notification);
         }
         (bits != 0).then_some(bits)
     }

@@ -7,7 +7,8 @@
 use caps::bounds::THREAD_SLOTS;
 use caps::{Kind, Slot, SlotRef};
 
-use crate::arch::{Fault, Frame};
+use crate::arch::x86_64::frame::{Frame, FrameFlags};
+use crate::entry::Fault;
 use crate::deadline::Node;
 use crate::memory::{Header, Memory, Object, Ref, slot_at};
 use crate::object::endpoint::Endpoint;
@@ -98,7 +99,7 @@ pub struct Thread {
     /// The notification that wakes it while it receives, as its own slot says.
     pub bound: Option<Ref<Notification>>,
     /// What it did wrong, while its fault is being told.
-    pub fault: Fault,
+    pub fault: Option<Fault>,
     /// The guest that it is in.
     pub guest: Option<Ref<Guest>>,
     /// When the guest is to be left at the latest.
@@ -125,8 +126,8 @@ impl Thread {
     pub fn new(seat: CoreId) -> Self {
         Self {
             header: Header::new(Kind::Thread),
-            frame: Frame::new(),
-            guest_frame: Frame::new(),
+            frame: Frame::new(0, 0, 0),
+            guest_frame: Frame { flags: FrameFlags::KEEP_VECTORS, ..Frame::new(0, 0, 0) },
             slots: [const { Slot::FREE }; THREAD_SLOTS as usize],
             link: Link::default(),
             deadline: Node::default(),
@@ -138,7 +139,7 @@ impl Thread {
             seat,
             message_offset: 0,
             bound: None,
-            fault: Fault::default(),
+            fault: None,
             guest: None,
             guest_deadline: Ticks::NEVER,
             quiet: 0,

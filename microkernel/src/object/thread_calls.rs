@@ -7,7 +7,9 @@ use idl::kernel::thread::{Call, ThreadInfo};
 use idl::types::{Badge, PageIndex, ThreadState};
 use zerocopy::{FromBytes, IntoBytes};
 
-use crate::arch;
+use crate::arch::x86_64::apic;
+use crate::arch::x86_64::frame::Frame;
+use crate::arch::x86_64::interrupts::Vector;
 use crate::kernel::Kernel;
 use crate::limits::PAGE;
 use crate::memory::Ref;
@@ -36,7 +38,7 @@ impl Kernel {
                     return Err(Error::BadRange);
                 }
                 self.check_configured(thread)?;
-                self.memory[thread].frame = arch::Frame::starting(entry.0, stack.0, argument);
+                self.memory[thread].frame = Frame::new(entry.0, stack.0, argument);
                 self.here().counters.starts += 1;
                 Ok(Outcome::Answered(Answer::NOTHING, self.make_ready(thread)))
             }
@@ -170,7 +172,7 @@ impl Kernel {
         self.memory[thread].pending = Pending::Nothing;
         self.memory[thread].state = State::Stopped;
         if let Some(core) = self.running_on(thread).filter(|core| *core != self.me) {
-            arch::send_ipi(core, arch::Vector::RESCHEDULE);
+            apic::send(core, Vector::RESCHEDULE);
         }
         if thread == caller.thread {
             self.memory[thread].frame.set_answer([0; 5]);
@@ -216,7 +218,7 @@ impl Kernel {
     }
 
     fn poke(&self, core: CoreId) -> NextThread {
-        arch::send_ipi(core, arch::Vector::RESCHEDULE);
+        apic::send(core, Vector::RESCHEDULE);
         NextThread::Same
     }
 

@@ -87,8 +87,8 @@ impl Kernel {
     fn create_space(&mut self, at: PhysAddr, pages: u64) {
         let space: Ref<AddressSpace> = self.memory.create(at, AddressSpace::new(pages));
         // The kernel half is the same in every space of this subOS, and never changes at this level.
-        let home = *self.home_root_entries();
-        self.memory.page_mut(space.root())[256..].copy_from_slice(&home);
+        let upper = self.upper;
+        self.memory.page_mut(space.root())[256..].copy_from_slice(&upper);
         let next = self.spaces.replace(space);
         self.memory[space].next = next;
         if let Some(next) = next {
