@@ -11,7 +11,7 @@
 //!
 //! Reading order: [`abi`] (registers, message page, start-up), [`word`] and [`types`] (what a register can
 //! carry), [`kernel`] (all invocations), [`client`] (how stubs reach the kernel), [`message`] (calls between
-//! threads), [`event`] (supervisor and subOS), [`reference`](mod@reference) (the generated pages);
+//! threads), [`event`] and [`dialogue`] (supervisor and subOS), [`reference`](mod@reference) (the generated pages);
 //! [`bundle`], [`program`], [`plan`] and [`record`] (what the harness and the machine exchange).
 #![no_std]
 #![forbid(unsafe_code)]
@@ -23,6 +23,7 @@ extern crate std;
 pub mod abi;
 pub mod bundle;
 pub mod client;
+pub mod dialogue;
 pub mod event;
 pub mod kernel;
 pub mod message;

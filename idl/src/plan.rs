@@ -71,6 +71,8 @@ pub struct SubOsPlan {
     pub start: Start,
     /// What is expected of it while the steps are carried out.
     pub duty: Duty,
+    /// How often it is built again when it dies of itself; beyond that its death is a failure of the run.
+    pub restarts: u8,
 }
 
 /// When a subOS is created.

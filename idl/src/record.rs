@@ -9,6 +9,27 @@
 //! separated by single spaces. Names and keys are lower-case letters, digits, `_` and `-`. In a value, every byte
 //! but the printable ASCII ones other than space and `%` is written as `%` and two hexadecimal digits, so a value
 //! can carry any bytes and a line never breaks in the middle. Neither side needs an allocator.
+//!
+//! The supervisor writes these. `t` is the deadline clock; a subOS goes by its name in the plan, and the supervisor's
+//! own is `supervisor`.
+//!
+//! | record | says |
+//! | --- | --- |
+//! | `@boot t= hz= cores= memory=` | the machine as the supervisor found it; memory in MiB |
+//! | `@own t= core= owner=` | who has a core now: a subOS, or `free`, or `lost` (it does not answer) |
+//! | `@mem t= subos= chunks=` | how many chunks of 2 MiB a subOS has now; `subos=free` for what nobody has |
+//! | `@out subos= data=` | bytes that a subOS wrote to its console; all of them in order are its output |
+//! | `@step t= n= result= text=` | step n of the plan, from 0: `begin`, then `ok` or `failed` with the reason |
+//! | `@beat t= subos= n= before= after= during=` | a subOS of duty over step n: what it had done before the step, and after; calls that its kernel counted between the first and the last instruction of the step's work |
+//! | `@lot t= subos= lot= looked= used=` | what a subOS says its lot holds: pages looked at, and pages not all zero |
+//! | `@exit subos= status=` | a subOS has done what it was for |
+//! | `@crash subos= times= vector= address= rip=` | a server of a subOS crashed |
+//! | `@epitaph subos= text=` | a subOS's kernel was condemned; what it said |
+//! | `@restart subos= times=` | a subOS that died is built again |
+//! | `@stat subos= core= KEY=...` | what a subOS did on a core. 0 is a failure unless the key ends in `_opt` |
+//! | `@ledger result= text=` | the comparison with the ledger at the start: `equal`, or `different` with the first difference |
+//! | `@audit result= entries= text=` | the audit: `ok` or `failed` |
+//! | `@test result= message=` | how the run ended: `ok` or `failed` with the first reason |
 
 use core::fmt::{self, Display, Write};
 

@@ -26,6 +26,7 @@ prop_compose! {
             lots: lots.into_iter().map(Chunks).collect(),
             start: if boot { Start::AtBoot } else { Start::ByStep },
             duty: if duty { Duty::Progress } else { Duty::None },
+            restarts: 0,
         }
     }
 }
@@ -119,6 +120,7 @@ fn a_plan_is_checked_on_both_sides() {
         lots: [Chunks(4)].into_iter().collect(),
         start: Start::AtBoot,
         duty: Duty::None,
+        restarts: 0,
     };
     let with = |suboses: &[SubOsPlan], action| {
         let step = Step { when: When::Now, patience_ms: 0, action };

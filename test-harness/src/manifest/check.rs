@@ -153,6 +153,7 @@ fn one(subos: &text::SubOs, raw: &Manifest, machine: &Machine) -> Result<SubOsPl
             Duty::None => plan::Duty::None,
             Duty::Progress => plan::Duty::Progress,
         },
+        restarts: subos.restarts,
     })
 }
 

@@ -48,6 +48,8 @@ pub(super) struct SubOs {
     pub(super) duty: Duty,
     #[serde(default)]
     pub(super) compare: Compare,
+    #[serde(default)]
+    pub(super) restarts: u8,
 }
 
 fn nothing() -> Spanned<String> {

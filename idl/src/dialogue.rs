@@ -1,0 +1,188 @@
+//! What a supervisor and the programs of a subOS say to each other over the share that every subOS is born with.
+//!
+//! The kernel only carries the words (`Uplink.send`, `SubOs.send`); what it reports itself is in [`crate::event`].
+//! Word 0 is the number of a [`Request`] or of a [`Report`]. A subOS that says nothing of all this is a good subOS
+//! too: the supervisor waits for no answer beyond a deadline.
+
+use caps::Error;
+
+use crate::abi::REGISTER_WORDS;
+use crate::event::Event;
+use crate::types::{LotNumber, Pages, Ticks};
+use crate::word::Word;
+
+macro_rules! said {
+    ($($(#[$meta:meta])* pub enum $enum:ident {
+        $($(#[$doc:meta])* $name:ident = $number:literal { $($(#[$field_doc:meta])* $field:ident: $ty:ty),* },)+
+    })+) => { $(
+        $(#[$meta])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum $enum {
+            $($(#[$doc])* $name { $($(#[$field_doc])* $field: $ty),* },)+
+        }
+
+        impl $enum {
+            /// The words to send.
+            #[must_use]
+            pub fn to_words(self) -> [u64; REGISTER_WORDS] {
+                match self {
+                    $(Self::$name { $($field),* } => {
+                        let used = [$number, $($field.to_word()),*];
+                        let mut words = [0; REGISTER_WORDS];
+                        words[..used.len()].copy_from_slice(&used);
+                        words
+                    })+
+                }
+            }
+
+            /// What these words say.
+            ///
+            /// # Errors
+            /// `InvalidArgument` for a number that nobody knows, and what the fields' types refuse with.
+            pub fn from_words(words: &[u64; REGISTER_WORDS]) -> Result<Self, Error> {
+                let [number, rest @ ..] = *words;
+                let mut rest = rest.into_iter();
+                let said = match number {
+                    $($number => Self::$name { $($field: <$ty>::from_word(rest.next().unwrap_or(0))?),* },)+
+                    _ => return Err(Error::InvalidArgument),
+                };
+                if rest.all(|word| word == 0) { Ok(said) } else { Err(Error::InvalidArgument) }
+            }
+        }
+    )+ };
+}
+
+said! {
+    /// What the supervisor says.
+    pub enum Request {
+        /// Say now how far you are: [`Report::Progress`].
+        SayProgress = 1 {},
+        /// This lot will be taken. Say what it holds ([`Report::Lot`]) when you can do without it; at the deadline it
+        /// goes in any case.
+        GiveLot = 2 {
+            /// Which.
+            lot: LotNumber,
+            /// When.
+            deadline: Ticks
+        },
+    }
+
+    /// What a subOS says.
+    pub enum Report {
+        /// How far it is. What is counted is its own affair, but it only grows; a supervisor that expects progress of
+        /// it ([`crate::plan::Duty`]) hears of it often, and whenever it asks.
+        Progress = 1 {
+            /// How much it has done since it started.
+            count: u64,
+            /// When it read that count.
+            at: Ticks
+        },
+        /// What a lot holds: said of a new one, and of one that is asked for.
+        Lot = 2 {
+            /// Which.
+            lot: LotNumber,
+            /// How many of its pages it looked at.
+            looked: Pages,
+            /// How many of these held anything but zeros.
+            used: Pages
+        },
+        /// It has done what it was for.
+        Ended = 3 {
+            /// With this status; 0 is success.
+            status: u32
+        },
+        /// One of its servers crashed; its console says which and how.
+        Crashed = 4 {
+            /// The exception's vector.
+            vector: u32,
+            /// The address that faulted, or 0.
+            address: u64,
+            /// Where it stood.
+            rip: u64,
+            /// How often its servers have crashed by now.
+            times: u32
+        },
+        /// How many processes it has started by now.
+        Processes = 5 {
+            /// That many.
+            started: u64
+        },
+    }
+}
+
+/// What a supervisor may hear from a subOS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Heard {
+    /// Its kernel reports.
+    Kernel(Event),
+    /// One of its programs reports.
+    Program(Report),
+}
+
+impl Heard {
+    /// What these words say.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for words that are neither.
+    pub fn from_words(words: &[u64; REGISTER_WORDS]) -> Result<Self, Error> {
+        if words[0] >= crate::event::FIRST_KERNEL_EVENT {
+            Event::from_words(words).map(Self::Kernel)
+        } else {
+            Report::from_words(words).map(Self::Program)
+        }
+    }
+}
+
+/// What a subOS may hear from its supervisor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// The kernel tells what it has and has not.
+    Kernel(Event),
+    /// The supervisor asks.
+    Supervisor(Request),
+}
+
+impl Told {
+    /// What these words say.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for words that are neither.
+    pub fn from_words(words: &[u64; REGISTER_WORDS]) -> Result<Self, Error> {
+        if words[0] >= crate::event::FIRST_KERNEL_EVENT {
+            Event::from_words(words).map(Self::Kernel)
+        } else {
+            Request::from_words(words).map(Self::Supervisor)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn words() -> impl Strategy<Value = [u64; REGISTER_WORDS]> {
+        (0u64..8, prop::array::uniform4(prop_oneof![Just(0u64), 0u64..100, any::<u64>()]))
+            .prop_map(|(number, [a, b, c, d])| [number, a, b, c, d])
+    }
+
+    proptest! {
+        #[test]
+        fn any_words_are_judged_and_come_back(words in words(), kernel: bool) {
+            let mut words = words;
+            if let Ok(report) = Report::from_words(&words) {
+                prop_assert_eq!(report.to_words(), words);
+                prop_assert_eq!(Heard::from_words(&words), Ok(Heard::Program(report)));
+            }
+            if let Ok(request) = Request::from_words(&words) {
+                prop_assert_eq!(request.to_words(), words);
+                prop_assert_eq!(Told::from_words(&words), Ok(Told::Supervisor(request)));
+            }
+            if kernel {
+                words[0] |= crate::event::FIRST_KERNEL_EVENT;
+                prop_assert!(!matches!(Heard::from_words(&words), Ok(Heard::Program(_))));
+                prop_assert!(!matches!(Told::from_words(&words), Ok(Told::Supervisor(_))));
+            }
+        }
+    }
+}
