@@ -10,16 +10,20 @@
 //!    the harness knows of a run it knows from there, so that a recorded transcript is a test of the harness.
 //!
 //! Reading order: [`failure`], [`place`], [`tools`] (what is installed), [`image`] (what is built), [`machine`] (what
-//! runs it), [`cases`] (the tests on the target), [`cli`] and [`command`] (what a person types).
+//! runs it), [`cases`] (the tests on the target), [`manifest`] (what a run is made of), [`host`] (its files), [`story`]
+//! (what happened), [`view`] (how it is shown), [`cli`] and [`command`] (what a person types).
 
 pub mod cases;
 pub mod cli;
 pub mod command;
 pub mod failure;
+pub mod host;
 pub mod image;
 pub mod machine;
 pub mod manifest;
 pub mod place;
 pub mod random;
 pub mod say;
+pub mod story;
 pub mod tools;
+pub mod view;

@@ -2,6 +2,7 @@
 
 mod lint;
 mod prepare;
+mod run;
 mod soak;
 
 use crate::cli::{Cli, Command, Options};
@@ -14,7 +15,10 @@ use crate::tools::Install;
 /// Whatever went wrong, for a person to read.
 pub fn execute(cli: &Cli) -> Result<()> {
     match &cli.command {
-        None | Some(Command::Run { .. }) => Err(Failure::new("the demonstration is not there yet")),
+        None => run::run(&cli.options, None, None),
+        Some(Command::Run { manifest, input }) => {
+            run::run(&cli.options, manifest.as_deref(), input.as_deref())
+        }
         Some(Command::Bench { .. }) => Err(Failure::new("the bench is not there yet")),
         Some(Command::Soak { minutes, seed }) => soak::soak(&cli.options, *minutes, *seed),
         Some(Command::Lint) => lint::lint(),

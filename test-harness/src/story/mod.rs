@@ -1,0 +1,239 @@
+//! The story of a run, as its transcript tells it: pure, so that a recorded transcript is a test of it.
+//!
+//! Records that a run of the supervisor writes (`t` is in ticks of the machine's clock):
+//!
+//! | record | fields |
+//! | --- | --- |
+//! | `@boot` | `t hz cores memory` |
+//! | `@own` | `t core owner`: the core belongs to `owner` from now on; `free` is nobody |
+//! | `@mem` | `t subos chunks`: that many chunks of 2 MiB belong to it from now on |
+//! | `@out` | `subos data`: a piece of what it prints |
+//! | `@step` | `t n result text`: step n begins (`begin`), is done (`ok`), or is not (`failed`) |
+//! | `@exit` | `t subos status` |
+//! | `@epitaph` | `subos text`: how its kernel, or a server of it, died |
+//! | `@audit`, `@ledger` | `result text`: `ok` or `equal`, or what differs |
+//! | `@stat` | `subos core`, and counts by name |
+//! | `@test` | `result message`: how the whole of it ended |
+
+mod timeline;
+mod verdict;
+
+use std::collections::BTreeMap;
+
+use idl::record::Record;
+
+pub use timeline::{FREE, Span, Timeline};
+pub use verdict::judge;
+
+/// What a subOS did on one core.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stat {
+    /// Which subOS.
+    pub subos: String,
+    /// On which core.
+    pub core: u64,
+    /// What it did, and how often, in the order in which the machine says it.
+    pub counts: Vec<(String, u64)>,
+}
+
+/// What a line of the transcript tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// The machine is up, with this many cores and MiB.
+    Boot {
+        /// Cores.
+        cores: u64,
+        /// MiB of memory.
+        memory: u64,
+    },
+    /// A core has another owner.
+    Core {
+        /// Which core.
+        core: u64,
+        /// Who had it.
+        from: String,
+        /// Who has it.
+        to: String,
+    },
+    /// A subOS has another amount of memory.
+    Memory {
+        /// Which subOS.
+        subos: String,
+        /// What it had, in MiB.
+        from: u64,
+        /// What it has, in MiB.
+        to: u64,
+    },
+    /// A subOS printed whole lines.
+    Output {
+        /// Which subOS.
+        subos: String,
+        /// The lines.
+        lines: Vec<String>,
+    },
+    /// Something about a step.
+    Step {
+        /// Its number.
+        number: u64,
+        /// `begin`, `ok` or `failed`.
+        result: String,
+        /// More about it.
+        text: String,
+    },
+    /// A finding: of an audit, of the ledger, of the whole run.
+    Finding {
+        /// What was looked at.
+        what: String,
+        /// Whether all is well.
+        good: bool,
+        /// More about it.
+        text: String,
+    },
+    /// A subOS ended of itself.
+    Ended {
+        /// Which subOS.
+        subos: String,
+        /// Its exit status.
+        status: String,
+    },
+    /// A subOS's kernel or a server died.
+    Epitaph {
+        /// Which subOS.
+        subos: String,
+        /// How.
+        text: String,
+    },
+    /// A line for people.
+    Text(String),
+}
+
+/// Everything that a transcript has told so far.
+#[derive(Clone, Debug, Default)]
+pub struct Story {
+    /// Who had what, when.
+    pub timeline: Timeline,
+    /// What each subOS printed.
+    pub output: BTreeMap<String, Vec<u8>>,
+    /// The last word on each step.
+    pub steps: BTreeMap<u64, String>,
+    /// Findings: what, whether good, more.
+    pub findings: Vec<(String, bool, String)>,
+    /// What each subOS did on each core.
+    pub stats: Vec<Stat>,
+    /// What each subOS printed of its unfinished line.
+    unfinished: BTreeMap<String, Vec<u8>>,
+}
+
+impl Story {
+    /// Takes in a line, and says what it tells.
+    pub fn tell(&mut self, line: &str) -> Option<Event> {
+        let Some(record) = Record::parse(line) else {
+            return (!line.trim().is_empty()).then(|| Event::Text(line.to_owned()));
+        };
+        let time = record.number("t");
+        if let Some(time) = time {
+            self.timeline.passes(time);
+        }
+        match record.name {
+            "boot" => {
+                let (cores, memory) = (record.number("cores")?, record.number("memory").unwrap_or(0));
+                self.timeline.begins(time.unwrap_or(0), record.number("hz").unwrap_or(0));
+                Some(Event::Boot { cores, memory })
+            }
+            "own" => {
+                let (core, to) = (record.number("core")?, text(&record, "owner"));
+                let from = self.timeline.owns(time?, core, &to);
+                (from != to).then_some(Event::Core { core, from, to })
+            }
+            "mem" => {
+                let (subos, chunks) = (text(&record, "subos"), record.number("chunks")?);
+                let from = self.timeline.holds(time?, &subos, chunks * 2);
+                Some(Event::Memory { subos, from, to: chunks * 2 })
+            }
+            "out" => self.output(&record),
+            "step" => {
+                let (number, result) = (record.number("n")?, text(&record, "result"));
+                if result == "begin" {
+                    self.timeline.marks(time.unwrap_or(0), number);
+                }
+                self.steps.insert(number, result.clone());
+                Some(Event::Step { number, result, text: text(&record, "text") })
+            }
+            "audit" | "ledger" | "test" => {
+                let result = text(&record, "result");
+                let more = if record.name == "test" { "message" } else { "text" };
+                let (what, good) = (record.name.to_owned(), result == "ok" || result == "equal");
+                self.findings.push((what.clone(), good, text(&record, more)));
+                Some(Event::Finding { what, good, text: text(&record, more) })
+            }
+            "exit" => Some(Event::Ended { subos: text(&record, "subos"), status: text(&record, "status") }),
+            "epitaph" => Some(Event::Epitaph { subos: text(&record, "subos"), text: text(&record, "text") }),
+            "stat" => {
+                self.stat(&record);
+                None
+            }
+            _ => None,
+        }
+    }
+
+    fn output(&mut self, record: &Record<'_>) -> Option<Event> {
+        let subos = text(record, "subos");
+        let data: Vec<u8> = record.get("data")?.bytes().collect();
+        self.output.entry(subos.clone()).or_default().extend(&data);
+        let line = self.unfinished.entry(subos.clone()).or_default();
+        line.extend(&data);
+        let end = line.iter().rposition(|&byte| byte == b'\n')?;
+        let rest = line.split_off(end + 1);
+        let whole = std::mem::replace(line, rest);
+        let lines = String::from_utf8_lossy(&whole).lines().map(str::to_owned).collect();
+        Some(Event::Output { subos, lines })
+    }
+
+    fn stat(&mut self, record: &Record<'_>) {
+        let counts = record.fields().filter(|(key, _)| !["subos", "core", "t"].contains(key));
+        let counts = counts.filter_map(|(key, value)| Some((key.to_owned(), value.number()?))).collect();
+        if let Some(core) = record.number("core") {
+            self.stats.push(Stat { subos: text(record, "subos"), core, counts });
+        }
+    }
+}
+
+fn text(record: &Record<'_>, key: &str) -> String {
+    let bytes: Vec<u8> = record.get(key).map(|value| value.bytes().collect()).unwrap_or_default();
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn output_comes_in_pieces_and_is_told_by_lines() {
+        let mut story = Story::default();
+        assert_eq!(story.tell("@out subos=a data=hel"), None);
+        let told = story.tell("@out subos=a data=lo%0Athere%0Aand");
+        assert_eq!(
+            told,
+            Some(Event::Output { subos: "a".into(), lines: vec!["hello".into(), "there".into()] })
+        );
+        assert_eq!(story.output["a"], b"hello\nthere\nand");
+    }
+
+    #[test]
+    fn a_core_that_keeps_its_owner_is_no_event() {
+        let mut story = Story::default();
+        assert!(story.tell("@own t=1 core=2 owner=a").is_some());
+        assert_eq!(story.tell("@own t=2 core=2 owner=a"), None);
+        let told = story.tell("@own t=3 core=2 owner=free");
+        assert_eq!(told, Some(Event::Core { core: 2, from: "a".into(), to: "free".into() }));
+    }
+
+    #[test]
+    fn lines_for_people_and_damaged_records_are_text() {
+        let mut story = Story::default();
+        assert_eq!(story.tell("hello"), Some(Event::Text("hello".into())));
+        assert_eq!(story.tell("@own core="), None);
+        assert_eq!(story.tell("@own t=x"), None);
+        assert_eq!(story.tell(""), None);
+    }
+}

@@ -1,0 +1,186 @@
+//! The timeline as an SVG picture: a lane for each core, a stack of everybody's memory, a line for each step.
+
+use svg::Document;
+use svg::node::element::{Group, Line, Rectangle, Text, Title};
+
+use super::colour;
+use crate::story::{FREE, Span, Timeline};
+
+const WIDTH: f64 = 960.0;
+const LEFT: f64 = 96.0;
+const RIGHT: f64 = 16.0;
+const TOP: f64 = 56.0;
+const LANE: f64 = 28.0;
+const STACK: f64 = 160.0;
+const STEP_LINE: f64 = 17.0;
+const PAPER: &str = "#ffffff";
+const INK: &str = "#222222";
+const FAINT: &str = "#dddddd";
+
+/// Where things are on the page.
+struct Page<'t> {
+    timeline: &'t Timeline,
+    owners: Vec<String>,
+    lanes: f64,
+}
+
+/// The picture, as the text of an SVG file.
+#[must_use]
+pub fn picture(timeline: &Timeline, title: &str, steps: &[String]) -> String {
+    let cores = timeline.cores();
+    let lanes = (0..cores.len()).fold(0.0, |sum, _| sum + LANE);
+    let page = Page { timeline, owners: timeline.owners(), lanes };
+    let list = page.stack_bottom() + 44.0;
+    let height = steps.iter().fold(list, |sum, _| sum + STEP_LINE) + 12.0;
+    let mut document = Document::new()
+        .set("viewBox", (0.0, 0.0, WIDTH, height))
+        .set("width", WIDTH)
+        .set("height", height)
+        .set("font-family", "system-ui, sans-serif")
+        .set("font-size", 12)
+        .add(Rectangle::new().set("width", "100%").set("height", "100%").set("fill", PAPER))
+        .add(label(LEFT, 24.0, title).set("font-size", 16).set("font-weight", "bold"));
+    document = document.add(page.legend());
+    let mut y = TOP;
+    for (core, spans) in &cores {
+        document = document.add(page.lane(*core, spans, y));
+        y += LANE;
+    }
+    document.add(page.stack()).add(page.marks()).add(page.axis()).add(step_list(steps, list)).to_string()
+}
+
+impl Page<'_> {
+    fn stack_top(&self) -> f64 {
+        TOP + self.lanes + 20.0
+    }
+
+    fn stack_bottom(&self) -> f64 {
+        self.stack_top() + STACK
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "a picture needs no more than 52 bits")]
+    fn x(&self, time: u64) -> f64 {
+        LEFT + (WIDTH - LEFT - RIGHT) * (time as f64 / self.timeline.length() as f64)
+    }
+
+    fn colour(&self, owner: &str) -> &'static str {
+        if owner == FREE { FAINT } else { colour(&self.owners, owner).1 }
+    }
+
+    /// A rectangle with a tooltip.
+    fn block(&self, span: (u64, u64), y: f64, height: f64, owner: &str, tip: &str) -> Rectangle {
+        let (from, to) = (self.x(span.0), self.x(span.1));
+        Rectangle::new()
+            .set("x", rounded(from))
+            .set("y", rounded(y))
+            // What was too short to see is seen all the same.
+            .set("width", rounded((to - from).max(0.8)))
+            .set("height", rounded(height))
+            .set("fill", self.colour(owner))
+            .add(Title::new(tip))
+    }
+
+    fn lane(&self, core: u64, spans: &[Span<String>], y: f64) -> Group {
+        let mut lane = Group::new()
+            .add(label(LEFT - 8.0, y + LANE * 0.6, &format!("core {core}")).set("text-anchor", "end"));
+        for span in spans {
+            let tip = format!("core {core}: {}{}", span.value, self.duration(span.from, span.to));
+            lane = lane.add(self.block((span.from, span.to), y + 2.0, LANE - 4.0, &span.value, &tip));
+            if self.x(span.to) - self.x(span.from) > 60.0 && span.value != FREE {
+                let text = label(self.x(span.from) + 6.0, y + LANE * 0.62, &span.value).set("fill", PAPER);
+                lane = lane.add(text);
+            }
+        }
+        lane
+    }
+
+    /// Everybody's memory, one on top of the other, at every time at which anybody's changes.
+    #[expect(clippy::cast_precision_loss, reason = "a picture needs no more than 52 bits")]
+    fn stack(&self) -> Group {
+        let memory = self.timeline.memory();
+        let mut times: Vec<u64> =
+            memory.iter().flat_map(|(_, spans)| spans).flat_map(|span| [span.from, span.to]).collect();
+        times.sort_unstable();
+        times.dedup();
+        let amount = |spans: &[Span<u64>], time: u64| {
+            spans.iter().find(|span| span.from <= time && time < span.to).map_or(0, |span| span.value)
+        };
+        let total = |time: &u64| memory.iter().map(|(_, spans)| amount(spans, *time)).sum::<u64>();
+        let most = times.iter().map(total).max().unwrap_or(0).max(1);
+        let mut group = Group::new().add(
+            label(LEFT - 8.0, self.stack_top() + 10.0, &format!("{most} MiB")).set("text-anchor", "end"),
+        );
+        group = group.add(label(LEFT - 8.0, self.stack_bottom(), "memory").set("text-anchor", "end"));
+        for pair in times.windows(2) {
+            let &[from, to] = pair else { continue };
+            let mut y = self.stack_bottom();
+            for (subos, spans) in &memory {
+                let value = amount(spans, from);
+                let height = STACK * (value as f64 / most as f64);
+                y -= height;
+                if value > 0 {
+                    group =
+                        group.add(self.block((from, to), y, height, subos, &format!("{subos}: {value} MiB")));
+                }
+            }
+        }
+        group
+    }
+
+    fn marks(&self) -> Group {
+        self.timeline.steps().iter().fold(Group::new(), |group, (time, step)| {
+            let x = rounded(self.x(*time));
+            let line = Line::new().set("x1", x).set("x2", x).set("y1", TOP).set("y2", self.stack_bottom());
+            let number =
+                label(x, TOP - 4.0, &(step + 1).to_string()).set("font-size", 9).set("text-anchor", "middle");
+            group
+                .add(line.set("stroke", INK).set("stroke-width", 0.5).set("stroke-dasharray", "2 2"))
+                .add(number)
+        })
+    }
+
+    fn axis(&self) -> Group {
+        let (y, length) = (self.stack_bottom(), self.timeline.length());
+        let line =
+            Line::new().set("x1", LEFT).set("x2", WIDTH - RIGHT).set("y1", y).set("y2", y).set("stroke", INK);
+        (0..=8u64).fold(Group::new().add(line), |group, part| {
+            let time = length / 8 * part;
+            let text = self.timeline.seconds(time).map_or(String::new(), |seconds| format!("{seconds:.2} s"));
+            let anchor = if part == 8 { "end" } else { "middle" };
+            group.add(label(self.x(time), y + 16.0, &text).set("text-anchor", anchor))
+        })
+    }
+
+    fn legend(&self) -> Group {
+        let mut x = LEFT;
+        self.owners.iter().fold(Group::new(), |group, owner| {
+            let square = Rectangle::new().set("x", x).set("y", 33).set("width", 10).set("height", 10);
+            let text = label(x + 14.0, 42.0, owner);
+            x += owner.chars().fold(34.0, |width, _| width + 7.0);
+            group.add(square.set("fill", self.colour(owner))).add(text)
+        })
+    }
+
+    fn duration(&self, from: u64, to: u64) -> String {
+        let seconds = self.timeline.seconds(to.saturating_sub(from));
+        seconds.map_or(String::new(), |seconds| format!(" for {seconds:.3} s"))
+    }
+}
+
+fn step_list(steps: &[String], top: f64) -> Group {
+    let mut y = top;
+    (1..).zip(steps).fold(Group::new(), |group, (number, step)| {
+        let text = label(LEFT, y, &format!("{number}. {step}"));
+        y += STEP_LINE;
+        group.add(text)
+    })
+}
+
+fn label(x: f64, y: f64, text: &str) -> Text {
+    Text::new(text).set("x", rounded(x)).set("y", rounded(y)).set("fill", INK)
+}
+
+/// To a tenth of a unit: the file stays short.
+fn rounded(value: f64) -> f64 {
+    (value * 10.0).round() / 10.0
+}
