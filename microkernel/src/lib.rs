@@ -1,4 +1,37 @@
-//! Under construction.
+//! Archipelago's kernel.
+//!
+//! Design principles
+//!
+//! 1. *One image, one `Kernel` value per subOS.* The text is shared and read-only, and there are no writable statics
+//!    after boot; all state of a subOS is reached from its `Kernel`, and nothing of another's is even mapped.
+//! 2. *Event-driven.* One stack per core, no kernel threads, interrupts off in kernel mode; long work is cut at counted
+//!    preemption points.
+//! 3. *One way in, one way out.* Every entry saves straight into the frame of what ran and leads to
+//!    `kernel::entered`; every exit goes through [`entry::exit`].
+//! 4. *Capabilities decide.* What a call may do is settled by the `caps` crate; objects only perform.
+//! 5. *Nobody waits for another core while holding a lock*, and every wait can be left.
+//! 6. *A failure costs one subOS.* An assertion or a stray access condemns the kernel it happened in or for.
+//! 7. *`unsafe` is named and counted*: the processor (`arch`), the shell (`entry`), the slot store, the physical map.
+//!
+//! Reading order: [`limits`] and [`types`] for the words; `syscall`, which opens with the path of a system call;
+//! [`kernel`]; `object`; `scheduler`; then [`entry`] and [`arch`] for the machine, [`boot`] for how it all comes to be,
+//! [`sync`], [`trace`] and [`panic`](mod@panic).
 #![no_std]
+#![cfg_attr(
+    not(feature = "image"),
+    allow(dead_code, reason = "what only the image needs has no user on the host")
+)]
+
+#[cfg(test)]
+extern crate std;
+
+pub mod arch;
+pub mod boot;
+pub mod entry;
+#[path = "kernel_stub.rs"]
+pub mod kernel;
 pub mod limits;
+pub mod panic;
+pub mod sync;
+pub mod trace;
 pub mod types;

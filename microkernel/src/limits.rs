@@ -48,7 +48,41 @@ pub const INIT_SLOTS: u32 = 1024;
 /// Slots of the root table: slot 0, one a core, one a lot.
 pub const ROOT_SLOTS: u32 = 128;
 
+/// Most usable or reserved ranges taken from the firmware's memory map; real machines have 10 to 40.
+pub const MAX_RANGES: usize = 64;
+
+/// Chunks set aside at boot for tables of kernel halves, share pages and the ledger. A subOS needs about a dozen
+/// such pages and the ledger a few words a chunk, so this is ample.
+pub const SYSTEM_PAGE_CHUNKS: u64 = 4;
+
+/// Address space from one core's area to the next; a power of two, so that an area is found from any stack
+/// pointer inside it.
+pub const AREA_STRIDE: u64 = 256 << 10;
+
+/// The kernel stack of a core.
+pub const KERNEL_STACK: u64 = 16 << 10;
+
+/// Each interrupt stack of a core.
+pub const INTERRUPT_STACK: u64 = 8 << 10;
+
+/// The stack that boot runs on, in the image.
+pub const BOOT_STACK: u64 = 64 << 10;
+
+/// Physical memory that the kernel can address: one entry of the page root.
+pub const MAX_PHYSICAL: u64 = 512 << 30;
+
+/// Physical memory that the boot page tables map: boot allocates only below it.
+pub const BOOT_MAPPED: u64 = 4 << 30;
+
+/// Trace events kept per core.
+pub const TRACE_EVENTS: usize = 127;
+
 const_assert!(MAX_CORES <= 64);
 const_assert!(1 + MAX_CORES + MAX_LOTS <= ROOT_SLOTS as usize);
 const_assert!(PRIORITIES <= 16);
 const_assert!(CHUNK.is_multiple_of(PAGE));
+const_assert!(AREA_STRIDE.is_power_of_two());
+const_assert!(CHUNK.is_multiple_of(AREA_STRIDE));
+const_assert!(BOOT_MAPPED <= MAX_PHYSICAL);
+// An area holds the kernel stack, four interrupt stacks and four data pages, each with guard pages around it.
+const_assert!(KERNEL_STACK + 4 * INTERRUPT_STACK + 13 * PAGE <= AREA_STRIDE);

@@ -1,0 +1,159 @@
+//! What the kernel knows of the core it runs on: the page that GS points to while in the kernel.
+
+use ::core::mem::offset_of;
+
+use static_assertions::const_assert;
+
+use super::area;
+use super::frame::{Frame, FramePtr};
+use super::mailbox::Mailbox;
+use super::physmap;
+use crate::kernel::KernelCell;
+use crate::limits::PAGE;
+use crate::types::{CoreId, PhysAddr, SubOsId};
+
+/// A subOS's own number for one of its cores; threads are homed on seats.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[repr(transparent)]
+pub struct Seat(pub u16);
+
+/// What a core is told when it joins a subOS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Arrival {
+    /// Where the `Kernel` value is.
+    pub kernel: PhysAddr,
+    /// The page root to run on when no thread does.
+    pub home_root: PhysAddr,
+    /// Which subOS.
+    pub subos: SubOsId,
+    /// Which of its seats.
+    pub seat: Seat,
+}
+
+/// One core's own state. Only that core touches it (others write its [`Mailbox`]), so a `&mut Core` is passed down
+/// from the entry shell. The first fields are known to the assembly.
+#[derive(Debug)]
+#[repr(C)]
+pub struct Core {
+    /// Where this struct is.
+    this: *mut Core,
+    /// The frame of what runs now; entry code stores registers into it.
+    frame: *mut Frame,
+    /// Room for the user's stack pointer during the first instructions of a system call.
+    scratch: u64,
+    /// Where the kernel stack ends.
+    stack_top: u64,
+    id: CoreId,
+    arrival: Option<Arrival>,
+    /// What CR3 holds.
+    pub(crate) loaded_root: u64,
+    /// What the user's FS base was set to last.
+    pub(crate) loaded_fs: u64,
+    /// What the user's GS base was set to last.
+    pub(crate) loaded_gs: u64,
+    /// Set while the kernel reports its own death, so that a second fault ends it at once.
+    pub(crate) failing: bool,
+    /// Set by the kernel while this core visits another subOS's kernel, which then is to blame.
+    visiting: Option<SubOsId>,
+    /// What the kernel last said runs here, for the epitaph: a number that means something to the kernel.
+    pub thread: u64,
+}
+
+const_assert!(size_of::<Core>() as u64 <= PAGE);
+
+/// Offsets that the assembly uses.
+pub(crate) const CORE_THIS: usize = offset_of!(Core, this);
+pub(crate) const CORE_FRAME: usize = offset_of!(Core, frame);
+pub(crate) const CORE_SCRATCH: usize = offset_of!(Core, scratch);
+pub(crate) const CORE_STACK_TOP: usize = offset_of!(Core, stack_top);
+
+impl Core {
+    /// A core that belongs to nobody, as it is after boot and after parking.
+    #[must_use]
+    pub const fn parked(id: CoreId, root: u64) -> Core {
+        let base = area::base(id);
+        Core {
+            this: (base + area::CORE_PAGE) as *mut Core,
+            frame: ::core::ptr::null_mut(),
+            scratch: 0,
+            stack_top: base + area::STACK_TOP,
+            id,
+            arrival: None,
+            loaded_root: root,
+            loaded_fs: 0,
+            loaded_gs: 0,
+            failing: false,
+            visiting: None,
+            thread: 0,
+        }
+    }
+
+    /// The kernel this core works for; none while parked.
+    #[must_use]
+    pub fn kernel(&self) -> Option<&'static KernelCell> {
+        // SAFETY: the supervisor sends cores only to kernels that it has made and keeps until every core has left;
+        // all access to what is behind the lock goes through the lock.
+        self.arrival.map(|arrival| unsafe { physmap::reference(arrival.kernel) })
+    }
+
+    /// Which core this is.
+    #[must_use]
+    pub const fn id(&self) -> CoreId {
+        self.id
+    }
+
+    /// The words that other cores write to this one.
+    #[must_use]
+    pub fn mailbox(&self) -> &'static Mailbox {
+        Mailbox::of(self.id)
+    }
+
+    /// What this core was told when it joined its subOS; none while parked.
+    #[must_use]
+    pub const fn arrival(&self) -> Option<Arrival> {
+        self.arrival
+    }
+
+    /// The subOS this core works for; none while parked.
+    #[must_use]
+    pub fn subos(&self) -> Option<SubOsId> {
+        self.arrival.map(|arrival| arrival.subos)
+    }
+
+    /// The seat this core fills.
+    #[must_use]
+    pub fn seat(&self) -> Option<Seat> {
+        self.arrival.map(|arrival| arrival.seat)
+    }
+
+    /// The frame of what ran when the kernel was entered; none if the core was idle.
+    #[must_use]
+    pub fn frame(&self) -> Option<FramePtr> {
+        FramePtr::from_raw(self.frame)
+    }
+
+    /// Notes that nothing runs: the thread that did is gone or waits elsewhere.
+    pub fn clear_frame(&mut self) {
+        self.frame = ::core::ptr::null_mut();
+    }
+
+    pub(crate) fn set_frame(&mut self, frame: FramePtr) {
+        self.frame = frame.as_ptr();
+    }
+
+    pub(crate) fn set_arrival(&mut self, arrival: Arrival) {
+        self.arrival = Some(arrival);
+    }
+
+    /// Declares that this core works inside another subOS's kernel (or, with `None`, no longer does), so that a
+    /// failure is blamed on the subOS visited.
+    pub fn set_visiting(&mut self, visited: Option<SubOsId>) {
+        self.visiting = visited;
+    }
+
+    /// The subOS this core visits.
+    #[must_use]
+    pub const fn visiting(&self) -> Option<SubOsId> {
+        self.visiting
+    }
+}

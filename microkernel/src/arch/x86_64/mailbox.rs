@@ -1,0 +1,275 @@
+//! The page of a core's area that other cores write: commands, requests, and this core's acknowledgements.
+//!
+//! Commands (park, condemn, enter) come from the supervisor, one at a time per core; each has a new sequence number
+//! and is done when [`Mailbox::acknowledged`] has reached it. Flush requests come from the cores of the same subOS.
+//! Everything is atomic, so a stray or a torn write can confuse but never be undefined.
+
+use super::area;
+use super::core::{Arrival, Seat};
+use crate::limits::PAGE;
+use crate::types::PhysAddr;
+use crate::types::{CoreId, SubOsId};
+use ::core::sync::atomic::{AtomicU64, Ordering};
+use static_assertions::const_assert;
+
+/// A command's number: rises by one with each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Default)]
+#[repr(transparent)]
+pub struct Sequence(pub u64);
+
+/// What the supervisor wants of a core.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Nothing yet.
+    None,
+    /// Leave the subOS at the next opportunity and park.
+    Park,
+    /// The subOS is lost: park at once. Sent with an NMI when [`Command::Park`] got no answer.
+    Condemn,
+    /// Join a subOS. Only a parked core takes this.
+    Enter,
+}
+
+const KIND_BITS: u32 = 2;
+
+impl Command {
+    const fn encode(self, sequence: Sequence) -> u64 {
+        let kind = match self {
+            Command::None => 0,
+            Command::Park => 1,
+            Command::Condemn => 2,
+            Command::Enter => 3,
+        };
+        sequence.0 << KIND_BITS | kind
+    }
+
+    const fn decode(word: u64) -> (Command, Sequence) {
+        let command = match word & 3 {
+            1 => Command::Park,
+            2 => Command::Condemn,
+            3 => Command::Enter,
+            _ => Command::None,
+        };
+        (command, Sequence(word >> KIND_BITS))
+    }
+}
+
+/// Keeps what one side writes off the cache lines of the other (pairs of lines are fetched together).
+#[derive(Debug)]
+#[repr(C, align(128))]
+struct Line<T>(T);
+
+#[derive(Debug)]
+#[repr(C)]
+struct FromSupervisor {
+    command: AtomicU64,
+    kernel: AtomicU64,
+    home_root: AtomicU64,
+    subos_and_seat: AtomicU64,
+}
+
+#[derive(Debug)]
+#[repr(C)]
+struct FromSiblings {
+    flush: AtomicU64,
+    round: AtomicU64,
+    reschedule: AtomicU64,
+}
+
+#[derive(Debug)]
+#[repr(C)]
+struct FromSelf {
+    acknowledged: AtomicU64,
+    flushed: AtomicU64,
+    rounded: AtomicU64,
+    /// Interrupts taken while idle, one bit each; see [`super::interrupts::Pending`].
+    pending: AtomicU64,
+    /// How often this core has parked since boot.
+    parked: AtomicU64,
+}
+
+/// See the module's text.
+#[derive(Debug)]
+#[repr(C)]
+pub struct Mailbox {
+    supervisor: Line<FromSupervisor>,
+    siblings: Line<FromSiblings>,
+    own: Line<FromSelf>,
+}
+
+const_assert!(size_of::<Mailbox>() as u64 <= PAGE);
+
+impl Mailbox {
+    /// A core's mailbox. Mapped only where the core's area is: in its own subOS's kernel, in subOS 0's and in the
+    /// park root; elsewhere an access faults and condemns the culprit.
+    #[must_use]
+    pub fn of(core: CoreId) -> &'static Mailbox {
+        let address = area::base(core) + area::MAILBOX_PAGE;
+        // SAFETY: the page is a Mailbox from boot on (zeroes are valid), never moves, and is only used by shared
+        // reference; all fields are atomic. Where it is not mapped, the access faults, which is defined by us.
+        unsafe { &*(address as *const Mailbox) }
+    }
+
+    // -- the supervisor's side -----------------------------------------------------------------------------------
+
+    /// Gives a command; returns the number to wait for. The caller then interrupts the core.
+    pub fn command(&self, command: Command) -> Sequence {
+        let (_, last) = Command::decode(self.supervisor.0.command.load(Ordering::Relaxed));
+        let next = Sequence(last.0 + 1);
+        self.supervisor.0.command.store(command.encode(next), Ordering::Release);
+        next
+    }
+
+    /// Tells a parked core to join a subOS; returns the number to wait for.
+    pub fn enter(&self, arrival: Arrival) -> Sequence {
+        let words = &self.supervisor.0;
+        words.kernel.store(arrival.kernel.0, Ordering::Relaxed);
+        words.home_root.store(arrival.home_root.0, Ordering::Relaxed);
+        let ids = u64::from(arrival.subos.0) << 16 | u64::from(arrival.seat.0);
+        words.subos_and_seat.store(ids, Ordering::Relaxed);
+        self.command(Command::Enter)
+    }
+
+    /// The number of the last command that this core has carried out.
+    #[must_use]
+    pub fn acknowledged(&self) -> Sequence {
+        Sequence(self.own.0.acknowledged.load(Ordering::Acquire))
+    }
+
+    /// How often this core has parked since boot.
+    #[must_use]
+    pub fn times_parked(&self) -> u64 {
+        self.own.0.parked.load(Ordering::Acquire)
+    }
+
+    // -- the siblings' side --------------------------------------------------------------------------------------
+
+    /// Asks this core to flush its TLB; returns the number to wait for. The caller then sends the flush interrupt.
+    pub fn request_flush(&self) -> Sequence {
+        Sequence(self.siblings.0.flush.fetch_add(1, Ordering::AcqRel) + 1)
+    }
+
+    /// Whether the flush with this number has been done.
+    #[must_use]
+    pub fn has_flushed(&self, wanted: Sequence) -> bool {
+        self.own.0.flushed.load(Ordering::Acquire) >= wanted.0
+    }
+
+    /// Asks this core to say that it has passed through the kernel (what [`Mailbox::acknowledge_round`] means is
+    /// the kernel's business); returns the number to wait for.
+    pub fn request_round(&self) -> Sequence {
+        Sequence(self.siblings.0.round.fetch_add(1, Ordering::AcqRel) + 1)
+    }
+
+    /// Whether the round with this number has been acknowledged.
+    #[must_use]
+    pub fn has_rounded(&self, wanted: Sequence) -> bool {
+        self.own.0.rounded.load(Ordering::Acquire) >= wanted.0
+    }
+
+    /// Asks this core to look at its run queue. True if it had not been asked yet, so that an interrupt is due.
+    pub fn request_reschedule(&self) -> bool {
+        self.siblings.0.reschedule.swap(1, Ordering::AcqRel) == 0
+    }
+
+    // -- the core's own side -------------------------------------------------------------------------------------
+
+    /// The command that has not been carried out yet.
+    #[must_use]
+    pub fn pending_command(&self) -> Option<(Command, Sequence)> {
+        let (command, sequence) = Command::decode(self.supervisor.0.command.load(Ordering::Acquire));
+        (command != Command::None && self.own.0.acknowledged.load(Ordering::Relaxed) < sequence.0)
+            .then_some((command, sequence))
+    }
+
+    /// Whether the core is wanted away from its subOS: every preemption point and every wait asks this.
+    #[must_use]
+    pub fn park_requested(&self) -> bool {
+        matches!(self.pending_command(), Some((Command::Park | Command::Condemn, _)))
+    }
+
+    /// What an enter command says.
+    #[must_use]
+    pub fn arrival(&self) -> Arrival {
+        let words = &self.supervisor.0;
+        let ids = words.subos_and_seat.load(Ordering::Relaxed).to_le_bytes();
+        Arrival {
+            kernel: PhysAddr(words.kernel.load(Ordering::Relaxed)),
+            home_root: PhysAddr(words.home_root.load(Ordering::Relaxed)),
+            subos: SubOsId(ids[2]),
+            seat: Seat(u16::from_le_bytes([ids[0], ids[1]])),
+        }
+    }
+
+    /// Says that a command has been carried out.
+    pub fn acknowledge(&self, sequence: Sequence) {
+        self.own.0.acknowledged.store(sequence.0, Ordering::Release);
+    }
+
+    /// Counts one parking.
+    pub fn count_parking(&self) {
+        self.own.0.parked.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Carries out flush requests: calls `flush` if any is open, then says so. A request that arrives meanwhile
+    /// stays open.
+    pub fn serve_flush(&self, flush: impl FnOnce()) {
+        let wanted = self.siblings.0.flush.load(Ordering::Acquire);
+        if self.own.0.flushed.load(Ordering::Relaxed) < wanted {
+            flush();
+            self.own.0.flushed.store(wanted, Ordering::Release);
+        }
+    }
+
+    /// The round that is asked for and not acknowledged.
+    #[must_use]
+    pub fn pending_round(&self) -> Option<Sequence> {
+        let wanted = self.siblings.0.round.load(Ordering::Acquire);
+        (self.own.0.rounded.load(Ordering::Relaxed) < wanted).then_some(Sequence(wanted))
+    }
+
+    /// Says that a round has been passed.
+    pub fn acknowledge_round(&self, sequence: Sequence) {
+        self.own.0.rounded.store(sequence.0, Ordering::Release);
+    }
+
+    /// Whether someone asked this core to look at its run queue; forgets the request.
+    #[must_use]
+    pub fn take_reschedule(&self) -> bool {
+        // The load keeps the line shared in the common case.
+        self.siblings.0.reschedule.load(Ordering::Relaxed) != 0
+            && self.siblings.0.reschedule.swap(0, Ordering::AcqRel) != 0
+    }
+
+    /// Notes interrupts taken while idle.
+    pub(crate) fn note_pending(&self, bits: u64) {
+        self.own.0.pending.fetch_or(bits, Ordering::AcqRel);
+    }
+
+    /// The interrupts taken while idle; forgets them.
+    pub(crate) fn take_pending(&self) -> u64 {
+        self.own.0.pending.swap(0, Ordering::AcqRel)
+    }
+
+    /// Answers every request of the old owner, so that none of its cores waits for one that is gone: parking
+    /// flushes everything and holds no thread.
+    pub(crate) fn answer_all(&self) {
+        self.own.0.flushed.store(self.siblings.0.flush.load(Ordering::Acquire), Ordering::Release);
+        self.own.0.rounded.store(self.siblings.0.round.load(Ordering::Acquire), Ordering::Release);
+        self.siblings.0.reschedule.store(0, Ordering::Release);
+        self.own.0.pending.store(0, Ordering::Release);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_survives_its_encoding() {
+        for command in [Command::Park, Command::Condemn, Command::Enter] {
+            let sequence = Sequence(0x1234_5678_9abc);
+            assert_eq!(Command::decode(command.encode(sequence)), (command, sequence));
+        }
+    }
+}

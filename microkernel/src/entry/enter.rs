@@ -1,0 +1,180 @@
+//! The unsafe shell between assembly and kernel. Step 2 of the path of a system call.
+//!
+//! The shell's duties: (1) make the one `&mut Core` of this entry, (2) name the cause, (3) end the interrupt,
+//! (4) call the kernel until it wants user code to run, idling or parking in between, (5) leave the processor's user
+//! state as the frame says and hand the frame to the assembly.
+
+use crate::arch::x86_64::core::Core;
+use crate::arch::x86_64::frame::{Frame, FramePtr};
+use crate::arch::x86_64::interrupts::{Pending, Vector};
+use crate::arch::x86_64::mailbox::{Command, Mailbox};
+use crate::arch::x86_64::{apic, area, instructions, park, traps};
+use crate::kernel;
+use crate::panic::{self, KernelFault};
+
+use super::cause::{Cause, Fault};
+use super::exit::{Exit, FrameChange, base_must_be_loaded, prepare};
+
+/// Called by every entry; returns the frame to load.
+///
+/// # Safety
+/// Only the assembly calls this: on the core's own stack, interrupts off, `core` being this core's struct which nobody
+/// else refers to, and with the interrupted registers saved in its frame.
+pub(crate) unsafe extern "C" fn kernel_enter(core: *mut Core, number: u64) -> *mut Frame {
+    // SAFETY: the caller's promise; the reference ends with this call.
+    let core = unsafe { &mut *core };
+    let cause = match number {
+        traps::SYSCALL => Cause::Syscall,
+        traps::ARRIVED => Cause::Arrived,
+        traps::VISIT_FAILED => Cause::VisitFailed,
+        vector => trap_cause(core, Vector(vector.to_le_bytes()[0])),
+    };
+    run(core, cause).as_ptr()
+}
+
+fn trap_cause(core: &Core, vector: Vector) -> Cause {
+    if vector >= Vector::FIRST_INTERRUPT {
+        if vector != Vector::SPURIOUS {
+            apic::end_of_interrupt();
+        }
+        return Cause::Interrupt(vector);
+    }
+    let Some(frame) = core.frame() else {
+        return Cause::Fault(Fault { vector, error: 0, address: 0 });
+    };
+    // SAFETY: the frame was just saved by this core, which is alone with it until the exit.
+    Cause::of_trap(vector, unsafe { &*frame.as_ptr() })
+}
+
+/// Calls the kernel until user code is to run.
+fn run(core: &mut Core, first: Cause) -> FramePtr {
+    let mut cause = first;
+    loop {
+        cause = match kernel::entered(core, cause) {
+            Exit::Run { frame, root } => match load(core, frame, root.0) {
+                Ok(()) => return frame,
+                Err(fault) => Cause::Fault(fault),
+            },
+            Exit::Idle => Cause::Woken(idle(core)),
+            Exit::ParkAndRedo => {
+                redo(core);
+                // SAFETY: as for `Exit::Park`.
+                unsafe { park::leave(core.id()) }
+            }
+            // SAFETY: the kernel has let go of its lock, and nothing on this stack is needed any more.
+            Exit::Park => unsafe { park::leave(core.id()) },
+        };
+    }
+}
+
+/// Makes the system call of this entry happen again when its frame next runs.
+fn redo(core: &mut Core) {
+    if let Some(frame) = core.frame() {
+        // SAFETY: the frame was saved by this core and nobody has been told yet that it may be touched.
+        unsafe { &mut *frame.as_ptr() }.rewind_syscall();
+    }
+}
+
+/// Makes the processor's user state what the frame says, as far as it differs.
+fn load(core: &mut Core, frame: FramePtr, root: u64) -> Result<(), Fault> {
+    let change = if core.frame() == Some(frame) { FrameChange::Same } else { FrameChange::Different };
+    core.set_frame(frame);
+    // SAFETY: by the contract of `FramePtr::new` the frame is valid, and only this core touches it now.
+    let user = unsafe { &mut *frame.as_ptr() };
+    prepare(user)?;
+    if base_must_be_loaded(user.fs_base, core.loaded_fs, change) {
+        traps::set_user_fs(user.fs_base);
+        core.loaded_fs = user.fs_base;
+    }
+    if base_must_be_loaded(user.gs_base, core.loaded_gs, change) {
+        traps::set_user_gs(user.gs_base);
+        core.loaded_gs = user.gs_base;
+    }
+    switch_root(core, root);
+    Ok(())
+}
+
+fn switch_root(core: &mut Core, root: u64) {
+    if core.loaded_root != root {
+        // SAFETY: the kernel's roots all carry its kernel half, which maps all that it refers to.
+        unsafe { instructions::write_cr3(root) };
+        core.loaded_root = root;
+    }
+}
+
+/// Sleeps on the home root until an interrupt has been taken.
+fn idle(core: &mut Core) -> Pending {
+    core.clear_frame();
+    if let Some(arrival) = core.arrival() {
+        switch_root(core, arrival.home_root.0);
+    }
+    let mailbox = core.mailbox();
+    loop {
+        let pending = Pending::from_bits_truncate(mailbox.take_pending());
+        if !pending.is_empty() {
+            return pending;
+        }
+        // SAFETY: the interrupt table is loaded; in kernel mode its handler notes a bit, which the loop looks for.
+        unsafe { instructions::sleep() };
+    }
+}
+
+/// An interrupt that the idle loop or the park loop let in.
+///
+/// # Safety
+/// Only the assembly calls this, with this core's struct.
+pub(crate) unsafe extern "C" fn kernel_interrupted(core: *const Core, vector: u64) {
+    let vector = Vector(vector.to_le_bytes()[0]);
+    // The struct itself is in the hands of the interrupted code; its address says which core this is.
+    let mailbox = Mailbox::of(area::owner(core as u64));
+    mailbox.note_pending(Pending::of(vector).bits());
+    if vector != Vector::SPURIOUS {
+        apic::end_of_interrupt();
+    }
+}
+
+/// A non-maskable interrupt: parks the core if the supervisor has condemned its subOS, else returns.
+///
+/// # Safety
+/// Only the assembly calls this, on the NMI stack, with this core's struct.
+pub(crate) unsafe extern "C" fn kernel_nmi(core: *const Core) {
+    let id = area::owner(core as u64);
+    let mailbox = Mailbox::of(id);
+    if let Some((Command::Condemn, _)) = mailbox.pending_command() {
+        // SAFETY: the subOS is condemned, so its lock and its stacks are of no further use.
+        unsafe { park::leave(id) };
+    }
+}
+
+/// What the processor pushed, with the stub's two words.
+#[repr(C)]
+pub(crate) struct TrapStack {
+    vector: u64,
+    error: u64,
+    rip: u64,
+    cs: u64,
+    rflags: u64,
+    rsp: u64,
+    ss: u64,
+}
+
+/// An exception in kernel mode, or one that is always fatal.
+///
+/// # Safety
+/// Only the assembly calls this, on this core, with what the processor pushed.
+pub(crate) unsafe extern "C" fn kernel_fatal(core: *mut Core, stack: *const TrapStack, cr2: u64) -> ! {
+    // SAFETY: the assembly points to what the processor has just pushed.
+    let trap = unsafe { &*stack };
+    // SAFETY: whoever held the struct never runs again on this stack.
+    let core = unsafe { &mut *core };
+    panic::kernel_fault(
+        core,
+        KernelFault {
+            vector: Vector(trap.vector.to_le_bytes()[0]),
+            error: trap.error,
+            rip: trap.rip,
+            rsp: trap.rsp,
+            address: cr2,
+        },
+    )
+}

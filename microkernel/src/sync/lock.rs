@@ -1,0 +1,351 @@
+//! The lock of a kernel: fair, served round robin, visitors first, and a waiter can always withdraw.
+//!
+//! One word says who holds the lock. One bit per core says who waits. Whoever *clears* a waiting bit decides: the
+//! holder, who at release clears one bit and then names that core the holder; or the waiter itself, who withdraws. So a
+//! waiter that finds its bit already gone is about to be the holder, and no hand-over is ever lost. The supervisor's
+//! visitor waits in a word of its own and is served before all cores.
+
+use super::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering, spin};
+use crate::types::CoreId;
+
+const FREE: u32 = 0;
+/// Set in the holder's word for a visitor.
+const VISITOR: u32 = 1 << 8;
+const NOBODY: u32 = 0;
+
+const fn name(core: CoreId) -> u32 {
+    core.0 as u32 + 1
+}
+
+/// What a waiter wants to do next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wait {
+    /// Go on waiting.
+    On,
+    /// Stop waiting.
+    Withdraw,
+}
+
+/// Why the lock was not given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// The waiter withdrew.
+    Withdrawn,
+    /// The kernel behind the lock has failed; nobody gets it any more.
+    Poisoned,
+}
+
+/// The lock. It guards whatever its owner says; see [`Guard`].
+#[derive(Debug)]
+pub struct KernelLock {
+    /// [`FREE`], or the [`name`] of the core that holds it, with [`VISITOR`] if that is a visitor.
+    holder: AtomicU32,
+    /// The [`name`] of the core from which a visitor waits.
+    visitor: AtomicU32,
+    poisoned: AtomicBool,
+    /// Cores that wait, one bit each.
+    waiting: AtomicU64,
+}
+
+impl KernelLock {
+    /// A free lock.
+    #[cfg(not(loom))]
+    #[must_use]
+    pub const fn new() -> Self {
+        Self {
+            holder: AtomicU32::new(FREE),
+            visitor: AtomicU32::new(NOBODY),
+            poisoned: AtomicBool::new(false),
+            waiting: AtomicU64::new(0),
+        }
+    }
+
+    /// A free lock.
+    #[cfg(loom)]
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            holder: AtomicU32::new(FREE),
+            visitor: AtomicU32::new(NOBODY),
+            poisoned: AtomicBool::new(false),
+            waiting: AtomicU64::new(0),
+        }
+    }
+
+    /// Takes the lock for one of the kernel's own cores. While it waits it calls `service` again and again, which
+    /// answers flush requests and says whether to go on.
+    ///
+    /// # Errors
+    /// [`Refused::Withdrawn`] if `service` said so, [`Refused::Poisoned`] if the kernel has failed.
+    pub fn acquire(&self, core: CoreId, service: impl FnMut() -> Wait) -> Result<Guard<'_>, Refused> {
+        let me = name(core);
+        if !self.try_take(me) {
+            self.waiting.fetch_or(core.bit(), Ordering::SeqCst);
+            self.wait(me, service, || {
+                self.waiting.fetch_and(!core.bit(), Ordering::SeqCst) & core.bit() != 0
+            })?;
+        }
+        self.admit(me)
+    }
+
+    /// Takes the lock for the supervisor, from the core it runs on. While it waits it calls `service`, which says when
+    /// its patience is at an end.
+    ///
+    /// # Errors
+    /// As for [`KernelLock::acquire`].
+    pub fn visit(&self, core: CoreId, service: impl FnMut() -> Wait) -> Result<Guard<'_>, Refused> {
+        let me = name(core) | VISITOR;
+        if !self.try_take(me) {
+            let before = self.visitor.swap(me, Ordering::SeqCst);
+            assert!(before == NOBODY, "two visitors wait for one kernel");
+            self.wait(me, service, || self.visitor.swap(NOBODY, Ordering::SeqCst) != NOBODY)?;
+        }
+        self.admit(me)
+    }
+
+    /// Waits until this waiter is the holder. `leave_queue` takes it out of the queue and says whether it was in.
+    fn wait(
+        &self,
+        me: u32,
+        mut service: impl FnMut() -> Wait,
+        leave_queue: impl Fn() -> bool,
+    ) -> Result<(), Refused> {
+        loop {
+            if self.holder.load(Ordering::Acquire) == me {
+                return Ok(());
+            }
+            // A release that saw nobody waiting left the lock free; nobody hands over a free lock, so the queue is ours
+            // to leave.
+            if self.try_take(me) {
+                leave_queue();
+                return Ok(());
+            }
+            let refused = if self.poisoned.load(Ordering::Acquire) {
+                Some(Refused::Poisoned)
+            } else if service() == Wait::Withdraw {
+                Some(Refused::Withdrawn)
+            } else {
+                None
+            };
+            if let Some(reason) = refused {
+                if !leave_queue() {
+                    // A release has chosen us and is about to say so: be the holder for a moment.
+                    while self.holder.load(Ordering::Acquire) != me {
+                        spin();
+                    }
+                    self.release();
+                }
+                return Err(reason);
+            }
+            spin();
+        }
+    }
+
+    fn try_take(&self, me: u32) -> bool {
+        self.holder.compare_exchange(FREE, me, Ordering::SeqCst, Ordering::Relaxed).is_ok()
+    }
+
+    fn admit(&self, me: u32) -> Result<Guard<'_>, Refused> {
+        debug_assert!(self.holder.load(Ordering::Relaxed) == me);
+        let guard = Guard { lock: self };
+        if self.poisoned.load(Ordering::Acquire) { Err(Refused::Poisoned) } else { Ok(guard) }
+    }
+
+    /// Hands the lock to a visitor if one waits, else to the next waiting core after the one that held it, else frees
+    /// it.
+    fn release(&self) {
+        let visitor = self.visitor.swap(NOBODY, Ordering::SeqCst);
+        if visitor != NOBODY {
+            self.holder.store(visitor, Ordering::Release);
+            return;
+        }
+        let mut from = self.holder.load(Ordering::Relaxed) & (VISITOR - 1);
+        loop {
+            let waiting = self.waiting.load(Ordering::SeqCst);
+            if waiting == 0 {
+                self.holder.store(FREE, Ordering::SeqCst);
+                return;
+            }
+            // `from` is a core's number plus one, so the search begins at the next core.
+            let distance = waiting.rotate_right(from & 63).trailing_zeros();
+            let next = (from + distance) & 63;
+            let bit = 1_u64 << next;
+            if self.waiting.fetch_and(!bit, Ordering::SeqCst) & bit != 0 {
+                self.holder.store(next + 1, Ordering::Release);
+                return;
+            }
+            // It withdrew between the look and the grasp.
+            from = next + 1;
+        }
+    }
+
+    /// Declares the kernel behind the lock failed: everyone who asks or waits is refused from now on. The holder, if
+    /// it is not the caller, finds out by itself.
+    pub fn poison(&self) {
+        self.poisoned.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether the kernel behind the lock has failed.
+    #[must_use]
+    pub fn is_poisoned(&self) -> bool {
+        self.poisoned.load(Ordering::Acquire)
+    }
+}
+
+impl Default for KernelLock {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// The right to what the lock guards; given back when dropped.
+#[derive(Debug)]
+#[must_use]
+pub struct Guard<'a> {
+    lock: &'a KernelLock,
+}
+
+impl Drop for Guard<'_> {
+    fn drop(&mut self) {
+        self.lock.release();
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use core::cell::UnsafeCell;
+    use std::sync::atomic::AtomicUsize;
+    use std::thread;
+    use std::time::{Duration, Instant};
+
+    struct Counter(UnsafeCell<u64>);
+    // SAFETY: the tests reach the cell under the lock only; that is what they test.
+    unsafe impl Sync for Counter {}
+
+    impl Counter {
+        fn add(&self, _: &Guard<'_>) {
+            // SAFETY: the guard shows that the lock is held.
+            unsafe { *self.0.get() += 1 };
+        }
+    }
+
+    fn on() -> Wait {
+        thread::yield_now();
+        Wait::On
+    }
+
+    #[test]
+    fn nobody_is_inside_together() {
+        let (lock, counter) = (KernelLock::new(), Counter(UnsafeCell::new(0)));
+        thread::scope(|scope| {
+            for core in 0..4 {
+                let (lock, counter) = (&lock, &counter);
+                scope.spawn(move || {
+                    for _ in 0..20_000 {
+                        counter.add(&lock.acquire(CoreId(core), on).expect("not refused"));
+                    }
+                });
+            }
+        });
+        assert_eq!(counter.0.into_inner(), 80_000);
+        assert_eq!(lock.holder.into_inner(), FREE);
+        assert_eq!(lock.waiting.into_inner(), 0);
+    }
+
+    #[test]
+    fn waiters_may_withdraw_at_any_moment() {
+        let (lock, counter) = (KernelLock::new(), Counter(UnsafeCell::new(0)));
+        let taken = AtomicUsize::new(0);
+        thread::scope(|scope| {
+            for core in 0..4 {
+                let (lock, counter, taken) = (&lock, &counter, &taken);
+                scope.spawn(move || {
+                    for round in 0..20_000_u32 {
+                        let mut patience = round % 3 + u32::from(core);
+                        let service = || match patience.checked_sub(1) {
+                            Some(less) => {
+                                patience = less;
+                                on()
+                            }
+                            None => Wait::Withdraw,
+                        };
+                        let got = if core == 3 {
+                            lock.visit(CoreId(core), service)
+                        } else {
+                            lock.acquire(CoreId(core), service)
+                        };
+                        if let Ok(guard) = got {
+                            counter.add(&guard);
+                            taken.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                        }
+                    }
+                });
+            }
+        });
+        assert_eq!(counter.0.into_inner(), taken.into_inner() as u64);
+        assert_eq!(lock.holder.into_inner(), FREE, "no hand-over was lost");
+        assert_eq!(lock.waiting.into_inner(), 0);
+        assert_eq!(lock.visitor.into_inner(), NOBODY);
+    }
+
+    #[test]
+    fn a_visitor_is_served_before_cores_that_came_first() {
+        let lock = KernelLock::new();
+        let order = std::sync::Mutex::new(std::vec::Vec::new());
+        thread::scope(|scope| {
+            let held = lock.acquire(CoreId(0), on).expect("free");
+            let (lock, order) = (&lock, &order);
+            for core in [2, 1] {
+                scope.spawn(move || {
+                    let guard = lock.acquire(CoreId(core), on).expect("not refused");
+                    order.lock().expect("order").push(core);
+                    drop(guard);
+                });
+                while lock.waiting.load(Ordering::SeqCst) & CoreId(core).bit() == 0 {
+                    thread::yield_now();
+                }
+            }
+            scope.spawn(move || {
+                let guard = lock.visit(CoreId(9), on).expect("not refused");
+                order.lock().expect("order").push(9);
+                drop(guard);
+            });
+            while lock.visitor.load(Ordering::SeqCst) == NOBODY {
+                thread::yield_now();
+            }
+            drop(held);
+        });
+        // The visitor first; the cores then in order after it, round robin.
+        assert_eq!(*order.lock().expect("order"), [9, 1, 2]);
+    }
+
+    #[test]
+    fn a_poisoned_lock_refuses_waiters_and_newcomers() {
+        let lock = KernelLock::new();
+        thread::scope(|scope| {
+            let held = lock.acquire(CoreId(0), on).expect("free");
+            let waiter = scope.spawn(|| lock.acquire(CoreId(1), on).map(drop));
+            while lock.waiting.load(Ordering::SeqCst) == 0 {
+                thread::yield_now();
+            }
+            lock.poison();
+            assert_eq!(waiter.join().expect("no panic"), Err(Refused::Poisoned));
+            drop(held);
+        });
+        assert_eq!(lock.acquire(CoreId(2), on).map(drop), Err(Refused::Poisoned));
+        assert_eq!(lock.visit(CoreId(2), on).map(drop), Err(Refused::Poisoned));
+        assert_eq!(lock.holder.into_inner(), FREE);
+    }
+
+    #[test]
+    fn a_visitor_gives_up_at_its_deadline() {
+        let lock = KernelLock::new();
+        let held = lock.acquire(CoreId(0), on).expect("free");
+        let end = Instant::now() + Duration::from_millis(5);
+        let patience = || if Instant::now() < end { Wait::On } else { Wait::Withdraw };
+        assert_eq!(lock.visit(CoreId(1), patience).map(drop), Err(Refused::Withdrawn));
+        drop(held);
+        assert!(lock.acquire(CoreId(1), on).is_ok());
+    }
+}

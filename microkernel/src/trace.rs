@@ -1,0 +1,132 @@
+//! A small ring of typed events per core, for the epitaph and for debuggers. Each core writes only its own.
+
+use core::fmt;
+
+use static_assertions::const_assert;
+
+use crate::arch::x86_64::area;
+use crate::arch::x86_64::core::Core;
+use crate::arch::x86_64::instructions::read_tsc;
+use crate::limits::{PAGE, TRACE_EVENTS};
+use crate::types::CoreId;
+
+/// What happened. The two arguments of [`record`] mean what is said here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[repr(u16)]
+pub enum Event {
+    /// The entry is unused.
+    #[default]
+    None = 0,
+    /// The core joined a subOS: its number, the seat.
+    Arrived = 1,
+    /// A system call: the op word, the handle.
+    Syscall = 2,
+    /// An interrupt from user mode: the vector.
+    Interrupt = 3,
+    /// A user's exception: the vector, the address.
+    Fault = 4,
+    /// The core went idle.
+    Idle = 5,
+    /// The kernel switched to a thread: its address.
+    Switch = 6,
+    /// A TLB flush was served.
+    Flush = 7,
+    /// A command was seen in the mailbox.
+    Command = 8,
+    /// A visit began: the subOS.
+    Visit = 9,
+    /// A visit ended: the subOS.
+    VisitEnd = 10,
+    /// For whoever debugs.
+    Mark = 11,
+}
+
+/// One entry: 32 bytes.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C)]
+pub struct Entry {
+    /// When, in TSC ticks.
+    pub time: u64,
+    /// What.
+    pub event: Event,
+    /// First argument.
+    pub first: u64,
+    /// Second argument.
+    pub second: u64,
+}
+
+impl fmt::Display for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {:?} {:#x} {:#x}", self.time, self.event, self.first, self.second)
+    }
+}
+
+/// The ring; zeroes are an empty one.
+#[derive(Debug)]
+#[repr(C)]
+pub struct Ring {
+    /// How many events were ever recorded.
+    count: u64,
+    entries: [Entry; TRACE_EVENTS],
+}
+
+const_assert!(size_of::<Ring>() as u64 <= PAGE);
+
+impl Ring {
+    /// Adds an event over the oldest.
+    pub fn push(&mut self, entry: Entry) {
+        let place = self.count % TRACE_EVENTS as u64;
+        if let Some(slot) = self.entries.get_mut(place as usize) {
+            *slot = entry;
+        }
+        self.count = self.count.wrapping_add(1);
+    }
+
+    /// The last events, oldest first.
+    pub fn last(&self, wanted: usize) -> impl Iterator<Item = &Entry> {
+        let kept = self.count.min(TRACE_EVENTS as u64);
+        let first = self.count - kept.min(wanted as u64);
+        (first..self.count).filter_map(|at| self.entries.get((at % TRACE_EVENTS as u64) as usize))
+    }
+}
+
+/// Records an event of this core.
+#[inline]
+pub fn record(core: &mut Core, event: Event, first: u64, second: u64) {
+    with_ring(core, |ring| ring.push(Entry { time: read_tsc(), event, first, second }));
+}
+
+/// Works with this core's ring; the exclusive core stands for the exclusive ring.
+#[cfg(feature = "image")]
+pub(crate) fn with_ring<R>(core: &mut Core, work: impl FnOnce(&mut Ring) -> R) -> R {
+    work(crate::arch::x86_64::image::trace_ring(core))
+}
+
+/// On the host there are no core areas, so there is nothing to trace to.
+#[cfg(not(feature = "image"))]
+pub(crate) fn with_ring<R>(_core: &mut Core, work: impl FnOnce(&mut Ring) -> R) -> R {
+    work(&mut Ring { count: 0, entries: [Entry::default(); TRACE_EVENTS] })
+}
+
+/// Where a core's ring is.
+#[must_use]
+pub const fn address(core: CoreId) -> u64 {
+    area::base(core) + area::TRACE_PAGE
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_ring_keeps_the_last_events_in_order() {
+        let mut ring = Ring { count: 0, entries: [Entry::default(); TRACE_EVENTS] };
+        assert_eq!(ring.last(8).count(), 0);
+        for time in 0..300 {
+            ring.push(Entry { time, event: Event::Mark, first: 0, second: 0 });
+        }
+        let times: std::vec::Vec<u64> = ring.last(3).map(|entry| entry.time).collect();
+        assert_eq!(times, [297, 298, 299]);
+        assert_eq!(ring.last(1000).count(), TRACE_EVENTS);
+    }
+}
