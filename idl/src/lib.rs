@@ -11,7 +11,8 @@
 //!
 //! Reading order: [`abi`] (registers, message page, start-up), [`word`] and [`types`] (what a register can
 //! carry), [`kernel`] (all invocations), [`client`] (how stubs reach the kernel), [`message`] (calls between
-//! threads), [`event`] and [`dialogue`] (supervisor and subOS), [`reference`](mod@reference) (the generated pages);
+//! threads), [`mod@interface`] (interfaces between servers), [`event`] and [`dialogue`] (supervisor and subOS),
+//! [`reference`](mod@reference) (the generated pages);
 //! [`bundle`], [`program`], [`plan`] and [`record`] (what the harness and the machine exchange).
 #![no_std]
 #![forbid(unsafe_code)]
@@ -25,6 +26,7 @@ pub mod bundle;
 pub mod client;
 pub mod dialogue;
 pub mod event;
+pub mod interface;
 pub mod kernel;
 pub mod message;
 pub mod method;
@@ -38,4 +40,5 @@ pub mod types;
 pub mod word;
 
 pub use client::{Cap, Invoke, Object};
+pub use idl_macros::interface;
 pub use word::{Word, Words};

@@ -5,7 +5,7 @@
 
 use caps::{Error, Handle};
 
-use crate::abi::{OpWord, REGISTER_WORDS, ResultWord};
+use crate::abi::{OpWord, REGISTER_WORDS, ResultWord, Trap, TrapKind};
 use crate::client::{Cap, Invoke, Object};
 use crate::kernel::{endpoint, reply};
 use crate::types::{Badge, Bits, Deadline};
@@ -55,6 +55,54 @@ impl Message {
 
     fn from_result(result: ResultWord, words: [u64; REGISTER_WORDS]) -> Self {
         Self { label: result.label(), count: result.words(), caps: result.caps(), words }
+    }
+}
+
+/// What a fault message says of the thread that faulted; the badge says which thread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// Why it stopped.
+    pub trap: Trap,
+    /// Where it stood.
+    pub rip: u64,
+}
+
+impl Fault {
+    /// The fault that this message reports, if it reports one. Only the kernel can send such a message.
+    #[must_use]
+    pub fn from_message(message: &Message) -> Option<Self> {
+        let [kind, vector, error_code, address, rip] = message.words;
+        if message.label != FAULT_LABEL {
+            return None;
+        }
+        let trap = Trap {
+            kind: u32::try_from(kind).ok()?,
+            vector: u32::try_from(vector).ok()?,
+            error_code,
+            address,
+        };
+        Some(Self { trap, rip })
+    }
+
+    /// The message that reports it.
+    #[must_use]
+    pub fn to_message(self) -> Message {
+        let Trap { kind, vector, error_code, address } = self.trap;
+        Message::short(FAULT_LABEL, &[kind.into(), vector.into(), error_code, address, self.rip])
+    }
+}
+
+impl core::fmt::Display for Fault {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        let Trap { kind, vector, error_code, address } = self.trap;
+        match TrapKind::from_number(kind) {
+            Some(TrapKind::PageFault) => {
+                write!(f, "page fault at address {address:#x} (error {error_code:#x})")?;
+            }
+            Some(TrapKind::Exception) => write!(f, "exception {vector} (error {error_code:#x})")?,
+            _ => write!(f, "trap {kind}")?,
+        }
+        write!(f, ", rip {:#x}", self.rip)
     }
 }
 
@@ -150,5 +198,21 @@ impl<I: Invoke> Cap<reply::Reply, I> {
     pub fn reply(&self, answer: &Message) -> Result<(), Error> {
         let (result, _, _) = self.pass(reply::REPLY, answer, Deadline::NEVER, Handle::NONE);
         result.status().map(|_| ())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn faults_travel_as_messages() {
+        let fault = Fault {
+            trap: Trap { kind: TrapKind::PageFault as u32, vector: 14, error_code: 6, address: 0x1234 },
+            rip: 0x20_0010,
+        };
+        assert_eq!(Fault::from_message(&fault.to_message()), Some(fault));
+        assert_eq!(Fault::from_message(&Message::short(7, &[1, 2, 3, 4, 5])), None);
+        assert_eq!(std::format!("{fault}"), "page fault at address 0x1234 (error 0x6), rip 0x200010");
     }
 }

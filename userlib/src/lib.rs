@@ -13,7 +13,7 @@
 //!
 //! Reading order: `image` (how a program starts and enters the kernel), [`block`] (what each thread has),
 //! [`mod@cap`], [`page`], [`slots`], [`memory`], `heap`, [`sync`], [`time`], [`console`], [`thread`], [`process`],
-//! [`mod@environment`], [`testing`].
+//! [`server`], [`mod@environment`], [`testing`].
 #![no_std]
 
 extern crate alloc;
@@ -32,6 +32,7 @@ pub mod page;
 #[cfg_attr(not(feature = "image"), path = "host.rs")]
 pub mod platform;
 pub mod process;
+pub mod server;
 pub mod slots;
 pub mod sync;
 pub mod testing;

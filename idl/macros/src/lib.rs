@@ -9,9 +9,11 @@
 //! 3. *Generated code is plain.* It is a `match` and a few calls into `idl`; what can be written once in
 //!    `idl` is not generated.
 //!
-//! Reading order: [`kernel_object`](macro@kernel_object) in `kernel_object/`, then `docs`.
+//! Reading order: [`kernel_object`](macro@kernel_object) in `kernel_object/`, [`interface`](macro@interface) in
+//! `interface/`, then `docs`.
 
 mod docs;
+mod interface;
 mod kernel_object;
 
 use proc_macro::TokenStream;
@@ -37,4 +39,31 @@ use proc_macro::TokenStream;
 #[proc_macro_attribute]
 pub fn kernel_object(attribute: TokenStream, item: TokenStream) -> TokenStream {
     kernel_object::expand(attribute.into(), item.into()).unwrap_or_else(syn::Error::into_compile_error).into()
+}
+
+/// Declares an interface between a client and a server. The trait itself disappears; in its place come, for a
+/// trait `Echo`: the marker `Echo` (name, fingerprint, table of methods), `EchoClient<T>` over any transport,
+/// the trait `EchoServer` to implement, whose methods also get the caller's badge, and `EchoDispatch`, which
+/// makes such a server ready to be served.
+///
+/// ```ignore
+/// /// Gives back what it gets.
+/// #[idl::interface]
+/// pub trait Echo {
+///     /// The same value.
+///     fn echo(&self, value: u64) -> u64;
+///     /// The quotient.
+///     fn divide(&self, value: u64, by: u64) -> Result<u64, EchoError>;
+///     /// The text in capitals.
+///     #[bytes]
+///     fn capitals(&self, text: &str) -> heapless::String<64>;
+/// }
+/// ```
+///
+/// Arguments are at most five `idl::Word`s, results `idl::Words`, errors `idl::Word`s, all in registers. With
+/// `#[bytes]` all arguments, and the result, travel as `postcard` bytes through the message page and may be
+/// anything that `serde` knows; the error stays a word.
+#[proc_macro_attribute]
+pub fn interface(attribute: TokenStream, item: TokenStream) -> TokenStream {
+    interface::expand(&attribute.into(), item.into()).unwrap_or_else(syn::Error::into_compile_error).into()
 }
