@@ -8,8 +8,8 @@ use caps::{Error, Kind};
 use idl::abi::{GuestFrame, MessagePage, Trap, TrapKind};
 use zerocopy::{FromBytes, IntoBytes};
 
-use crate::arch::x86_64::apic;
-use crate::arch::x86_64::interrupts::Vector;
+use crate::arch::send_ipi;
+use crate::arch::Vector;
 use crate::entry::Fault;
 use crate::ipc::Sending;
 use crate::kernel::Kernel;
@@ -116,7 +116,7 @@ impl Kernel {
         if let Some(core) = self.running_on(thread)
             && core != self.me
         {
-            apic::send(core, Vector::RESCHEDULE);
+            send_ipi(core, Vector::RESCHEDULE);
         }
     }
 }

@@ -5,16 +5,14 @@
 //! of this subOS and nothing of another's.
 
 use core::cell::UnsafeCell;
+use core::ops::Deref;
 use core::ptr::NonNull;
 
 use caps::{Capability, Forest, Kind, Slots, Table};
 
-use crate::arch::x86_64::core::Core;
-use crate::arch::x86_64::frame::FramePtr;
-use crate::arch::x86_64::interrupts::Vector;
-use crate::arch::x86_64::mailbox::Mailbox;
-use crate::arch::x86_64::{apic, clock, instructions, physmap, tlb};
-use crate::entry::{Cause, Exit};
+use crate::arch::{
+    Cause, Core, Exit, FramePtr, Vector, flush_all, now, park_requested, pause, physmap, send_ipi,
+};
 use crate::board::{Board, Epoch};
 use crate::deadline::Deadlines;
 use crate::limits::{EXPIRE_BUDGET, MAX_CORES};
@@ -25,7 +23,7 @@ use crate::object::thread::{Own, State, Thread};
 use crate::outcome::{NextThread, Outcome};
 use crate::removal::Removal;
 use crate::scheduler::{CoreState, RunQueue};
-use crate::sync::{Guard, KernelLock};
+use crate::sync::{Guard, KernelLock, Wait};
 use crate::types::{CoreId, PhysAddr, SubOsId, Ticks};
 
 /// A kernel and its lock, at the start of the home lot.
@@ -55,8 +53,8 @@ pub struct Kernel {
     pub memory: Memory,
     /// The derivation forest.
     pub forest: Forest,
-    /// The table of planted root capabilities.
-    pub roots: Table,
+    /// The table of planted root capabilities; set from the start.
+    pub roots: Option<Table>,
     /// The page tables of a core that runs no thread.
     pub home_root: PhysAddr,
     /// The upper half of every root of this subOS; it never changes.
@@ -76,7 +74,7 @@ pub struct Kernel {
     /// What the removal of capabilities has left to do.
     pub removal: Removal,
     /// The flush board of this kernel.
-    pub board: &'static Board,
+    pub board: BoardOf,
     /// The ends of the shares with the supervisor that this kernel holds.
     pub shares: Bindings,
 }
@@ -96,6 +94,40 @@ pub struct NewKernel<'a> {
     pub upper: &'a [u64; 256],
 }
 
+/// A kernel's own board, set when the kernel is created.
+#[derive(Clone, Copy, Debug)]
+pub struct BoardOf(Option<&'static Board>);
+
+impl Deref for BoardOf {
+    type Target = Board;
+
+    fn deref(&self) -> &Board {
+        self.0.expect("a kernel knows its board from its creation on")
+    }
+}
+
+/// What every kernel begins as.
+static NEW: Kernel = Kernel {
+    id: SubOsId::SUPERVISOR,
+    me: CoreId::BOOT,
+    now: Ticks(0),
+    slice: Ticks(0),
+    memory: Memory::new(),
+    forest: Forest::new(),
+    roots: None,
+    home_root: PhysAddr(0),
+    upper: [0; 256],
+    cores: [CoreState::ABSENT; MAX_CORES],
+    seats: [None; MAX_CORES],
+    limbo: RunQueue::EMPTY,
+    deadlines: Deadlines::EMPTY,
+    timekeeper: None,
+    spaces: None,
+    removal: Removal::NOTHING,
+    board: BoardOf(None),
+    shares: Bindings::NONE,
+};
+
 /// How an entry goes on.
 enum Step {
     /// Out to user space, or to idle.
@@ -114,44 +146,38 @@ enum Leave {
 }
 
 impl KernelCell {
-    /// Makes a kernel without cores and threads in zeroed memory of its home lot. It is written in place: it is
-    /// larger than a core's stack would like.
+    /// Makes a kernel without cores and threads in memory of its home lot. It is copied into place: it is larger
+    /// than a core's stack would like.
     ///
     /// # Safety
-    /// The memory is zero, is the new kernel's own, large enough, mapped, and nothing else refers to it.
+    /// The memory is the new kernel's own, large enough, aligned, mapped, and nothing else refers to it.
     pub unsafe fn create(at: PhysAddr, new: &NewKernel<'_>) -> &'static Self {
         let cell: *mut Self = physmap::pointer(at);
-        // SAFETY: by this function's contract the memory is ours to write, and all fields are written: those left
-        // out are valid as zeroes (unlocked lock, empty board, empty queues).
-        unsafe {
-            (&raw mut (*cell).lock).write(KernelLock::new());
-            (&raw mut (*cell).board).write(Board::new());
-            let kernel = UnsafeCell::raw_get(&raw const (*cell).kernel);
-            (&raw mut (*kernel).id).write(new.id);
-            (&raw mut (*kernel).slice).write(new.slice);
-            (&raw mut (*kernel).memory).write(Memory::new());
-            (&raw mut (*kernel).forest).write(Forest::new());
-            (&raw mut (*kernel).roots).write(new.roots);
-            (&raw mut (*kernel).home_root).write(new.home_root);
-            (&raw mut (*kernel).upper).write(*new.upper);
-            for core in 0..MAX_CORES {
-                (&raw mut (*kernel).cores).cast::<CoreState>().add(core).write(CoreState::ABSENT);
-                (&raw mut (*kernel).seats).cast::<Option<CoreId>>().add(core).write(None);
-            }
-            (&raw mut (*kernel).limbo).write(RunQueue::EMPTY);
-            (&raw mut (*kernel).deadlines).write(Deadlines::EMPTY);
-            (&raw mut (*kernel).timekeeper).write(None);
-            (&raw mut (*kernel).spaces).write(None);
-            (&raw mut (*kernel).removal).write(Removal::NOTHING);
-            (&raw mut (*kernel).board).write(&(*cell).board);
-            (&raw mut (*kernel).shares).write(Bindings::NONE);
-            &*cell
-        }
+        // SAFETY: by this function's contract the memory is ours to write.
+        unsafe { (&raw mut (*cell).lock).write(KernelLock::new()) };
+        // SAFETY: as above.
+        unsafe { (&raw mut (*cell).board).write(Board::new()) };
+        // SAFETY: as above; the field is a plain Kernel inside its cell.
+        unsafe { (&raw mut (*cell).kernel).cast::<Kernel>().copy_from_nonoverlapping(&raw const NEW, 1) };
+        // SAFETY: all fields have been written, and the cell stays for as long as the subOS does.
+        let cell: &'static Self = unsafe { &*cell };
+        // SAFETY: nobody else knows of the cell yet.
+        let kernel = unsafe { &mut *cell.kernel.get() };
+        kernel.id = new.id;
+        kernel.slice = new.slice;
+        kernel.roots = Some(new.roots);
+        kernel.home_root = new.home_root;
+        kernel.upper = *new.upper;
+        kernel.board = BoardOf(Some(&cell.board));
+        cell
     }
 
-    /// Waits for the kernel on behalf of one of its own cores. `None`: the core is asked to park instead.
+    /// Waits for the kernel on behalf of one of its own cores. `None`: the core is wanted elsewhere, or the kernel
+    /// has failed; either way it parks.
     fn enter(&'static self, core: CoreId) -> Option<(Guard<'static>, &'static mut Kernel)> {
-        let guard = self.lock.acquire(core, || self.serve_while_waiting(core))?;
+        // Nothing of this kernel's is in the hands of a core that waits: its frame was written before.
+        let service = || if park_requested(core) { Wait::Withdraw } else { Wait::On };
+        let guard = self.lock.acquire(core, service).ok()?;
         // SAFETY: the guard is held for as long as the reference is used: both are dropped together by `entered`.
         let kernel = unsafe { &mut *self.kernel.get() };
         Some((guard, kernel))
@@ -162,46 +188,35 @@ impl KernelCell {
     /// # Safety
     /// The caller holds this cell's lock, or is the only one who knows of the cell yet.
     #[allow(clippy::mut_from_ref, reason = "the lock, not the borrow, is what makes it exclusive")]
-    pub unsafe fn visit(&self) -> &mut Kernel {
+    pub unsafe fn visit(&'static self) -> &mut Kernel {
         // SAFETY: by this function's contract.
         unsafe { &mut *self.kernel.get() }
-    }
-
-    /// What a core does for others while it waits for the lock: nothing of this kernel's is in its hands, its
-    /// frame was written before. Says whether to go on waiting.
-    fn serve_while_waiting(&self, core: CoreId) -> bool {
-        !Mailbox::of(core).park_requested()
     }
 
     /// Waits, without the lock and on the home root, until every core has acknowledged the epoch or this core is
     /// asked to park.
     fn wait_until_quiet(&self, core: &mut Core, home_root: PhysAddr, epoch: Epoch) {
-        core.load_root(home_root);
+        // SAFETY: the home root is this kernel's own.
+        unsafe { core.load_root(home_root) };
         let core = core.id();
-        while !self.board.is_quiet(epoch) && !Mailbox::of(core).park_requested() {
+        while !self.board.is_quiet(epoch) && !park_requested(core) {
             if let Some(owed) = self.board.owes(core) {
-                tlb::flush_all();
+                flush_all();
                 self.board.acknowledge(core, owed);
             }
-            instructions::pause();
+            pause();
         }
     }
 }
 
 /// Treats one entry into the kernel, from its cause to where the core goes next.
 pub fn entered(core: &mut Core, cause: Cause) -> Exit {
-    let Some(arrival) = core.arrival() else { return Exit::Park };
-    // SAFETY: whoever let the core arrive made the cell there, and it stays until the core has parked.
-    let cell: &'static KernelCell = unsafe { physmap::reference(arrival.kernel) };
+    let Some(cell) = core.kernel() else { return Exit::Park };
     let id = core.id();
     let Some((mut guard, mut kernel)) = cell.enter(id) else {
         // Nothing was done for this entry. A system call is made again when the thread runs again; a fault comes
         // again by itself.
-        if let (Cause::Syscall, Some(frame)) = (cause, core.frame()) {
-            // SAFETY: this core saved the frame on this entry and nobody else touches it before the core has parked.
-            unsafe { (*frame.as_ptr()).rewind_syscall() };
-        }
-        return Exit::Park;
+        return if cause == Cause::Syscall { Exit::ParkAndRedo } else { Exit::Park };
     };
     let mut step = kernel.begin(id, cause);
     loop {
@@ -253,9 +268,9 @@ impl Kernel {
     /// What this core must know and do before anything else on an entry.
     fn refresh(&mut self, core: CoreId) {
         self.me = core;
-        self.now = clock::now();
+        self.now = now();
         if let Some(owed) = self.board.owes(core) {
-            tlb::flush_all();
+            flush_all();
             self.board.acknowledge(core, owed);
         }
     }
@@ -347,7 +362,7 @@ impl Kernel {
 
     /// Decides who runs, and finishes what must be finished before.
     fn leave(&mut self, next: NextThread) -> Leave {
-        if Mailbox::of(self.me).park_requested() {
+        if park_requested(self.me) {
             // Its thread stays current until the visitor who asked moves it to another core.
             return Leave::Park;
         }
@@ -393,12 +408,10 @@ impl Kernel {
     pub fn hold_until_quiet(&mut self, thread: Option<Ref<Thread>>) -> Epoch {
         let epoch = self.board.raise();
         let others = self.board.members() & !self.me.bit();
-        for index in 0..MAX_CORES as u8 {
-            if others & CoreId(index).bit() != 0 {
-                apic::send(CoreId(index), Vector::FLUSH);
-            }
+        for core in (0..MAX_CORES).filter_map(CoreId::new).filter(|core| others & core.bit() != 0) {
+            send_ipi(core, Vector::FLUSH);
         }
-        tlb::flush_all();
+        flush_all();
         self.board.acknowledge(self.me, epoch);
         if others != 0
             && let Some(thread) = thread

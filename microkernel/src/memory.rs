@@ -11,7 +11,7 @@ use core::ops::{Index, IndexMut};
 
 use caps::{Kind, Slot, SlotRef, Slots};
 
-use crate::arch::x86_64::physmap;
+use crate::arch::physmap;
 use crate::limits::PAGE;
 use crate::types::PhysAddr;
 
@@ -206,8 +206,9 @@ impl<T: Object> Index<Ref<T>> for Memory {
     fn index(&self, reference: Ref<T>) -> &T {
         self.check(reference.address(), size_of::<T>() as u64);
         let pointer = physmap::pointer::<T>(reference.address());
+        let place = physmap::pointer::<Header>(reference.address().plus(T::HEADER as u64));
         // SAFETY: every object has its header there, and a Ref points into memory of this subOS.
-        let header = unsafe { *pointer.byte_add(T::HEADER).cast::<Header>() };
+        let header = unsafe { *place };
         assert!(header == Header::new(T::KIND), "a reference names an object of its kind");
         // SAFETY: the header says that an object of this type is here, and `self` is borrowed for as long.
         unsafe { &*pointer }

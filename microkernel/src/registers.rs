@@ -4,7 +4,7 @@ use caps::Error;
 use idl::abi::{FxArea as PageFx, REGISTER_WORDS, Registers, ResultWord, Trap, TrapKind};
 
 use crate::arch::x86_64::frame::{Frame, FrameFlags, FxArea};
-use crate::arch::x86_64::interrupts::Vector;
+use crate::arch::Vector;
 use crate::entry::Fault;
 
 impl Frame {

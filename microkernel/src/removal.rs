@@ -8,8 +8,8 @@
 use caps::{Effect, Effects, Error, Kind, Reset, SlotRef, Slots, Step};
 use idl::types::Progress;
 
-use crate::arch::x86_64::apic;
-use crate::arch::x86_64::interrupts::Vector;
+use crate::arch::send_ipi;
+use crate::arch::Vector;
 use crate::board::Epoch;
 use crate::kernel::Kernel;
 use crate::limits::{CANCEL_BUDGET, CLEAR_BUDGET, PAGE, REVOKE_BUDGET, SCAN_BUDGET};
@@ -195,7 +195,7 @@ impl Kernel {
         if let Some(core) = self.running_on(thread) {
             self.cores[core.index()].current = None;
             if core != self.me {
-                apic::send(core, Vector::RESCHEDULE);
+                send_ipi(core, Vector::RESCHEDULE);
             }
         }
         if let Some(guest) = self.memory[thread].guest.take() {

@@ -3,8 +3,8 @@
 //! A thread is placed on a *seat*, the core that it was given; seats point to cores, and losing a core re-points
 //! its seats in a number of steps that depends on priorities alone. Threads without a core wait in limbo.
 
-use crate::arch::x86_64::interrupts::Vector;
-use crate::arch::x86_64::{apic, clock};
+use crate::arch::Vector;
+use crate::arch::{mask_timer, send_ipi, set_timer};
 use crate::kernel::Kernel;
 use crate::limits::{MAX_CORES, PRIORITIES};
 use crate::memory::{Memory, Ref};
@@ -173,13 +173,13 @@ impl Kernel {
             (true, true) => NextThread::Pick,
             (true, false) => NextThread::Same,
             (false, true) => {
-                apic::send(core, Vector::RESCHEDULE);
+                send_ipi(core, Vector::RESCHEDULE);
                 NextThread::Same
             }
             // A running thread of the same urgency must now share: its core sets its timer when it is told.
             (false, false) => {
                 if running == Some(urgency) {
-                    apic::send(core, Vector::RESCHEDULE);
+                    send_ipi(core, Vector::RESCHEDULE);
                 }
                 NextThread::Same
             }
@@ -307,7 +307,7 @@ impl Kernel {
         let here = self.here();
         if here.armed != at {
             here.armed = at;
-            if at == Ticks::NEVER { clock::disarm() } else { clock::arm(at) }
+            if at == Ticks::NEVER { mask_timer() } else { set_timer(at) }
         }
     }
 
@@ -317,7 +317,7 @@ impl Kernel {
             && keeper != self.me
             && at < self.cores[keeper.index()].armed
         {
-            apic::send(keeper, Vector::RESCHEDULE);
+            send_ipi(keeper, Vector::RESCHEDULE);
         }
     }
 
@@ -347,7 +347,7 @@ impl Kernel {
             self.timekeeper = successor;
         }
         if let Some(successor) = successor {
-            apic::send(successor, Vector::RESCHEDULE);
+            send_ipi(successor, Vector::RESCHEDULE);
         }
     }
 

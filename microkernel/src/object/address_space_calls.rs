@@ -6,7 +6,7 @@ use idl::kernel::address_space::{Call, Mapping};
 use idl::types::{BindingNumber, PageIndex, Pages, UserPage};
 
 use crate::arch::x86_64::paging::{BindingNumber as Number, Pte};
-use crate::arch::x86_64::tlb;
+use crate::arch::flush_page;
 use crate::kernel::Kernel;
 use crate::limits::{MAP_BUDGET, PAGE};
 use crate::memory::Ref;
@@ -103,7 +103,7 @@ impl Kernel {
             let at = VirtAddr(address.address()).plus(index * PAGE);
             if space.entry(&mut self.memory, at).is_some() {
                 space.replace(&mut self.memory, at, Pte::EMPTY);
-                tlb::flush_page(at);
+                flush_page(at);
                 changed = true;
             }
         }
@@ -155,7 +155,7 @@ impl Kernel {
             return Err(Error::MissingRight);
         }
         space.replace(&mut self.memory, at, page_entry(entry.address(), rights, entry.binding()));
-        tlb::flush_page(at);
+        flush_page(at);
         Ok(())
     }
 

@@ -2,7 +2,7 @@
 
 use core::num::NonZeroU64;
 
-use caps::{Change, Error, Handle, Kind, Rights, SlotIndex};
+use caps::{Change, Error, Handle, Kind, Rights, SlotIndex, Slots};
 use idl::Words;
 use idl::kernel::cspace::{Call, SlotInfo};
 use idl::types::Badge;
@@ -49,6 +49,13 @@ impl Kernel {
             }
             Call::Delete { source } => self.remove(caller, source, Removing::Delete),
             Call::Revoke { source } => self.remove(caller, source, Removing::Revoke),
+            Call::At { slot } => {
+                let at = target(caller)?.at(slot)?;
+                if self.memory.slot(at).is_free() {
+                    return Err(Error::EmptySlot);
+                }
+                Ok(Answer::one(self.handle_at(at, slot).0).into())
+            }
             Call::Info { source } => {
                 let found = self.forest.lookup_any(&self.memory, target(caller)?, source)?;
                 let capability = found.capability;

@@ -4,8 +4,8 @@ use caps::{Error, Kind};
 use idl::kernel::notification::Call;
 use idl::types::Bits;
 
-use crate::arch::x86_64::apic;
-use crate::arch::x86_64::interrupts::Vector;
+use crate::arch::send_ipi;
+use crate::arch::Vector;
 use crate::kernel::Kernel;
 use crate::machine;
 use crate::memory::{Header, Object, Ref};
@@ -116,7 +116,7 @@ impl Kernel {
             && let Some(core) = self.running_on(bound)
             && core != self.me
         {
-            apic::send(core, Vector::RESCHEDULE);
+            send_ipi(core, Vector::RESCHEDULE);
         }
         NextThread::Same
     }

@@ -7,9 +7,9 @@ use idl::kernel::thread::{Call, ThreadInfo};
 use idl::types::{Badge, PageIndex, ThreadState};
 use zerocopy::{FromBytes, IntoBytes};
 
-use crate::arch::x86_64::apic;
+use crate::arch::send_ipi;
 use crate::arch::x86_64::frame::Frame;
-use crate::arch::x86_64::interrupts::Vector;
+use crate::arch::Vector;
 use crate::kernel::Kernel;
 use crate::limits::PAGE;
 use crate::memory::Ref;
@@ -172,7 +172,7 @@ impl Kernel {
         self.memory[thread].pending = Pending::Nothing;
         self.memory[thread].state = State::Stopped;
         if let Some(core) = self.running_on(thread).filter(|core| *core != self.me) {
-            apic::send(core, Vector::RESCHEDULE);
+            send_ipi(core, Vector::RESCHEDULE);
         }
         if thread == caller.thread {
             self.memory[thread].frame.set_answer([0; 5]);
@@ -218,7 +218,7 @@ impl Kernel {
     }
 
     fn poke(&self, core: CoreId) -> NextThread {
-        apic::send(core, Vector::RESCHEDULE);
+        send_ipi(core, Vector::RESCHEDULE);
         NextThread::Same
     }
 
