@@ -234,6 +234,14 @@ impl Slot {
         (self.kind == Kind::Untyped && self.is_first()).then_some(self.word)
     }
 
+    /// For the header of a dying table: the index of the slot that the sweep comes to next, and how many slots the
+    /// table has; for audits.
+    #[must_use]
+    pub fn swept(&self) -> (u32, u32) {
+        let small = |word| u32::try_from(word).unwrap_or(u32::MAX);
+        (small(self.word), small(self.size))
+    }
+
     /// Whether it holds the first capability of its object: the one that the object lives as long as.
     #[must_use]
     pub fn is_first(&self) -> bool {

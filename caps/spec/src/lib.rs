@@ -1,1 +1,21 @@
-//! Under construction.
+//! What the capability model means, written naively, and the tests that hold `caps` to it.
+//!
+//! Design principles
+//!
+//! 1. *The specification shares nothing with the code* but the types that operations and answers are made of, so that
+//!    one mistake cannot hide in both.
+//! 2. *Every check after every operation.* A failure is shrunk to a short list of operations and printed as a story.
+//! 3. *The tests can fail*: the mutants in `tests/mutants.rs` are planted one by one, and each must be found.
+//!
+//! Reading order: [`model`] and [`removal`] define the model, and can be read without the rest. [`operation`] lists
+//! what can be asked. [`subject`] is the code under test, [`refine`] the comparison, [`invariant`] what must hold of
+//! any state, [`session`] all of it together, [`play`] random play.
+
+pub mod invariant;
+pub mod model;
+pub mod operation;
+pub mod play;
+pub mod refine;
+pub mod removal;
+pub mod session;
+pub mod subject;

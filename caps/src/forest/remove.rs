@@ -64,7 +64,8 @@ impl Forest {
 
     /// Removes a capability and all that derives from it, and if it is its object's first, all that is stored in
     /// the object. Marks it first. The capability itself goes last, so that its handle names the operation until
-    /// that is done, unless its own table goes with it. `EmptySlot`, `Locked`.
+    /// that is done, unless it falls on the way: with its own table, or with what another removal takes. Then the
+    /// handle is stale and `sweep_step` does the rest. `EmptySlot`, `Locked`.
     pub fn delete_step(
         &mut self,
         slots: &mut impl Slots,

@@ -1,0 +1,162 @@
+//! The code under test: a forest of `caps` over slots in a vector, which also count how often they are touched.
+
+use std::cell::Cell;
+
+use caps::{Effect, Effects, Forest, Reset, Slot, SlotIndex, SlotRef, Slots};
+
+use crate::operation::{Answer, Operation, Outcome};
+
+/// Memory as an array of slots: the slot with number `n` is the 64 bytes at address `64 n`.
+#[derive(Clone, Debug)]
+pub struct Memory {
+    slots: Vec<Slot>,
+    touched: Cell<u64>,
+}
+
+impl Memory {
+    /// This many cleared slots.
+    #[must_use]
+    pub fn new(slots: u32) -> Self {
+        Self { slots: vec![Slot::FREE; slots as usize], touched: Cell::new(0) }
+    }
+
+    /// Puts a free slot of some age there.
+    pub fn set(&mut self, at: SlotRef, slot: Slot) {
+        self.slots[at.number() as usize] = slot;
+    }
+
+    /// How many slots there are.
+    #[must_use]
+    pub fn len(&self) -> u32 {
+        u32::try_from(self.slots.len()).unwrap_or(u32::MAX)
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.slots.is_empty()
+    }
+
+    /// How often slots were touched so far.
+    #[must_use]
+    pub fn touched(&self) -> u64 {
+        self.touched.get()
+    }
+
+    /// All slots that hold a capability.
+    pub fn occupied(&self) -> impl Iterator<Item = (SlotRef, &Slot)> {
+        (0_u32..)
+            .zip(&self.slots)
+            .filter(|(_, slot)| !slot.is_free())
+            .filter_map(|(number, slot)| SlotRef::new(number).map(|at| (at, slot)))
+    }
+
+    /// The slot there, without counting it as touched.
+    #[must_use]
+    pub fn peek(&self, at: SlotRef) -> &Slot {
+        &self.slots[at.number() as usize]
+    }
+}
+
+impl Slots for Memory {
+    fn slot(&self, at: SlotRef) -> &Slot {
+        self.touched.set(self.touched.get() + 1);
+        self.peek(at)
+    }
+
+    fn slot_mut(&mut self, at: SlotRef) -> &mut Slot {
+        self.touched.set(self.touched.get() + 1);
+        &mut self.slots[at.number() as usize]
+    }
+}
+
+/// A forest with its memory.
+#[derive(Clone, Debug)]
+pub struct Subject {
+    /// The state that is not in slots.
+    pub forest: Forest,
+    /// The slots.
+    pub memory: Memory,
+}
+
+impl Subject {
+    /// An empty forest over cleared memory.
+    #[must_use]
+    pub fn new(slots: u32) -> Self {
+        Self { forest: Forest::new(), memory: Memory::new(slots) }
+    }
+
+    /// Carries an operation out; what is to be done in consequence is appended to `effects`.
+    pub fn perform(&mut self, operation: &Operation, effects: &mut Vec<Effect>) -> Outcome {
+        let mut batch = Effects::new();
+        let outcome = self.dispatch(operation, &mut batch);
+        effects.extend(batch.iter().copied());
+        outcome
+    }
+
+    fn dispatch(&mut self, operation: &Operation, effects: &mut Effects) -> Outcome {
+        let Self { forest, memory } = self;
+        match *operation {
+            Operation::Plant { dest, capability } => {
+                forest.plant(memory, dest, capability).map(|()| Answer::Unit)
+            }
+            Operation::Lookup { table, handle, kind, rights } => forest
+                .lookup(memory, table, handle, kind, rights)
+                .map(|found| Answer::Found(found.slot, found.capability)),
+            Operation::Locate { table, handle } => {
+                forest.locate(memory, table, handle).map(|found| Answer::Found(found.slot, found.capability))
+            }
+            Operation::Vacant { table, index } => table.vacant(memory, SlotIndex(index)).map(Answer::Slot),
+            Operation::Derive { parent, dest, change } => {
+                forest.derive(memory, parent, dest, change).map(Answer::Capability)
+            }
+            Operation::Retype { untyped, dest, kind, bytes, align } => {
+                forest.retype(memory, untyped, dest, kind, bytes, align).map(Answer::Capability)
+            }
+            Operation::Bind { region, space, dest, number } => {
+                forest.bind(memory, region, space, dest, number).map(Answer::Capability)
+            }
+            Operation::Move { source, dest } => forest.move_to(memory, source, dest).map(Answer::Capability),
+            Operation::Lock { source } => forest.lock(memory, source).map(Answer::Ticket),
+            Operation::Unlock { ticket } => {
+                forest.unlock(memory, ticket);
+                Ok(Answer::Unit)
+            }
+            Operation::Land { ticket, dest } => forest.land(memory, ticket, dest).map(Answer::Capability),
+            Operation::Watch { at } => forest.watch(memory, at).map(|()| Answer::Unit),
+            Operation::MarkRevoking { root } => forest.mark_revoking(memory, root).map(|()| Answer::Unit),
+            Operation::RevokeStep { root, budget } => {
+                forest.revoke_step(memory, root, budget, effects).map(Answer::Step)
+            }
+            Operation::DeleteStep { at, budget } => {
+                forest.delete_step(memory, at, budget, effects).map(Answer::Step)
+            }
+            Operation::SweepStep { budget } => Ok(Answer::Step(forest.sweep_step(memory, budget, effects))),
+            Operation::ResetBegin { untyped } => forest.reset_begin(memory, untyped).map(|()| Answer::Unit),
+            Operation::ResetStep { untyped, budget } => {
+                forest.reset_step(memory, untyped, budget, effects).map(Answer::Reset)
+            }
+            Operation::ResetCleared { untyped, bytes } => {
+                self.clear(untyped, bytes);
+                self.forest.reset_cleared(&mut self.memory, untyped, bytes).map(Answer::Reset)
+            }
+        }
+    }
+
+    /// What the kernel does before it says that memory was cleared: it clears the last bytes of the range that
+    /// it was told, if it was told one.
+    fn clear(&mut self, untyped: SlotRef, bytes: u64) {
+        let mut effects = Effects::new();
+        let asked = self.forest.clone().reset_step(&mut self.memory.clone(), untyped, 0, &mut effects);
+        let Ok(Reset::Clear(used)) = asked else { return };
+        if bytes > used.bytes {
+            return;
+        }
+        let end = used.start + used.bytes;
+        for address in (end - bytes..end).filter(|address| address.is_multiple_of(Slot::SIZE)) {
+            if let Some(at) = SlotRef::at(address) {
+                self.memory.set(at, Slot::FREE);
+            }
+        }
+    }
+}
