@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use caps::Error;
 use idl::abi::REGISTER_WORDS;
-use idl::interface::{Answer, Dispatch, Long, Request, Short, Transport, status};
+use idl::interface::{Answer, Dispatch, Long, Request, Short, Transport};
 use idl::message::{Message, Received};
 use idl::types::{Badge, Bits, Deadline};
 
@@ -140,16 +140,10 @@ impl Service {
         }
     }
 
-    /// Answers and receives the next. An answer that does not fit the caller becomes one that says so.
+    /// Answers and receives the next.
     fn answer(&self, answer: &Answer) -> Result<Received, Error> {
         let message = put(answer.label, &answer.message)?;
-        match self.endpoint.reply_receive(&self.reply, &message, Deadline::NEVER) {
-            Err(Error::TooLong) => {
-                let message = Message::short(status::TOO_LONG, &[]);
-                self.endpoint.reply_receive(&self.reply, &message, Deadline::NEVER)
-            }
-            received => received,
-        }
+        self.endpoint.reply_receive(&self.reply, &message, Deadline::NEVER)
     }
 }
 

@@ -34,7 +34,8 @@ pub trait Endpoint {
     fn receive();
 
     /// Answers the caller that waits in the Reply object in r13, then receives as `receive` does, in one
-    /// step. If nobody waits there any more, it only receives.
+    /// step. An answer that cannot be delivered is dropped, so that no client can stop a server's loop: if nobody
+    /// waits there any more it only receives, and a caller who lacks a message page for it gets `TooLong`.
     #[method(id = 4, rights = RECEIVE, errors(TimedOut, Cancelled, NotConfigured), message)]
     fn reply_receive();
 }
