@@ -1,2 +1,17 @@
-//! Under construction.
-fn main() {}
+//! The program that the harness boots as subOS 0 for a target case. Its arguments are the case's name.
+#![no_std]
+#![no_main]
+
+extern crate alloc;
+
+use alloc::format;
+
+userlib::main!(main);
+
+fn main() {
+    let name = userlib::environment().arguments();
+    match guest_tests::find(name) {
+        Some((_, case)) => userlib::testing::finish(case()),
+        None => userlib::testing::finish(Err(format!("there is no case {name:?}"))),
+    }
+}

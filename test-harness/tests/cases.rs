@@ -1,0 +1,17 @@
+//! The two lists of target cases, the harness's and the guest's, are one.
+
+use std::collections::BTreeSet;
+
+use test_harness::cases::CASES;
+
+#[test]
+fn every_case_is_known_on_both_sides() {
+    let here: BTreeSet<&str> = CASES.iter().map(|case| case.name).collect();
+    let there: BTreeSet<&str> = guest_tests::CASES.iter().map(|(name, _)| *name).collect();
+    assert_eq!(here.len(), CASES.len(), "no case is listed twice");
+    assert_eq!(there.len(), guest_tests::CASES.len(), "no case of the guest is listed twice");
+    let only =
+        |a: &BTreeSet<&str>, b: &BTreeSet<&str>| a.difference(b).map(|s| (*s).to_owned()).collect::<Vec<_>>();
+    assert_eq!(only(&here, &there), Vec::<String>::new(), "these are in the harness's table only");
+    assert_eq!(only(&there, &here), Vec::<String>::new(), "these are in the guest program only");
+}
