@@ -140,3 +140,63 @@ fn child(memory: &Memory, node: Ref<Thread>, which: usize) -> Option<Ref<Thread>
     let [left, right] = memory[node].deadline.children;
     if which == 0 { left } else { right }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{physical_memory, threads};
+    use proptest::prelude::*;
+    use std::collections::BTreeMap;
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Insert(usize, u64),
+        Remove(usize),
+        Expire(u64),
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            (0..40_usize, 0..50_u64).prop_map(|(thread, at)| Step::Insert(thread, at)),
+            (0..40_usize).prop_map(Step::Remove),
+            (0..50_u64).prop_map(Step::Expire),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn behaves_as_a_map_from_thread_to_deadline(steps in proptest::collection::vec(step(), 1..200)) {
+            let _guard = physical_memory();
+            let mut memory = Memory::new();
+            let threads = threads(&mut memory, 40);
+            let (mut deadlines, mut model) = (Deadlines::EMPTY, BTreeMap::new());
+            for step in steps {
+                match step {
+                    Step::Insert(thread, at) => {
+                        deadlines.remove(&mut memory, threads[thread]);
+                        deadlines.insert(&mut memory, threads[thread], Ticks(at));
+                        model.insert(thread, at);
+                    }
+                    Step::Remove(thread) => {
+                        deadlines.remove(&mut memory, threads[thread]);
+                        model.remove(&thread);
+                    }
+                    Step::Expire(now) => {
+                        let expired = deadlines.pop_expired(&mut memory, Ticks(now));
+                        let earliest = model.values().min().copied().filter(|at| *at <= now);
+                        let found = expired.and_then(|expired| threads.iter().position(|one| *one == expired));
+                        prop_assert_eq!(found.is_some(), earliest.is_some());
+                        if let Some(found) = found {
+                            prop_assert_eq!(model.remove(&found), earliest);
+                        }
+                    }
+                }
+                let earliest = model.values().min().map_or(Ticks::NEVER, |at| Ticks(*at));
+                prop_assert_eq!(deadlines.earliest(&memory), earliest);
+                for (index, thread) in threads.iter().enumerate() {
+                    prop_assert_eq!(memory[*thread].deadline.is_present(), model.contains_key(&index));
+                }
+            }
+        }
+    }
+}

@@ -113,3 +113,54 @@ impl Link {
         self.queued
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{physical_memory, threads};
+    use proptest::prelude::*;
+    use std::collections::VecDeque;
+
+    proptest! {
+        #[test]
+        fn behaves_as_a_list(steps in proptest::collection::vec((0..5_u8, 0..20_usize), 1..150)) {
+            let _guard = physical_memory();
+            let mut memory = Memory::new();
+            let threads = threads(&mut memory, 20);
+            let (mut queue, mut model) = (Queue::EMPTY, VecDeque::new());
+            let (mut other, mut other_model) = (Queue::EMPTY, VecDeque::new());
+            for (what, index) in steps {
+                let queued = model.contains(&index) || other_model.contains(&index);
+                match what {
+                    0 if !queued => {
+                        queue.push_back(&mut memory, threads[index]);
+                        model.push_back(index);
+                    }
+                    1 if !queued => {
+                        queue.push_front(&mut memory, threads[index]);
+                        model.push_front(index);
+                    }
+                    2 if model.contains(&index) => {
+                        queue.remove(&mut memory, threads[index]);
+                        model.retain(|one| *one != index);
+                    }
+                    3 if !queued => {
+                        other.push_back(&mut memory, threads[index]);
+                        other_model.push_back(index);
+                    }
+                    4 => {
+                        queue.append(&mut memory, &mut other);
+                        model.append(&mut other_model);
+                    }
+                    _ => {
+                        let popped = queue.pop_front(&mut memory);
+                        prop_assert_eq!(popped, model.pop_front().map(|one| threads[one]));
+                    }
+                }
+                prop_assert_eq!(queue.first(), model.front().map(|one| threads[*one]));
+                prop_assert_eq!(usize::try_from(queue.count()).unwrap(), model.len());
+                prop_assert_eq!(queue.is_empty(), model.is_empty());
+            }
+        }
+    }
+}
