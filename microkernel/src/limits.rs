@@ -5,6 +5,10 @@ use static_assertions::const_assert;
 /// A page of memory, in bytes.
 pub const PAGE: u64 = 4096;
 
+/// The same as a length of slices.
+#[allow(clippy::cast_possible_truncation, reason = "4096 fits")]
+pub const PAGE_BYTES: usize = PAGE as usize;
+
 /// A chunk: the unit in which the ledger gives memory out, one large page (2 MiB).
 pub const CHUNK: u64 = 2 << 20;
 

@@ -105,7 +105,8 @@ impl fmt::Write for Epitaph {
         let room = self.message.get_mut(self.length..).unwrap_or_default();
         let count = room.len().min(text.len());
         for (place, byte) in room.iter_mut().zip(text.bytes()) {
-            *place = byte;
+            // One line, so that the transcript stays a sequence of records.
+            *place = if byte == b'\n' { b' ' } else { byte };
         }
         self.length += count;
         Ok(())
@@ -159,7 +160,7 @@ mod image {
     use super::{Aftermath, EVENTS, Epitaph, KernelFault, aftermath};
     use crate::arch::x86_64::core::Core;
     use crate::arch::x86_64::serial::{self, Com1, ExitCode};
-    use crate::arch::x86_64::{image, park, traps};
+    use crate::arch::x86_64::{entry, image, park, traps};
     use crate::types::{CoreId, PhysAddr};
     use crate::{boot, kernel, trace};
 
@@ -218,7 +219,7 @@ mod image {
                 core.failing = false;
                 let root = core.loaded_root;
                 // SAFETY: what was on the stack served the visit alone.
-                unsafe { traps::restart(id, traps::VISIT_FAILED, PhysAddr(root)) }
+                unsafe { traps::restart(id, entry::VISIT_FAILED, PhysAddr(root)) }
             }
         }
     }

@@ -25,8 +25,8 @@ pub enum Event {
     Interrupt = 3,
     /// A user's exception: the vector, the address.
     Fault = 4,
-    /// The core went idle.
-    Idle = 5,
+    /// The core woke from idling: what was pending.
+    Woken = 5,
     /// The kernel switched to a thread: its address.
     Switch = 6,
     /// A TLB flush was served.
@@ -72,11 +72,15 @@ pub struct Ring {
 
 const_assert!(size_of::<Ring>() as u64 <= PAGE);
 
+#[allow(clippy::cast_possible_truncation, reason = "a remainder by an array's length fits")]
+const fn place_of(count: u64) -> usize {
+    (count % TRACE_EVENTS as u64) as usize
+}
+
 impl Ring {
     /// Adds an event over the oldest.
     pub fn push(&mut self, entry: Entry) {
-        let place = self.count % TRACE_EVENTS as u64;
-        if let Some(slot) = self.entries.get_mut(place as usize) {
+        if let Some(slot) = self.entries.get_mut(place_of(self.count)) {
             *slot = entry;
         }
         self.count = self.count.wrapping_add(1);
@@ -86,7 +90,7 @@ impl Ring {
     pub fn last(&self, wanted: usize) -> impl Iterator<Item = &Entry> {
         let kept = self.count.min(TRACE_EVENTS as u64);
         let first = self.count - kept.min(wanted as u64);
-        (first..self.count).filter_map(|at| self.entries.get((at % TRACE_EVENTS as u64) as usize))
+        (first..self.count).filter_map(|at| self.entries.get(place_of(at)))
     }
 }
 

@@ -4,7 +4,7 @@ use crate::arch::x86_64::half::{Access, CommonParts, HalfError, KernelHalf, Use}
 use crate::arch::x86_64::pages::SystemPages;
 use crate::arch::x86_64::paging::Pte;
 use crate::arch::x86_64::{image, layout, physmap, tlb};
-use crate::limits::{CHUNK, PAGE};
+use crate::limits::{CHUNK, PAGE_BYTES};
 use crate::types::PhysAddr;
 
 use super::info::Cores;
@@ -33,7 +33,7 @@ pub(super) fn build(memory: &MemoryMap, cores: &Cores, pages: &mut SystemPages) 
         (image::rodata(), Use::Data(Access::Read)),
         (image::sealed(), Use::Data(Access::Read)),
     ] {
-        for page in (part.start..part.end).step_by(PAGE as usize) {
+        for page in (part.start..part.end).step_by(PAGE_BYTES) {
             park.map_page(page, image::physical_of(page), how, pages)?;
         }
     }

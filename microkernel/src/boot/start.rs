@@ -7,7 +7,7 @@ use spin::Once;
 use crate::arch::x86_64::core::Core;
 use crate::arch::x86_64::pages::SystemPages;
 use crate::arch::x86_64::serial::{self, Com1};
-use crate::arch::x86_64::{apic, area, clock, features, image, layout, park, physmap, traps};
+use crate::arch::x86_64::{apic, area, clock, entry, features, image, layout, park, physmap, traps};
 use crate::kernel;
 use crate::limits::{AREA_STRIDE, CHUNK, MAX_CORES, PAGE, SYSTEM_PAGE_CHUNKS};
 use crate::types::{CoreId, PhysAddr};
@@ -100,7 +100,7 @@ pub(crate) unsafe extern "C" fn boot_main(start_info: u64) -> ! {
     // SAFETY: still the only reference to this core's struct.
     unsafe { &mut *place }.set_arrival(arrival);
     // SAFETY: the struct names the root as loaded; boot's stack is not needed any more.
-    unsafe { traps::restart(CoreId(0), traps::ARRIVED, home_root) }
+    unsafe { traps::restart(CoreId(0), entry::ARRIVED, home_root) }
 }
 
 /// The firmware's order, but this core before all others.

@@ -8,9 +8,10 @@ use crate::arch::x86_64::core::Core;
 use crate::arch::x86_64::frame::{Frame, FramePtr};
 use crate::arch::x86_64::interrupts::{Pending, Vector};
 use crate::arch::x86_64::mailbox::{Command, Mailbox};
-use crate::arch::x86_64::{apic, area, instructions, park, traps};
+use crate::arch::x86_64::{apic, area, entry, instructions, park, traps};
 use crate::kernel;
 use crate::panic::{self, KernelFault};
+use crate::trace::{self, Event};
 
 use super::cause::{Cause, Fault};
 use super::exit::{Exit, FrameChange, base_must_be_loaded, prepare};
@@ -24,9 +25,9 @@ pub(crate) unsafe extern "C" fn kernel_enter(core: *mut Core, number: u64) -> *m
     // SAFETY: the caller's promise; the reference ends with this call.
     let core = unsafe { &mut *core };
     let cause = match number {
-        traps::SYSCALL => Cause::Syscall,
-        traps::ARRIVED => Cause::Arrived,
-        traps::VISIT_FAILED => Cause::VisitFailed,
+        entry::SYSCALL => Cause::Syscall,
+        entry::ARRIVED => Cause::Arrived,
+        entry::VISIT_FAILED => Cause::VisitFailed,
         vector => trap_cause(core, Vector(vector.to_le_bytes()[0])),
     };
     run(core, cause).as_ptr()
@@ -50,6 +51,7 @@ fn trap_cause(core: &Core, vector: Vector) -> Cause {
 fn run(core: &mut Core, first: Cause) -> FramePtr {
     let mut cause = first;
     loop {
+        note(core, cause);
         cause = match kernel::entered(core, cause) {
             Exit::Run { frame, root } => match load(core, frame, root.0) {
                 Ok(()) => return frame,
@@ -65,6 +67,26 @@ fn run(core: &mut Core, first: Cause) -> FramePtr {
             Exit::Park => unsafe { park::leave(core.id()) },
         };
     }
+}
+
+/// Leaves a trace of all but system calls, which the kernel traces as it likes.
+fn note(core: &mut Core, cause: Cause) {
+    let (event, first, second) = match cause {
+        Cause::Syscall => return,
+        Cause::Arrived => {
+            let arrival = core.arrival();
+            (
+                Event::Arrived,
+                arrival.map_or(0, |to| to.subos.0.into()),
+                arrival.map_or(0, |to| to.seat.0.into()),
+            )
+        }
+        Cause::Interrupt(vector) => (Event::Interrupt, vector.0.into(), 0),
+        Cause::Fault(fault) => (Event::Fault, fault.vector.0.into(), fault.address),
+        Cause::Woken(pending) => (Event::Woken, pending.bits(), 0),
+        Cause::VisitFailed => (Event::VisitEnd, 0, 0),
+    };
+    trace::record(core, event, first, second);
 }
 
 /// Makes the system call of this entry happen again when its frame next runs.

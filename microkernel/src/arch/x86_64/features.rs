@@ -4,6 +4,7 @@ use bitflags::bitflags;
 use raw_cpuid::CpuId;
 use spin::Once;
 
+use super::frame::FxArea;
 use super::instructions::{read_cr0, read_cr4, write_cr0, write_cr4};
 
 bitflags! {
@@ -38,6 +39,27 @@ pub fn features() -> Features {
     FEATURES.get().copied().unwrap_or(Features::empty())
 }
 
+#[cfg_attr(feature = "image", unsafe(link_section = ".sealed"))]
+static MXCSR_MASK: Once<u32> = Once::new();
+
+/// The bits of MXCSR that this processor has (SDM vol 1, 11.6.6).
+#[must_use]
+pub fn mxcsr_mask() -> u32 {
+    MXCSR_MASK.get().copied().unwrap_or(DEFAULT_MXCSR_MASK)
+}
+
+const DEFAULT_MXCSR_MASK: u32 = 0xffbf;
+
+fn read_mxcsr_mask() -> u32 {
+    let mut area = FxArea([0; 512]);
+    // SAFETY: the area is 512 bytes, 16-aligned, and ours.
+    unsafe { core::arch::x86_64::_fxsave64(area.0.as_mut_ptr()) };
+    match u32::from_le_bytes([area.0[28], area.0[29], area.0[30], area.0[31]]) {
+        0 => DEFAULT_MXCSR_MASK,
+        mask => mask,
+    }
+}
+
 /// Reads CPUID on the first core; the others are assumed equal, as every system in use assumes.
 pub fn detect() -> Features {
     let cpuid = CpuId::new();
@@ -60,6 +82,7 @@ pub fn detect() -> Features {
         found.set(Features::IBPB, leaf7 & (1 << 26) != 0);
         found.set(Features::L1D_FLUSH, leaf7 & (1 << 28) != 0);
     }
+    MXCSR_MASK.call_once(read_mxcsr_mask);
     *FEATURES.call_once(|| found)
 }
 

@@ -7,6 +7,7 @@ use core::ptr::NonNull;
 use bitflags::bitflags;
 use static_assertions::const_assert_eq;
 
+use super::features::mxcsr_mask;
 use super::interrupts::Vector;
 
 /// The area FXSAVE writes: x87, MXCSR and XMM0 to 15 (SDM vol 1, 10.5).
@@ -28,7 +29,7 @@ impl FxArea {
     /// Clears the bits of MXCSR that this processor does not have, which FXRSTOR would refuse with a #GP in the
     /// kernel. Needed whenever the area was written by a user (SDM vol 1, 11.6.6).
     pub fn sanitise(&mut self) {
-        let word = u32::from_le_bytes([self.0[24], self.0[25], self.0[26], self.0[27]]) & 0xffbf;
+        let word = u32::from_le_bytes([self.0[24], self.0[25], self.0[26], self.0[27]]) & mxcsr_mask();
         self.0[24..28].copy_from_slice(&word.to_le_bytes());
     }
 }

@@ -310,12 +310,16 @@ impl KernelHalf {
         // SAFETY: a KernelHalf's tables are system pages that only this module fills, with entries that point to
         // such pages or are leaves; the caller runs where system pages are mapped. Volatile, because processors
         // walk the table meanwhile.
-        unsafe { physmap::pointer::<Pte>(table).add(index & 511).read_volatile() }
+        unsafe { entry_place(table, index).read_volatile() }
     }
 
     fn set(&self, table: PhysAddr, index: usize, entry: Pte) {
         const { assert!(size_of::<Table>() as u64 == PAGE) };
         // SAFETY: as in `get`; an aligned 8-byte store is atomic for page walks (SDM vol 3, 8.1.1).
-        unsafe { physmap::pointer::<Pte>(table).add(index & 511).write_volatile(entry) };
+        unsafe { entry_place(table, index).write_volatile(entry) };
     }
+}
+
+fn entry_place(table: PhysAddr, index: usize) -> *mut Pte {
+    physmap::pointer::<Pte>(table).wrapping_add(index & 511)
 }

@@ -2,7 +2,7 @@
 
 use super::core::Core;
 use super::layout;
-use crate::limits::PAGE;
+use crate::limits::PAGE_BYTES;
 use crate::panic::Epitaph;
 use crate::trace::{self, Ring};
 use crate::types::CoreId;
@@ -118,5 +118,5 @@ pub(crate) fn epitaph_of(core: CoreId) -> Option<&'static Epitaph> {
 pub(crate) fn clear_epitaph_page(core: CoreId) {
     let place = (super::area::base(core) + super::area::EPITAPH_PAGE) as *mut u8;
     // SAFETY: the page is mapped wherever its core runs, and no reference to it lives on a parked core.
-    unsafe { place.write_bytes(0, PAGE as usize) };
+    unsafe { place.write_bytes(0, PAGE_BYTES) };
 }

@@ -1,8 +1,8 @@
 //! Vectors and the interrupt descriptor table (SDM vol 3, 6.10 to 6.14). One sealed table serves all cores.
 
-use spin::Once;
-
 use bitflags::bitflags;
+use spin::Once;
+use static_assertions::const_assert_eq;
 
 use super::segments::{InterruptStack, KERNEL_CODE, TablePointer};
 
@@ -131,13 +131,17 @@ pub fn build(stubs: u64, stride: u64) {
     });
 }
 
+/// The table's last byte.
+const LIMIT: u16 = 256 * 16 - 1;
+const_assert_eq!(size_of::<Gate>(), 16);
+
 /// Loads the table on this core.
 ///
 /// # Safety
 /// [`build`] has run with stubs that handle every vector.
 pub unsafe fn load() {
     let Some(table) = TABLE.get() else { return };
-    let pointer = TablePointer { limit: (size_of::<[Gate; 256]>() - 1) as u16, base: table.as_ptr() as u64 };
+    let pointer = TablePointer { limit: LIMIT, base: table.as_ptr() as u64 };
     // SAFETY: the table is complete and lives as long as the image.
     unsafe { core::arch::asm!("lidt [{}]", in(reg) &raw const pointer, options(readonly, nostack)) };
 }

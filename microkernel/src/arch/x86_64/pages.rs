@@ -38,7 +38,7 @@ impl SystemPages {
                 let link: *const u64 = physmap::pointer(page);
                 // SAFETY: `give_back` wrote the link into this page, which nobody has used since.
                 let next = unsafe { link.read() };
-                self.returned = (next != 0).then(|| PhysAddr(next));
+                self.returned = (next != 0).then_some(PhysAddr(next));
                 page
             }
             None if self.next < self.end => {

@@ -12,7 +12,7 @@ use super::core::Core;
 use super::features::{Features, features};
 use super::instructions::{self, write_msr};
 use super::mailbox::Command;
-use super::{apic, area, clock, tlb, traps};
+use super::{apic, area, clock, entry, tlb, traps};
 use crate::limits::{KERNEL_STACK, PAGE};
 use crate::types::CoreId;
 use crate::types::PhysAddr;
@@ -91,7 +91,7 @@ park_from:
     xorl %r14d, %r14d
     xorl %r15d, %r15d
     fninit
-    fxrstor64 INITIAL_FX(%rip)
+    fxrstor64 {initial_fx}(%rip)
     movq %rax, %cr2
     movq %rax, %dr0
     movq %rax, %dr1
@@ -118,6 +118,7 @@ park_from:
     ist_words = const crate::limits::INTERRUPT_STACK / 8,
     data = const super::segments::KERNEL_DATA,
     code = const super::segments::KERNEL_CODE,
+    initial_fx = sym entry::INITIAL_FX,
     parked = sym parked,
     options(att_syntax)
 );
@@ -215,7 +216,7 @@ fn wait(core: &mut Core) -> ! {
                 mailbox.acknowledge(sequence);
                 // SAFETY: the supervisor gives a home root that maps image, APIC and this core's area; nothing on
                 // this stack is needed any more.
-                unsafe { traps::restart(core.id(), traps::ARRIVED, arrival.home_root) };
+                unsafe { traps::restart(core.id(), entry::ARRIVED, arrival.home_root) };
             }
             Some((_, sequence)) => mailbox.acknowledge(sequence),
             None => {

@@ -8,7 +8,7 @@ use core::ptr::NonNull;
 
 #[cfg(feature = "image")]
 use super::layout;
-use crate::limits::PAGE;
+use crate::limits::PAGE_BYTES;
 use crate::types::PhysAddr;
 
 #[cfg(feature = "image")]
@@ -92,5 +92,5 @@ pub unsafe fn exclusive<'a, T>(address: PhysAddr) -> &'a mut T {
 pub unsafe fn zero_page(page: PhysAddr) {
     let start: *mut u8 = pointer(page);
     // SAFETY: passed on to the caller; a page of bytes may hold anything.
-    unsafe { start.write_bytes(0, PAGE as usize) };
+    unsafe { start.write_bytes(0, PAGE_BYTES) };
 }

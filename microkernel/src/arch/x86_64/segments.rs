@@ -4,6 +4,7 @@
 use core::arch::asm;
 
 use spin::Once;
+use static_assertions::const_assert_eq;
 
 use super::area::{self, IST_TOPS};
 use crate::limits::MAX_CORES;
@@ -52,6 +53,15 @@ struct TaskState {
     io_map: u16,
 }
 
+/// Bytes of a task-state segment.
+const TASK_STATE: u16 = 104;
+/// The descriptor table's last byte.
+const LIMIT: u16 = FIRST_TSS + 16 * CORES - 1;
+const CORES: u16 = 64;
+const_assert_eq!(size_of::<TaskState>(), TASK_STATE as usize);
+const_assert_eq!(CORES as usize, MAX_CORES);
+const_assert_eq!(LIMIT as usize, ENTRIES * 8 - 1);
+
 impl TaskState {
     const fn new(core: CoreId) -> TaskState {
         let base = area::base(core);
@@ -68,7 +78,7 @@ impl TaskState {
             reserved2: 0,
             reserved3: 0,
             // Beyond the limit: no port is open to user mode.
-            io_map: size_of::<TaskState>() as u16,
+            io_map: TASK_STATE,
         }
     }
 }
@@ -122,9 +132,8 @@ const fn task_descriptor(base: u64) -> [u64; 2] {
 /// [`build`] has run; called once per core, by that core.
 pub unsafe fn load(core: CoreId) {
     let Some(descriptors) = DESCRIPTORS.get() else { return };
-    let pointer =
-        TablePointer { limit: (size_of::<[u64; ENTRIES]>() - 1) as u16, base: descriptors.as_ptr() as u64 };
-    let task = FIRST_TSS + 16 * core.index() as u16;
+    let pointer = TablePointer { limit: LIMIT, base: descriptors.as_ptr() as u64 };
+    let task = FIRST_TSS + 16 * u16::from(core.0);
     // SAFETY: the table has the selectors used here; the far return reloads CS and comes back to the next
     // instruction; FS and GS bases are set later by MSR.
     unsafe {

@@ -67,7 +67,7 @@ pvh_start:
     movl $(boot_pml4 - OFFSET), %eax
     movl %eax, %cr3
     movl %cr4, %eax
-    orl $0x20, %eax                 // PAE
+    orl $0x620, %eax                // PAE, OSFXSR, OSXMMEXCPT: compiled code uses SSE at once
     movl %eax, %cr4
     movl $0xc0000080, %ecx          // EFER
     rdmsr

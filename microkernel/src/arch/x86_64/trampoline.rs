@@ -44,7 +44,7 @@ trampoline_32:
     movl %eax, %es
     movl %eax, %ss
     movl %cr4, %eax
-    orl $0x20, %eax                 // PAE
+    orl $0x620, %eax                // PAE, OSFXSR, OSXMMEXCPT: compiled code uses SSE at once
     movl %eax, %cr4
     movl $(boot_pml4 - OFFSET), %eax
     movl %eax, %cr3
@@ -91,8 +91,8 @@ trampoline_end:
     options(att_syntax)
 );
 
-fn offset_of(symbol: *const u8) -> u64 {
-    symbol as u64 - (&raw const trampoline_start as u64)
+fn offset_of(symbol: *const u8) -> usize {
+    symbol.addr() - (&raw const trampoline_start).addr()
 }
 
 /// Copies the code below 1 MiB.
@@ -100,7 +100,7 @@ fn offset_of(symbol: *const u8) -> u64 {
 /// # Safety
 /// The boot page tables are loaded, and the page is memory nobody uses.
 pub(crate) unsafe fn install() {
-    let length = offset_of(&raw const trampoline_end) as usize;
+    let length = offset_of(&raw const trampoline_end);
     // The code is linked at its physical address, so it is read through the physical map.
     let source = physmap::pointer::<u8>(PhysAddr(&raw const trampoline_start as u64));
     let target = physmap::pointer::<u8>(PhysAddr(ADDRESS));
@@ -115,7 +115,7 @@ pub(crate) unsafe fn install() {
 pub(crate) unsafe fn aim(stack: u64, argument: u64) {
     for (symbol, value) in [(&raw const trampoline_stack, stack), (&raw const trampoline_argument, argument)]
     {
-        let target = physmap::pointer::<u64>(PhysAddr(ADDRESS + offset_of(symbol)));
+        let target = physmap::pointer::<u64>(PhysAddr(ADDRESS + offset_of(symbol) as u64));
         // SAFETY: the words lie in the installed code, 8-aligned.
         unsafe { target.write_volatile(value) };
     }
