@@ -329,6 +329,7 @@ impl Kernel {
         for seat in self.seats.iter_mut().filter(|seat| **seat == Some(core)) {
             *seat = successor;
         }
+        self.board.leave(core);
         let left = &mut self.cores[core.index()];
         left.active = false;
         let mut run = core::mem::take(&mut left.run);
@@ -354,6 +355,7 @@ impl Kernel {
     /// The core joins this kernel. Its own seat points to it again, and the ready threads of that seat come
     /// back from wherever they were; all seats do if it is the only core.
     pub fn welcome(&mut self, core: CoreId) {
+        self.board.join(core);
         let first = self.cores.iter().all(|other| !other.active);
         let counters = self.cores[core.index()].counters;
         self.cores[core.index()] = CoreState { active: true, counters, ..CoreState::ABSENT };
