@@ -1,0 +1,157 @@
+//! House style that a machine can hold: files stay short, `unsafe` stays where it is listed, nothing unfinished is
+//! committed, and every member of the workspace is tested.
+//!
+//! `docs/unsafe.md` is the list. A new place is added by hand, with its reason; counts are brought up to date with
+//! `UPDATE_HOUSE=1 cargo test -p test-harness --test house`.
+#![allow(clippy::unwrap_used, reason = "a test may stop where it stands")]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use test_harness::place;
+
+/// No file is longer.
+const HARD_LIMIT: usize = 500;
+/// Nine files of ten are no longer.
+const SOFT_LIMIT: usize = 370;
+/// The most lines of code, without tests and comments, that `microkernel` and `caps` have together.
+const KERNEL_LIMIT: usize = 10_000;
+
+fn files(extension: &str) -> Vec<(String, String)> {
+    fn walk(folder: &Path, extension: &str, found: &mut Vec<PathBuf>) {
+        for entry in folder.read_dir().unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            if path.is_dir() && name != "target" && name != ".git" {
+                walk(&path, extension, found);
+            } else if path.extension().is_some_and(|found| found == extension) {
+                found.push(path);
+            }
+        }
+    }
+    let mut found = Vec::new();
+    walk(place::root(), extension, &mut found);
+    found.sort();
+    let relative = |path: &Path| path.strip_prefix(place::root()).unwrap().to_string_lossy().into_owned();
+    found.iter().map(|path| (relative(path), fs::read_to_string(path).unwrap())).collect()
+}
+
+/// A line without its comment and its string literals.
+fn code(line: &str) -> String {
+    let line = line.split("//").next().unwrap_or("");
+    line.split('"').step_by(2).collect()
+}
+
+/// How often a word stands in a text, by itself.
+fn count(text: &str, word: &str) -> usize {
+    let part = |c: char| c.is_alphanumeric() || c == '_';
+    text.lines().map(code).map(|line| line.split(|c| !part(c)).filter(|token| *token == word).count()).sum()
+}
+
+#[test]
+fn files_stay_short() {
+    let lengths: Vec<(usize, String)> =
+        files("rs").into_iter().map(|(path, text)| (text.lines().count(), path)).collect();
+    let long: Vec<_> = lengths.iter().filter(|(length, _)| *length > HARD_LIMIT).collect();
+    assert!(long.is_empty(), "longer than {HARD_LIMIT} lines: {long:?}");
+    let middling: Vec<_> = lengths.iter().filter(|(length, _)| *length > SOFT_LIMIT).collect();
+    assert!(middling.len() * 10 <= lengths.len(), "too many are longer than {SOFT_LIMIT} lines: {middling:?}");
+}
+
+#[test]
+fn nothing_unfinished_is_committed() {
+    let mut found = Vec::new();
+    for (path, text) in files("rs") {
+        for mark in ["todo", "unimplemented", "dbg"] {
+            let marked = format!("{mark}!(");
+            found.extend(text.lines().map(code).filter(|line| line.contains(&marked)).map(|_| format!("{path}: {mark}")));
+        }
+    }
+    assert!(found.is_empty(), "{found:#?}");
+}
+
+#[test]
+fn unsafe_stays_where_it_is_listed() {
+    let list = place::root().join("docs/unsafe.md");
+    let text = fs::read_to_string(&list).unwrap();
+    let mut allowed: BTreeMap<String, usize> = BTreeMap::new();
+    for row in text.lines().filter(|line| line.starts_with("| `")) {
+        let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+        allowed.insert(cells[1].trim_matches('`').to_owned(), cells[2].parse().unwrap());
+    }
+    let mut counted: BTreeMap<String, usize> = allowed.keys().map(|place| (place.clone(), 0)).collect();
+    let mut outside = Vec::new();
+    for (path, text) in files("rs") {
+        let uses = count(&text, "unsafe");
+        let place = allowed.keys().filter(|place| path.starts_with(place.as_str())).max_by_key(|place| place.len());
+        match place {
+            Some(place) => *counted.get_mut(place).unwrap() += uses,
+            None if uses > 0 => outside.push(path),
+            None => {}
+        }
+    }
+    assert!(outside.is_empty(), "unsafe outside the places of docs/unsafe.md: {outside:#?}");
+    if std::env::var_os("UPDATE_HOUSE").is_some() {
+        let updated: Vec<String> = text.lines().map(|line| updated_row(line, &counted)).collect();
+        fs::write(&list, updated.join("\n") + "\n").unwrap();
+        return;
+    }
+    for (place, uses) in &counted {
+        let listed = allowed[place];
+        assert!(*uses > 0, "{place} has no unsafe any more: take it off docs/unsafe.md");
+        assert!(
+            *uses <= listed,
+            "{place} has {uses} uses of unsafe, and docs/unsafe.md lists {listed}: do without, or say \
+             UPDATE_HOUSE=1 cargo test -p test-harness --test house"
+        );
+    }
+}
+
+fn updated_row(line: &str, counted: &BTreeMap<String, usize>) -> String {
+    let mut cells: Vec<String> = line.split('|').map(str::to_owned).collect();
+    let place = cells.get(1).map(|cell| cell.trim().trim_matches('`').to_owned()).unwrap_or_default();
+    match counted.get(&place) {
+        Some(uses) if line.starts_with("| `") => {
+            cells[2] = format!(" {uses} ");
+            cells.join("|")
+        }
+        _ => line.to_owned(),
+    }
+}
+
+#[test]
+fn every_member_is_tested_and_linted() {
+    let manifest: toml::Table = fs::read_to_string(place::root().join("Cargo.toml")).unwrap().parse().unwrap();
+    let names = |key: &str| -> Vec<String> {
+        let list = manifest["workspace"][key].as_array().unwrap();
+        list.iter().map(|name| name.as_str().unwrap().to_owned()).collect()
+    };
+    let (members, tested) = (names("members"), names("default-members"));
+    assert_eq!(members, tested, "default-members, which `cargo test` tests, is every member");
+    let mut crates: Vec<String> = files("toml")
+        .into_iter()
+        .filter(|(_, text)| text.contains("[package]"))
+        .map(|(path, text)| {
+            assert!(text.contains("[lints]\nworkspace = true"), "{path} takes the workspace's lints");
+            path.trim_end_matches("/Cargo.toml").to_owned()
+        })
+        .collect();
+    let mut sorted = members;
+    sorted.sort();
+    crates.sort();
+    assert_eq!(crates, sorted, "every crate of the repository is a member");
+}
+
+#[test]
+fn the_kernel_stays_small() {
+    let mut lines = 0;
+    for (path, text) in files("rs") {
+        let kernel = path.starts_with("microkernel/src/") || path.starts_with("caps/src/");
+        if kernel && !path.ends_with("/tests.rs") {
+            let text = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or("");
+            lines += text.lines().filter(|line| !code(line).trim().is_empty()).count();
+        }
+    }
+    assert!(lines <= KERNEL_LIMIT, "microkernel and caps have {lines} lines of code");
+}
