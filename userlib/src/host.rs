@@ -36,6 +36,10 @@ pub(crate) fn ticks() -> u64 {
     TICKS.fetch_add(1, Ordering::Relaxed)
 }
 
+pub(crate) fn stray_write(address: u64) {
+    panic!("a stray write at {address:#x}");
+}
+
 pub(crate) fn pause() {
     core::hint::spin_loop();
 }

@@ -22,6 +22,15 @@ pub fn finish<E: Display>(result: Result<(), E>) -> ! {
     exit(status)
 }
 
+/// Writes to an address at which nothing is ever mapped: the thread faults.
+///
+/// # Panics
+/// When something could be mapped there: from the start-up page on.
+pub fn stray_write(address: u64) {
+    assert!(address < idl::abi::STARTUP_PAGE, "{address:#x} may be mapped");
+    crate::platform::stray_write(address);
+}
+
 fn report<E: Display>(out: &mut impl fmt::Write, result: Result<(), E>) -> fmt::Result {
     let record = RecordWriter::begin(out, "test")?;
     match result {

@@ -10,6 +10,9 @@
 extern crate alloc;
 
 mod boot;
+mod library;
+mod parlour;
+mod processes;
 
 use alloc::format;
 use alloc::string::String;
@@ -33,12 +36,23 @@ macro_rules! cases {
 
 cases! {
     boot { one_core two_cores four_cores sixteen_cores }
+    library {
+        heap_grows threads_return_values a_lock_excludes a_stack_overflow_faults mappings_come_and_go
+        an_interface_is_served waits_end signals_end_a_receive
+    }
+    processes { a_process_serves a_stray_write_is_reported a_panic_is_reported a_process_stays_in_its_budget }
 }
 
 /// The case with this name.
 #[must_use]
 pub fn find(name: &str) -> Option<Case> {
     CASES.iter().copied().find(|(known, _)| *known == name)
+}
+
+/// What a case started as a process of its own runs, if this is such a name.
+#[must_use]
+pub fn child(name: &str) -> Option<fn()> {
+    processes::CHILDREN.iter().find(|(known, _)| *known == name).map(|(_, child)| *child)
 }
 
 /// What to say of an error: `.map_err(said("what was tried"))`.

@@ -1,4 +1,5 @@
-//! The program that the harness boots as subOS 0 for a target case. Its arguments are the case's name.
+//! The program that the harness boots as subOS 0 for a target case. Its arguments are the case's name, or that of a
+//! child that a case starts.
 #![no_std]
 #![no_main]
 
@@ -10,6 +11,9 @@ userlib::main!(main);
 
 fn main() {
     let name = userlib::environment().arguments();
+    if let Some(child) = guest_tests::child(name) {
+        return child();
+    }
     match guest_tests::find(name) {
         Some((_, case)) => userlib::testing::finish(case()),
         None => userlib::testing::finish(Err(format!("there is no case {name:?}"))),

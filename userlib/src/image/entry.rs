@@ -82,3 +82,9 @@ pub(crate) fn halt() -> ! {
     // SAFETY: UD2 does nothing but raise an exception, and the kernel does not resume here unasked.
     unsafe { asm!("2: ud2", "jmp 2b", options(noreturn, nomem, nostack)) }
 }
+
+/// Writes to an address, whatever is there; `testing` lets only addresses through at which nothing is.
+pub(crate) fn stray_write(address: u64) {
+    // SAFETY: nothing of Rust's lies below the start-up page, so whatever this does it does to no value of ours.
+    unsafe { asm!("mov qword ptr [{}], 0", in(reg) address, options(nostack, preserves_flags)) };
+}

@@ -1,0 +1,113 @@
+//! Processes: made, served by, ended, made again; and what their parent learns when they go wrong.
+
+use alloc::format;
+use alloc::string::String;
+use core::time::Duration;
+
+use idl::abi::TrapKind;
+use idl::bundle::{BOOT, Bundle};
+use idl::types::{Badge, Pages};
+use userlib::cap::Endpoint;
+use userlib::process::{Builder, Process};
+use userlib::server::{Connection, Service};
+use userlib::{Cap, Rights, cap, check, check_eq, environment, println};
+
+use crate::library::{line, next_fault};
+use crate::parlour::{Host, ParlourClient, ParlourDispatch};
+use crate::{Outcome, said};
+
+/// How long a child may take to answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// An address at which nothing is ever mapped.
+const NOWHERE: u64 = 0x1_2340;
+
+/// Programs that the cases run as children: the same image with other arguments.
+pub(crate) const CHILDREN: &[(&str, fn())] =
+    &[("child::serve", serve), ("child::stray", stray), ("child::panic", panic), ("child::hoard", hoard)];
+
+/// Serves the parlour on the endpoint it was granted.
+fn serve() {
+    let endpoint = cap::<Endpoint>(environment().granted(0));
+    match Service::on(endpoint) {
+        Ok(service) => {
+            let error = service.serve(&mut ParlourDispatch(Host::default()));
+            println!("the child stops serving: {error}");
+        }
+        Err(error) => println!("the child cannot serve: {error}"),
+    }
+}
+
+/// Writes where nothing is.
+fn stray() {
+    userlib::testing::stray_write(NOWHERE);
+}
+
+fn panic() {
+    panic!("as the case wants it");
+}
+
+/// Wants more memory than it has.
+fn hoard() {
+    let hoard: alloc::vec::Vec<u8> = alloc::vec::Vec::with_capacity(1 << 30);
+    println!("the child has {}", hoard.capacity());
+}
+
+fn start(arguments: &str, faults: Cap<Endpoint>, grant: Option<Cap<Endpoint>>) -> Result<Process, String> {
+    let files = environment().files().map_err(said("files"))?;
+    let bundle = Bundle::parse(files).map_err(|error| format!("bundle: {error:?}"))?;
+    let image = bundle.find(BOOT).ok_or("no boot program in the bundle")?;
+    let mut child =
+        Builder::new(image.data).arguments(arguments).memory(Pages(400)).faults(faults.handle(), Badge(5));
+    if let Some(endpoint) = grant {
+        child = child.grant(endpoint.handle(), Rights::RECEIVE);
+    }
+    child.start().map_err(|error| format!("start: {error}"))
+}
+
+/// A process serves an interface to its parent; it ends, and another is made from the same memory.
+pub(crate) fn a_process_serves() -> Outcome {
+    let (faults, _) = line()?;
+    for _ in 0..3 {
+        let (endpoint, _) = line()?;
+        let child = start("child::serve", faults, Some(endpoint))?;
+        let client = ParlourClient::connect(Connection::new(endpoint).patience(PATIENCE));
+        let client = client.map_err(|error| format!("connect: {error}"))?;
+        check_eq!(client.divide(10, 3), Ok(3));
+        check_eq!(client.repeat("process ", 20).map(|text| text.len()), Ok(160));
+        let budget = child.end().map_err(said("end"))?;
+        check_eq!(budget.info().map_err(said("info"))?.used, 0);
+        check!(client.divide(10, 3).is_err(), "a process that has ended answers");
+        userlib::slots::delete(budget.handle()).map_err(said("delete"))?;
+    }
+    Ok(())
+}
+
+/// A stray write reaches the parent with its address and place.
+pub(crate) fn a_stray_write_is_reported() -> Outcome {
+    let (faults, reply) = line()?;
+    let child = start("child::stray", faults, None)?;
+    let (badge, fault) = next_fault(faults, reply)?;
+    check_eq!(badge, Badge(5));
+    check_eq!(fault.trap.kind, TrapKind::PageFault as u32);
+    check_eq!(fault.trap.address, NOWHERE);
+    check!((0x20_0000..0x100_0000).contains(&fault.rip), "rip is {:#x}", fault.rip);
+    child.end().map_err(said("end")).map(|_| ())
+}
+
+/// A panic says where on the console, and reaches the parent as an invalid instruction.
+pub(crate) fn a_panic_is_reported() -> Outcome {
+    let (faults, reply) = line()?;
+    let child = start("child::panic", faults, None)?;
+    let (_, fault) = next_fault(faults, reply)?;
+    check_eq!((fault.trap.kind, fault.trap.vector), (TrapKind::Exception as u32, 6));
+    child.end().map_err(said("end")).map(|_| ())
+}
+
+/// A process that wants more memory than it was given ends, and nothing of its parent does.
+pub(crate) fn a_process_stays_in_its_budget() -> Outcome {
+    let (faults, reply) = line()?;
+    let child = start("child::hoard", faults, None)?;
+    let (_, fault) = next_fault(faults, reply)?;
+    check_eq!(fault.trap.vector, 6);
+    child.end().map_err(said("end")).map(|_| ())
+}
