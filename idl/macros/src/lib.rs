@@ -67,3 +67,6 @@ pub fn kernel_object(attribute: TokenStream, item: TokenStream) -> TokenStream {
 pub fn interface(attribute: TokenStream, item: TokenStream) -> TokenStream {
     interface::expand(&attribute.into(), item.into()).unwrap_or_else(syn::Error::into_compile_error).into()
 }
+
+#[cfg(test)]
+mod tests;

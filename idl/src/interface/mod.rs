@@ -3,6 +3,54 @@
 //! A request is a message whose label is the method's number, from 1. Label 0 asks for the fingerprint. An answer
 //! has one of the labels in [`status`]. Values travel in registers (a word each), or as `postcard` bytes: word 0
 //! their number, then the bytes, eight to a word.
+//!
+//! ```
+//! use idl::interface::InProcess;
+//! use idl::types::Badge;
+//!
+//! /// Counts.
+//! #[idl::interface]
+//! pub trait Counter {
+//!     /// Adds, and gives the sum.
+//!     fn add(&self, by: u64) -> u64;
+//! }
+//!
+//! struct Sum(u64);
+//!
+//! impl CounterServer for Sum {
+//!     fn add(&mut self, _caller: Badge, by: u64) -> u64 {
+//!         self.0 += by;
+//!         self.0
+//!     }
+//! }
+//!
+//! let client = CounterClient::new(InProcess::new(CounterDispatch(Sum(40)), Badge(0)));
+//! assert_eq!(client.add(2), Ok(42));
+//! ```
+//!
+//! A server that leaves a method out does not compile:
+//!
+//! ```compile_fail,E0046
+//! # /// Counts.
+//! # #[idl::interface]
+//! # pub trait Counter {
+//! #     /// Adds, and gives the sum.
+//! #     fn add(&self, by: u64) -> u64;
+//! # }
+//! struct Nothing;
+//! impl CounterServer for Nothing {}
+//! ```
+//!
+//! Nor does a method whose arguments do not fit where they are to travel:
+//!
+//! ```compile_fail
+//! /// Says things.
+//! #[idl::interface]
+//! pub trait Speaker {
+//!     /// A reference does not fit in a register: this wants `#[bytes]`.
+//!     fn say(&self, text: &str);
+//! }
+//! ```
 
 mod body;
 mod client;
