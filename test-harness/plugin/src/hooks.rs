@@ -1,0 +1,130 @@
+//! What QEMU calls.
+
+use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
+use std::sync::OnceLock;
+
+use crate::api::{self, Block, Info, PluginId};
+use crate::marker::{self, Meaning};
+use crate::options::Options;
+use crate::sharing::{self, Access};
+use crate::{counts, log};
+
+/// What the callbacks need to know.
+#[derive(Debug)]
+struct Setup {
+    options: Options,
+    cores: usize,
+}
+
+static SETUP: OnceLock<Setup> = OnceLock::new();
+
+/// QEMU calls this once, when it has loaded us. Anything but 0 ends QEMU.
+///
+/// # Safety
+/// `info` must point to what QEMU says of itself, and `arguments` to `count` strings that end with a zero.
+#[unsafe(no_mangle)]
+pub(crate) unsafe extern "C" fn qemu_plugin_install(
+    plugin: PluginId,
+    info: *const Info,
+    count: c_int,
+    arguments: *const *const c_char,
+) -> c_int {
+    // SAFETY: QEMU passes a pointer to a live structure.
+    let Some(info) = (unsafe { info.as_ref() }) else { return 1 };
+    let mut texts = Vec::new();
+    for index in 0..usize::try_from(count).unwrap_or(0) {
+        // SAFETY: there are `count` of them.
+        let argument = unsafe { arguments.add(index) };
+        // SAFETY: as above.
+        let argument = unsafe { *argument };
+        // SAFETY: each is a string that ends with a zero and lives as long as the plugin.
+        texts.push(unsafe { CStr::from_ptr(argument) }.to_string_lossy());
+    }
+    match install(plugin, info, texts.iter().map(AsRef::as_ref)) {
+        Ok(()) => 0,
+        Err(why) => {
+            eprintln!("the counting plugin cannot be used: {why}");
+            1
+        }
+    }
+}
+
+fn install<'a>(
+    plugin: PluginId,
+    info: &Info,
+    arguments: impl Iterator<Item = &'a str>,
+) -> Result<(), String> {
+    let options = Options::parse(arguments)?;
+    let cores = info.cores().filter(|cores| *cores <= counts::CORES);
+    let cores = cores.ok_or_else(|| format!("it needs a machine of at most {} cores", counts::CORES))?;
+    let api = api::look_up(info.version())?;
+    log::open(&options.out, cores).map_err(|error| format!("{}: {error}", options.out.display()))?;
+    if SETUP.set(Setup { options, cores }).is_err() {
+        return Err("it is loaded twice".to_owned());
+    }
+    api.at_translation(plugin, translate);
+    api.at_exit(plugin, exit);
+    Ok(())
+}
+
+/// Gives each instruction of a block the callbacks that its meaning calls for.
+extern "C" fn translate(_: PluginId, block: *mut Block) {
+    // SAFETY: QEMU passes a block that lives until we return.
+    let (Some(api), Some(setup), Some(block)) = (api::api(), SETUP.get(), unsafe { block.as_ref() }) else {
+        return;
+    };
+    for instruction in api.instructions(block) {
+        let address = api.address(instruction);
+        if setup.options.watched.contains(&address) {
+            api.before(instruction, at_watched, address);
+        }
+        let (bytes, size) = api.bytes::<{ marker::LOOKED_AT }>(instruction);
+        match marker::meaning(bytes.get(..size).unwrap_or(&[])) {
+            Meaning::Ordinary => api.before(instruction, at_instruction, 0),
+            Meaning::Pause => api.before(instruction, at_pause, 0),
+            Meaning::Marker(number) => api.before(instruction, at_marker, u64::from(number)),
+        }
+        if setup.options.memory {
+            api.at_memory(instruction, at_access, address);
+        }
+    }
+}
+
+extern "C" fn at_instruction(core: c_uint, _: *mut c_void) {
+    counts::instruction(core);
+}
+
+extern "C" fn at_pause(core: c_uint, _: *mut c_void) {
+    counts::pause(core);
+}
+
+extern "C" fn at_marker(core: c_uint, number: *mut c_void) {
+    let (Some(setup), Ok(number)) = (SETUP.get(), u16::try_from(number.addr())) else { return };
+    log::counts(format_args!("point {number}"), core, setup.cores);
+    match number {
+        marker::SHARING_BEGIN => sharing::begin(),
+        marker::SHARING_END => sharing::end(),
+        _ => {}
+    }
+}
+
+extern "C" fn at_watched(core: c_uint, address: *mut c_void) {
+    if let Some(setup) = SETUP.get() {
+        log::counts(format_args!("watch {:#x}", address.addr()), core, setup.cores);
+    }
+}
+
+extern "C" fn at_access(core: c_uint, kind: u32, address: u64, instruction: *mut c_void) {
+    if !sharing::looking() {
+        return;
+    }
+    let Some((api, physical)) = api::api().and_then(|api| Some((api, api.physical(kind, address)?))) else {
+        return;
+    };
+    let (write, size) = api.access(kind);
+    sharing::touch(Access { core, address: physical, size, write, instruction: instruction.addr() as u64 });
+}
+
+extern "C" fn exit(_: PluginId, _: *mut c_void) {
+    log::close();
+}

@@ -1,0 +1,64 @@
+//! The plugin's arguments.
+
+use std::path::PathBuf;
+
+/// The most addresses that can be watched.
+const MOST_WATCHED: usize = 8;
+
+/// What the plugin was asked to do.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Options {
+    /// Where to write.
+    pub(crate) out: PathBuf,
+    /// Virtual addresses of instructions that are points.
+    pub(crate) watched: Vec<u64>,
+    /// Whether memory accesses are looked at.
+    pub(crate) memory: bool,
+}
+
+impl Options {
+    /// Reads `key=value` arguments.
+    pub(crate) fn parse<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Result<Self, String> {
+        let mut options = Self::default();
+        for argument in arguments {
+            match argument.split_once('=') {
+                Some(("out", path)) => options.out = path.into(),
+                Some(("watch", address)) => options.watched.push(number(address)?),
+                Some(("memory", "on")) => options.memory = true,
+                Some(("memory", "off")) => options.memory = false,
+                _ => return Err(format!("unknown argument {argument:?}")),
+            }
+        }
+        if options.out.as_os_str().is_empty() {
+            return Err("the argument out=FILE is missing".to_owned());
+        }
+        if options.watched.len() > MOST_WATCHED {
+            return Err(format!("more than {MOST_WATCHED} addresses to watch"));
+        }
+        Ok(options)
+    }
+}
+
+fn number(text: &str) -> Result<u64, String> {
+    let read = match text.strip_prefix("0x") {
+        Some(digits) => u64::from_str_radix(digits, 16),
+        None => text.parse(),
+    };
+    read.map_err(|error| format!("{text:?} is no address: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arguments_are_read_and_wrong_ones_refused() {
+        let options = Options::parse(["out=/tmp/x", "watch=0x200000", "watch=16", "memory=on"]);
+        let expected = Options { out: "/tmp/x".into(), watched: vec![0x20_0000, 16], memory: true };
+        assert_eq!(options, Ok(expected));
+        assert!(Options::parse([]).is_err(), "no file");
+        assert!(Options::parse(["out=x", "watch=here"]).is_err());
+        assert!(Options::parse(["out=x", "verbose"]).is_err());
+        assert!(Options::parse(["out=x"].into_iter().chain(["watch=1"; 9])).is_err(), "too many");
+    }
+}
