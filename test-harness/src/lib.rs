@@ -21,6 +21,7 @@ pub mod host;
 pub mod image;
 pub mod machine;
 pub mod manifest;
+pub mod measure;
 pub mod place;
 pub mod random;
 pub mod say;

@@ -2,7 +2,7 @@
 //!
 //! A marker is `nopl MAGIC+id(%rax)`: the processor's long no-operation with a displacement of 32 bits. It touches
 //! neither registers, nor flags, nor memory. Assemblers pad with such instructions too, but only with displacement 0.
-//! The encoding is the same in 32-bit and in 64-bit mode.
+//! The encoding is the same in 32-bit and in 64-bit mode; in 16-bit mode it takes the prefix 67.
 
 /// What the upper half of a marker's displacement holds.
 const MAGIC: u32 = 0x4d4b_0000;
@@ -29,7 +29,7 @@ pub(crate) enum Meaning {
 pub(crate) fn meaning(bytes: &[u8]) -> Meaning {
     match *bytes {
         [0xf3, 0x90] => Meaning::Pause,
-        [0x0f, 0x1f, 0x80, a, b, c, d] => {
+        [0x0f, 0x1f, 0x80, a, b, c, d] | [0x67, 0x0f, 0x1f, 0x80, a, b, c, d] => {
             let displacement = u32::from_le_bytes([a, b, c, d]);
             if displacement & 0xffff_0000 == MAGIC {
                 Meaning::Marker(u16::from_le_bytes([a, b]))

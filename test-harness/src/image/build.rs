@@ -21,13 +21,30 @@ pub(super) fn elf(class: Class, program: &ProgramSource) -> Result<PathBuf> {
     let mut command = guest_cargo("build", class)?;
     command.args(["-p", program.package, "--bin", program.name]);
     command.stdin(Stdio::null()).stdout(Stdio::null());
+    succeed(command, program.name)?;
+    Ok(folder.join(TARGET).join("guest").join(program.name))
+}
+
+/// Builds QEMU's plugin, for the host, and says where the library is.
+pub(super) fn plugin() -> Result<PathBuf> {
+    let folder = place::root().join("target/host-plugin");
+    let _one_at_a_time = place::lock("build-plugin")?;
+    say("building qemu-plugin (host)");
+    let mut command = clean_cargo()?;
+    command.args(["build", "--release", "--target", TARGET, "-p", "qemu-plugin", "--lib", "--target-dir"]);
+    command.arg(&folder).stdin(Stdio::null()).stdout(Stdio::null());
+    succeed(command, "qemu-plugin")?;
+    Ok(folder.join(TARGET).join("release/libqemu_plugin.so"))
+}
+
+fn succeed(mut command: Command, name: &str) -> Result<()> {
     die_with_parent(&mut command);
     let status = command.status().doing(|| "cannot run cargo".to_owned())?;
-    if !status.success() {
-        return Err(Failure::new(format!("{} does not build ({status})", program.name))
-            .next("cargo's own errors are above; without any, see that the registry can be reached"));
+    if status.success() {
+        return Ok(());
     }
-    Ok(folder.join(TARGET).join("guest").join(program.name))
+    Err(Failure::new(format!("{name} does not build ({status})"))
+        .next("cargo's own errors are above; without any, see that the registry can be reached"))
 }
 
 /// A cargo command (`build`, `clippy`...) with the flags, target, profile and features of a class, and an
@@ -36,6 +53,21 @@ pub(super) fn elf(class: Class, program: &ProgramSource) -> Result<PathBuf> {
 /// # Errors
 /// When cargo or the linker is missing.
 pub fn guest_cargo(verb: &str, class: Class) -> Result<Command> {
+    let mut command = clean_cargo()?;
+    command.env("CARGO_ENCODED_RUSTFLAGS", flags(class).join("\x1f"));
+    let features = match class {
+        Class::Kernel | Class::User => "image",
+        Class::KernelHooks => "image,hooks",
+        Class::KernelPadded => "image,bench-padding",
+    };
+    command.arg(verb).args(["--profile", "guest", "--target", TARGET]);
+    command.arg("--target-dir").arg(target_folder(class)).args(["--features", features]);
+    Ok(command)
+}
+
+/// A cargo command that runs at the root of the checkout, without anything of the caller's that would change what is
+/// built.
+fn clean_cargo() -> Result<Command> {
     tools::linker()?;
     let mut command = Command::new(tools::cargo()?);
     for (name, _) in std::env::vars_os() {
@@ -43,12 +75,9 @@ pub fn guest_cargo(verb: &str, class: Class) -> Result<Command> {
             command.env_remove(&name);
         }
     }
-    command.env("CARGO_ENCODED_RUSTFLAGS", flags(class).join("\x1f"));
     // Empty beats what a configuration file may say.
-    command.env("RUSTC_WRAPPER", "").env("RUSTC_WORKSPACE_WRAPPER", "");
-    let features = if class == Class::KernelHooks { "image,hooks" } else { "image" };
-    command.current_dir(place::root()).arg(verb).args(["--profile", "guest", "--target", TARGET]);
-    command.arg("--target-dir").arg(target_folder(class)).args(["--features", features]);
+    command.env("CARGO_ENCODED_RUSTFLAGS", "").env("RUSTC_WRAPPER", "").env("RUSTC_WORKSPACE_WRAPPER", "");
+    command.current_dir(place::root());
     Ok(command)
 }
 
@@ -56,6 +85,7 @@ fn class_name(class: Class) -> &'static str {
     match class {
         Class::Kernel => "kernel",
         Class::KernelHooks => "kernel-hooks",
+        Class::KernelPadded => "kernel-padded",
         Class::User => "user",
     }
 }
@@ -78,7 +108,7 @@ fn changes_builds(name: &str) -> bool {
 fn flags(class: Class) -> Vec<String> {
     let root = place::root();
     let script = match class {
-        Class::Kernel | Class::KernelHooks => root.join("microkernel/kernel.ld"),
+        Class::Kernel | Class::KernelHooks | Class::KernelPadded => root.join("microkernel/kernel.ld"),
         Class::User => root.join("userlib/user.ld"),
     };
     let mut flags: Vec<String> =

@@ -25,6 +25,8 @@ pub enum Class {
     Kernel,
     /// The kernel with the hooks of the tests.
     KernelHooks,
+    /// The kernel that ships with a hundred instructions too many on one path: what shows that the bench can tell.
+    KernelPadded,
     /// Programs.
     User,
 }
@@ -73,6 +75,15 @@ fn built() -> &'static Mutex<Built> {
 /// When it does not build.
 pub fn kernel(class: Class) -> Result<PathBuf> {
     get(class, &ProgramSource { name: "kernel", package: "microkernel" }, build::elf)
+}
+
+/// QEMU's plugin, built if need be: a library that `-plugin` loads.
+///
+/// # Errors
+/// When it does not build.
+pub fn plugin() -> Result<PathBuf> {
+    static PLUGIN: OnceLock<Result<PathBuf>> = OnceLock::new();
+    PLUGIN.get_or_init(build::plugin).clone()
 }
 
 /// A program's image, built if need be.

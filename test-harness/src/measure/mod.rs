@@ -1,0 +1,78 @@
+//! Measuring: counts of executed guest instructions, the same in every run.
+//!
+//! Reading order: [`log`] (what the plugin wrote).
+
+pub mod log;
+
+use std::path::{Path, PathBuf};
+
+use self::log::Log;
+use crate::failure::{Doing, Failure, Result};
+use crate::image;
+use crate::place;
+
+/// What the plugin is asked to do in a run.
+#[derive(Clone, Debug)]
+pub struct Counting {
+    file: PathBuf,
+    watched: Vec<u64>,
+    memory: bool,
+}
+
+impl Counting {
+    /// Counts instructions and notes the counts at every marker. `name` tells runs of one process apart.
+    ///
+    /// # Errors
+    /// When there is no place for the plugin's file.
+    pub fn new(name: &str) -> Result<Self> {
+        let file = place::scratch("counts")?.join(format!("{name}-{}.log", std::process::id()));
+        Ok(Self { file, watched: Vec::new(), memory: false })
+    }
+
+    /// Also notes the counts whenever the instruction at this virtual address is about to run.
+    #[must_use]
+    pub fn watch(mut self, address: u64) -> Self {
+        self.watched.push(address);
+        self
+    }
+
+    /// Also tells which lines of memory cores share, between the markers that ask for it.
+    #[must_use]
+    pub fn memory(mut self) -> Self {
+        self.memory = true;
+        self
+    }
+
+    /// QEMU's arguments; builds the plugin if need be.
+    ///
+    /// # Errors
+    /// When the plugin does not build, or a path has a comma, which QEMU takes for its own.
+    pub fn arguments(&self) -> Result<Vec<String>> {
+        let mut value = format!("{},out={}", plain(&image::plugin()?)?, plain(&self.file)?);
+        for address in &self.watched {
+            value.push_str(&format!(",watch={address:#x}"));
+        }
+        if self.memory {
+            value.push_str(",memory=on");
+        }
+        Ok(vec!["-plugin".to_owned(), value])
+    }
+
+    /// Reads what the plugin wrote, and removes the file.
+    ///
+    /// # Errors
+    /// When the file is missing, damaged or ends early.
+    pub fn take(self) -> Result<Log> {
+        let log = Log::read(&self.file)?;
+        std::fs::remove_file(&self.file).doing(|| format!("cannot remove {}", self.file.display()))?;
+        Ok(log)
+    }
+}
+
+fn plain(path: &Path) -> Result<&str> {
+    let text = path.to_str().filter(|text| !text.contains(','));
+    text.ok_or_else(|| {
+        Failure::new(format!("QEMU cannot be given the path {}", path.display()))
+            .next("put the checkout into a folder whose name has no comma and is UTF-8")
+    })
+}
