@@ -6,7 +6,7 @@ use core::time::Duration;
 use caps::Error;
 use log::{LevelFilter, Log, Metadata, Record};
 
-use crate::sync::Mutex;
+use crate::sync::{Mutex, MutexGuard, Patience};
 use crate::{environment, page, time};
 
 /// Bytes that are collected before they are passed on: a line up to this long reaches the console in one piece.
@@ -16,6 +16,9 @@ const NAP: Duration = Duration::from_millis(1);
 /// How often to wait for room before giving up what is left.
 const PATIENCE: u32 = 2000;
 
+/// How often to look whether it is one's turn.
+const LONG: u32 = 4000;
+
 /// One writer at a time, so that lines of several threads do not mix.
 static TURN: Mutex<()> = Mutex::new(());
 
@@ -24,12 +27,25 @@ static TURN: Mutex<()> = Mutex::new(());
 /// # Errors
 /// As `DebugConsole.write`, but `Full` only after waiting for long.
 pub fn write(bytes: &[u8]) -> Result<(), Error> {
-    let _turn = TURN.lock();
+    let _turn = turn();
     let console = environment().console();
     pass(bytes, idl::abi::PAGE_BYTES, |chunk| {
         let length = page::put_bytes(chunk)?;
         console.write(length)
     })
+}
+
+/// This thread's turn to write. A thread that was ended while it wrote must not silence the others, so whoever has
+/// waited for long writes all the same.
+fn turn() -> Option<MutexGuard<'static, ()>> {
+    let mut patience = Patience::default();
+    for _ in 0..LONG {
+        if let Some(turn) = TURN.try_lock() {
+            return Some(turn);
+        }
+        patience.wait();
+    }
+    None
 }
 
 /// Passes bytes on in chunks, waiting whenever there is no room.

@@ -1,6 +1,7 @@
 //! The heap: `talc` over memory that grows by regions of this program's own.
 
 use core::alloc::Layout;
+use core::sync::atomic::{AtomicU32, Ordering};
 
 use idl::types::Pages;
 use talc::TalcLock;
@@ -11,13 +12,18 @@ use talc::source::Source;
 use crate::memory;
 use crate::sync::RawLock;
 
-/// Pages by which the heap grows at least: rarely enough that its regions do not use up slots and bindings.
-const GROWTH: u32 = 128;
+/// Pages by which the heap grows first.
+const FIRST_GROWTH: u32 = 64;
+/// Pages by which it grows at most beyond what is asked for. Each growth is twice the one before, so that its regions
+/// do not use up slots and bindings.
+const MOST_GROWTH: u32 = 4096;
 /// Bytes that talc's own tables and headers may need of a fresh piece.
 const OVERHEAD: usize = 16 << 10;
 
 #[global_allocator]
 static HEAP: TalcLock<RawLock, Growing> = TalcLock::new(Growing);
+
+static NEXT_GROWTH: AtomicU32 = AtomicU32::new(FIRST_GROWTH);
 
 /// Where the heap's memory comes from.
 #[derive(Debug)]
@@ -29,8 +35,14 @@ unsafe impl Source for Growing {
     fn acquire<B: Binning>(talc: &mut Talc<Self, B>, layout: Layout) -> Result<(), ()> {
         let wanted = layout.size().checked_add(layout.align()).and_then(|size| size.checked_add(OVERHEAD));
         let pages = wanted.and_then(|size| memory::pages_for(size as u64).ok()).ok_or(())?;
-        let pages = Pages(pages.0.max(GROWTH));
-        let memory = memory::allocate(pages).map_err(|_| ())?;
+        let growth = Pages(pages.0.max(NEXT_GROWTH.load(Ordering::Relaxed)));
+        let memory = match memory::allocate(growth) {
+            Ok(memory) => memory,
+            Err(_) if growth > pages => memory::allocate(pages).map_err(|_| ())?,
+            Err(_) => return Err(()),
+        };
+        // The heap's lock is held: nobody else is here.
+        NEXT_GROWTH.store(growth.0.saturating_mul(2).min(MOST_GROWTH), Ordering::Relaxed);
         // SAFETY: the slice is exclusively ours, for good.
         unsafe { talc.claim(memory.as_mut_ptr(), memory.len()) }.map(|_| ()).ok_or(())
     }
