@@ -183,12 +183,21 @@ impl KernelCell {
         Some((guard, kernel))
     }
 
+    /// Waits for the kernel on behalf of a core that comes back from a visit: also when it is wanted elsewhere, since
+    /// it has an answer to deliver first. `None`: the kernel has failed.
+    fn return_to(&'static self, core: CoreId) -> Option<(Guard<'static>, &'static mut Kernel)> {
+        let guard = self.lock.acquire(core, || Wait::On).ok()?;
+        // SAFETY: as in `enter`.
+        let kernel = unsafe { &mut *self.kernel.get() };
+        Some((guard, kernel))
+    }
+
     /// The kernel, for a visitor who holds the lock.
     ///
     /// # Safety
     /// The caller holds this cell's lock, or is the only one who knows of the cell yet.
     #[allow(clippy::mut_from_ref, reason = "the lock, not the borrow, is what makes it exclusive")]
-    pub unsafe fn visit(&'static self) -> &mut Kernel {
+    pub unsafe fn visit(&'static self) -> &'static mut Kernel {
         // SAFETY: by this function's contract.
         unsafe { &mut *self.kernel.get() }
     }
@@ -224,8 +233,8 @@ pub fn entered(core: &mut Core, cause: Cause) -> Exit {
             Step::Visit(visit) => {
                 let caller = kernel.current();
                 drop(guard);
-                let result = machine::perform(visit);
-                let Some(again) = cell.enter(id) else { return Exit::Park };
+                let result = machine::perform(core, visit);
+                let Some(again) = cell.return_to(id) else { return Exit::Park };
                 (guard, kernel) = again;
                 kernel.refresh(id);
                 // The world has moved on: the answer is delivered only if the caller is still there for it.
@@ -299,7 +308,14 @@ impl Kernel {
                 self.here().counters.interrupts += u64::from(pending.bits().count_ones());
                 self.look_around()
             }
-            Cause::Arrived | Cause::VisitFailed => self.look_around(),
+            Cause::Arrived => self.look_around(),
+            Cause::VisitFailed => {
+                // What the caller of the visit asked for died under the visitor's hands.
+                if let Some(caller) = self.runner() {
+                    self.answer(caller, Err(caps::Error::Condemned));
+                }
+                Step::Leave(NextThread::Same)
+            }
         }
     }
 

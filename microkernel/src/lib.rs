@@ -26,12 +26,26 @@
 extern crate std;
 
 pub mod arch;
+pub mod board;
 pub mod boot;
+pub mod deadline;
 pub mod entry;
-#[path = "kernel_stub.rs"]
+pub mod fault;
+pub mod ipc;
 pub mod kernel;
 pub mod limits;
+pub mod machine;
+pub mod memory;
+pub mod object;
+pub mod outcome;
 pub mod panic;
+pub mod queue;
+pub mod registers;
+pub mod removal;
+pub mod scheduler;
 pub mod sync;
+pub mod syscall;
+#[cfg(test)]
+mod testing;
 pub mod trace;
 pub mod types;

@@ -49,6 +49,47 @@ pub const CANCEL_BUDGET: u32 = 16;
 /// Slots of the table that a subOS's first server starts with.
 pub const INIT_SLOTS: u32 = 1024;
 
+/// Pages for page tables that the space of a subOS's first program gets, beyond what its program takes: 128 MiB
+/// of mappings.
+pub const SPACE_PAGES: u64 = 64 + 32;
+
+/// Bytes of the console that every subOS is born with.
+pub const CONSOLE_BYTES: u64 = 16 * PAGE;
+
+/// Records of each ring between a subOS and its supervisor.
+pub const RING_RECORDS: u64 = 32;
+
+/// Of those, the last ones that only kernels write, so that no program can keep events out.
+pub const RING_RESERVE: u64 = 8;
+
+/// Memory lots of all subOSes together.
+pub const LEDGER_LOTS: usize = caps::bounds::MAX_LOTS;
+
+/// Chunks of subOS 0's home lot: 64 MiB.
+pub const HOME_CHUNKS: u32 = 32;
+
+/// On a small machine the home lot of subOS 0 is this part of what is free.
+pub const HOME_SHARE: u32 = 4;
+
+/// How long a visitor waits for a kernel's lock, in microseconds. A kernel holds its lock for a bounded number of
+/// instructions, some ten microseconds; the rest is for an emulator on a busy host, which stops cores for long.
+pub const VISIT_MICROSECONDS: u64 = 1_000_000;
+
+/// How long a core has to answer an interrupt that takes it away, in microseconds; for the same reason.
+pub const PARK_MICROSECONDS: u64 = 1_000_000;
+
+/// How long an operation waits for another core before it lets its caller ask again, in microseconds.
+pub const BRIEF_MICROSECONDS: u64 = 50;
+
+/// Steps of a reclaim that one call takes at most.
+pub const VISIT_STEPS: u32 = 16;
+
+/// Pages of a lot on its way back that one step clears at most.
+pub const SCRUB_BUDGET: u64 = 64;
+
+/// Pages that one call copies to a new subOS at most.
+pub const COPY_BUDGET: u64 = 64;
+
 /// Slots of the root table: slot 0, one a core, one a lot.
 pub const ROOT_SLOTS: u32 = 128;
 

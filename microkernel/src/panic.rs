@@ -162,7 +162,7 @@ mod image {
     use crate::arch::x86_64::serial::{self, Com1, ExitCode};
     use crate::arch::x86_64::{entry, image, park, traps};
     use crate::types::{CoreId, PhysAddr};
-    use crate::{boot, kernel, trace};
+    use crate::{boot, machine, trace};
 
     /// An exception in kernel mode: a bug, or a deliberate catastrophe of a test.
     pub fn kernel_fault(core: &mut Core, fault: KernelFault) -> ! {
@@ -208,13 +208,13 @@ mod image {
             }
             Aftermath::Park => {
                 let words = epitaph.clone();
-                kernel::condemned(core, &words);
+                machine::condemn::kernel_failed(core, &words);
                 // SAFETY: the subOS is condemned: its lock and its stacks are of no further use.
                 unsafe { park::leave(id) }
             }
             Aftermath::AbandonVisit => {
                 let words = epitaph.clone();
-                kernel::condemned(core, &words);
+                machine::condemn::kernel_failed(core, &words);
                 core.set_visiting(None);
                 core.failing = false;
                 let root = core.loaded_root;

@@ -91,6 +91,8 @@ pub struct CoreState {
     pub current: Option<Ref<Thread>>,
     /// Its ready threads.
     pub run: RunQueue,
+    /// When the core came.
+    pub arrived: Ticks,
     /// When the current thread got the core.
     pub since: Ticks,
     /// When the current thread's time slice ends.
@@ -107,6 +109,7 @@ impl CoreState {
         active: false,
         current: None,
         run: RunQueue::EMPTY,
+        arrived: Ticks(0),
         since: Ticks(0),
         slice_end: Ticks::NEVER,
         armed: Ticks::NEVER,
@@ -358,7 +361,7 @@ impl Kernel {
         self.board.join(core);
         let first = self.cores.iter().all(|other| !other.active);
         let counters = self.cores[core.index()].counters;
-        self.cores[core.index()] = CoreState { active: true, counters, ..CoreState::ABSENT };
+        self.cores[core.index()] = CoreState { active: true, counters, arrived: self.now, ..CoreState::ABSENT };
         if first {
             self.seats = [Some(core); MAX_CORES];
             self.timekeeper = Some(core);

@@ -8,7 +8,7 @@ use crate::arch::x86_64::core::Core;
 use crate::arch::x86_64::pages::SystemPages;
 use crate::arch::x86_64::serial::{self, Com1};
 use crate::arch::x86_64::{apic, area, clock, entry, features, image, layout, park, physmap, traps};
-use crate::kernel;
+use crate::machine;
 use crate::limits::{AREA_STRIDE, CHUNK, MAX_CORES, PAGE, SYSTEM_PAGE_CHUNKS};
 use crate::types::{CoreId, PhysAddr};
 
@@ -87,7 +87,7 @@ pub(crate) unsafe extern "C" fn boot_main(start_info: u64) -> ! {
     // The ledger and the first kernel; then the seal.
     roots::share_with_boot(&roots.home, layout::PHYSMAP);
     let home_root = roots.home.root();
-    let arrival = kernel::boot(BootInfo {
+    let arrival = machine::boot::boot(BootInfo {
         memory,
         cores,
         bundle: found.bundle,

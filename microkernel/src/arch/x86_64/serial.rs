@@ -68,7 +68,12 @@ impl fmt::Write for Com1 {
 
 /// Ends QEMU; on a machine without the exit device, stops this core.
 pub fn exit(code: ExitCode) -> ! {
+    exit_with(code as u8)
+}
+
+/// Ends QEMU with a status that subOS 0's programs choose.
+pub fn exit_with(code: u8) -> ! {
     // SAFETY: the port is QEMU's exit device or nothing.
-    unsafe { out_byte(EXIT_PORT, code as u8) };
+    unsafe { out_byte(EXIT_PORT, code) };
     super::instructions::halt_for_ever()
 }

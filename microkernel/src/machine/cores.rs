@@ -1,0 +1,267 @@
+//! Cores: giving one, and taking one whatever it does.
+//!
+//! A core is taken by an interrupt: it saves what runs, goes to the park root, forgets its owner and says so. Then
+//! its seats are given to others in the owner's kernel, the capability to it is removed, its area leaves the kernel
+//! half, and it is free. A core that does not answer the interrupt in time gets one that cannot be masked, which
+//! costs its owner the kernel: it was deaf. One that does not answer that either is quarantined.
+
+use caps::ledger::{self, Holder, LedgerChange, Phase, Resource};
+use caps::{Capability, Error, Kind, Rights};
+use idl::Words;
+use idl::event::Event;
+use idl::types::{CoreNumber, Progress, Ticks as EventTicks};
+
+use super::books::{Books, Errand, Record};
+use super::visit::{await_briefly, core_slot, notify, raise, visit};
+use super::{Target, condemn, create, doorbell, number_of};
+use crate::arch::x86_64::{apic, clock};
+use crate::arch::{self, Arrival, Command, Core, Mailbox, Seat};
+use crate::kernel::Kernel;
+use crate::limits::{BRIEF_MICROSECONDS, PARK_MICROSECONDS, VISIT_STEPS};
+use crate::outcome::Answer;
+use crate::removal::Removing;
+use crate::types::{CoreId, SubOsId, Ticks};
+
+const MORE: Answer = Answer { words: [Progress::More as u64, 0, 0, 0, 0] };
+
+/// The ledger's name of a core.
+const fn in_ledger(core: CoreId) -> ledger::CoreId {
+    ledger::CoreId(core.0)
+}
+
+/// `SubOs.grant_core`.
+///
+/// # Errors
+/// `NoResource`, `Condemned`.
+pub fn grant(books: &mut Books, core: &mut Core, target: Target, which: CoreId) -> Result<Answer, Error> {
+    let id = target.find(books)?;
+    books.cell(id)?;
+    let change = LedgerChange::GrantCore { core: in_ledger(which), to: id };
+    books.ledger().apply(&[change]).map_err(|_| Error::NoResource)?;
+    if let Err(error) = give(books, core, id, which) {
+        unmap(books, id, which);
+        give_up(books, id, which);
+        return Err(error);
+    }
+    retarget(books, id);
+    notify(id, Event::CoreGranted { core: CoreNumber(u32::from(which.0)) });
+    Ok(Answer::NOTHING)
+}
+
+fn give(books: &mut Books, core: &mut Core, id: ledger::SubOsId, which: CoreId) -> Result<(), Error> {
+    let memory = books.areas.get(which.index()).copied().ok_or(Error::NoResource)?;
+    if !create::is_supervisor(id) {
+        let half = books.record(id).half.take().ok_or(Error::WrongState)?;
+        let mapped = half.map_core_area(which, memory, &mut books.pages).map_err(|_| Error::NoResource);
+        books.record(id).half = Some(half);
+        mapped?;
+    }
+    let home_root = visit(books, core, id, |kernel| admit(kernel, which))??;
+    let kernel = books.record(id).cell.ok_or(Error::WrongState)?;
+    let arrival = Arrival { kernel, home_root, subos: number_of(id), seat: Seat(u16::from(which.0)) };
+    let sequence = Mailbox::of(which).enter(arrival);
+    arch::send_ipi(which, arch::Vector::PARK);
+    books.errands[which.index()] = Errand::Entering(sequence);
+    Ok(())
+}
+
+/// Plants a core's root in the kernel that it will work for, and makes room for it there.
+pub fn admit(kernel: &mut Kernel, which: CoreId) -> Result<crate::types::PhysAddr, Error> {
+    let slot = core_slot(kernel, which).ok_or(Error::NoResource)?;
+    let mut root = Capability::new(Kind::Core, Rights::all(), u64::from(which.0), 0);
+    root.badge = u64::from(which.0);
+    kernel.forest.plant(&mut kernel.memory, slot, root).map_err(|_| Error::NoResource)?;
+    kernel.welcome(which);
+    Ok(kernel.home_root)
+}
+
+/// Takes a core back that could not be given: it never left the park root.
+fn give_up(books: &mut Books, id: ledger::SubOsId, which: CoreId) {
+    let mut ledger = books.ledger();
+    let resource = Resource::Core(in_ledger(which));
+    let _ = ledger.apply(&[LedgerChange::Reclaim { resource, from: id }]);
+    for step in [ledger::Ledger::revoked, ledger::Ledger::quiesced, ledger::Ledger::scrubbed] {
+        let done = step(&mut ledger, resource);
+        assert!(done.is_ok(), "a core that was just granted can be taken back");
+    }
+}
+
+fn unmap(books: &mut Books, id: ledger::SubOsId, which: CoreId) {
+    if create::is_supervisor(id) {
+        return;
+    }
+    if let Some(half) = &books.record(id).half {
+        half.unmap_core_area(which);
+    }
+}
+
+/// `SubOs.reclaim_core`.
+///
+/// # Errors
+/// `NotOwner`, `Condemned`.
+pub fn reclaim(
+    books: &mut Books,
+    core: &mut Core,
+    target: Target,
+    which: CoreId,
+    deadline: Ticks,
+) -> Result<Answer, Error> {
+    let id = target.find(books)?;
+    let resource = Resource::Core(in_ledger(which));
+    let holder = books.ledger().core(in_ledger(which)).map_err(|_| Error::NotOwner)?;
+    if holder.subos() != Some(id) {
+        return Err(Error::NotOwner);
+    }
+    books.cell(id)?;
+    let errand = books.errands[which.index()];
+    if holder == Holder::SubOs(id) {
+        if deadline > arch::now() {
+            return Ok(ask(books, id, which, deadline));
+        }
+        books.ledger().apply(&[LedgerChange::Reclaim { resource, from: id }]).map_err(|(_, error)| error)?;
+        if !matches!(errand, Errand::Parking(..)) {
+            tell_to_park(books, which);
+        }
+    }
+    for _ in 0..VISIT_STEPS {
+        let next = match books.ledger().core(in_ledger(which)) {
+            Ok(Holder::Leaving(_, Phase::Revoking)) => leave(books, core, id, which)?,
+            Ok(Holder::Leaving(_, Phase::Quiescing)) => quiesce(books, id, which)?,
+            Ok(Holder::Leaving(_, Phase::Scrubbing)) => {
+                // The core cleared itself on the park root.
+                books.ledger().scrubbed(resource)?;
+                books.moves.cores += 1;
+                books.errands[which.index()] = Errand::None;
+                Next::Free
+            }
+            // Quarantined on the way.
+            _ => Next::Free,
+        };
+        match next {
+            Next::Wait => return Ok(MORE),
+            Next::On => {}
+            Next::Free => return Ok(Answer { words: Progress::Done.to_words() }),
+        }
+    }
+    Ok(MORE)
+}
+
+/// How a step went.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Next {
+    /// The core must do something first.
+    Wait,
+    /// There is more to do.
+    On,
+    /// The core is in the pool, or given up.
+    Free,
+}
+
+/// Asks the owner, once, to part with a core.
+fn ask(books: &mut Books, id: ledger::SubOsId, which: CoreId, deadline: Ticks) -> Answer {
+    if !matches!(books.errands[which.index()], Errand::Requested(_)) {
+        books.errands[which.index()] = Errand::Requested(deadline);
+        let core = CoreNumber(u32::from(which.0));
+        notify(id, Event::CoreWanted { core, deadline: EventTicks(deadline.0) });
+    }
+    MORE
+}
+
+/// Interrupts a core, so that it parks.
+pub fn tell_to_park(books: &mut Books, which: CoreId) {
+    let sequence = Mailbox::of(which).command(Command::Park);
+    arch::send_ipi(which, arch::Vector::PARK);
+    books.errands[which.index()] = Errand::Parking(sequence, arch::now());
+}
+
+/// Whether a core that was told to park has done so; when it takes too long, means that leave it no choice.
+pub fn parked(books: &mut Books, id: ledger::SubOsId, which: CoreId) -> Next {
+    let mailbox = Mailbox::of(which);
+    let patience = clock::microseconds(PARK_MICROSECONDS);
+    let brief = clock::microseconds(BRIEF_MICROSECONDS);
+    match books.errands[which.index()] {
+        Errand::Parking(sequence, since) => {
+            if await_briefly(brief, || mailbox.acknowledged() >= sequence) {
+                return Next::Free;
+            }
+            if arch::now() >= since.after(patience) {
+                condemn::by_visitor(books, id, "a core did not answer the interrupt that takes it away");
+                let sequence = mailbox.command(Command::Condemn);
+                apic::send_nmi(which);
+                books.errands[which.index()] = Errand::Condemned(sequence, arch::now());
+            }
+            Next::Wait
+        }
+        Errand::Condemned(sequence, since) => {
+            if await_briefly(brief, || mailbox.acknowledged() >= sequence) {
+                return Next::Free;
+            }
+            if arch::now() >= since.after(patience) {
+                let _ = books.ledger().quarantine(Resource::Core(in_ledger(which)));
+                return Next::On;
+            }
+            Next::Wait
+        }
+        Errand::Parked(_) => Next::Free,
+        _ => {
+            tell_to_park(books, which);
+            Next::Wait
+        }
+    }
+}
+
+/// The core parks; then its kernel gives its seats to others, in bounded steps, and its root is removed.
+fn leave(books: &mut Books, core: &mut Core, id: ledger::SubOsId, which: CoreId) -> Result<Next, Error> {
+    match parked(books, id, which) {
+        Next::Free => {}
+        other => return Ok(other),
+    }
+    let progress = visit(books, core, id, |kernel| {
+        if kernel.cores[which.index()].active {
+            kernel.forsake(which);
+        }
+        let slot = core_slot(kernel, which).ok_or(Error::NotOwner)?;
+        kernel.removal_step(slot, Removing::Delete)
+    })??;
+    if progress == Progress::More {
+        return Ok(Next::On);
+    }
+    books.ledger().revoked(Resource::Core(in_ledger(which)))?;
+    unmap(books, id, which);
+    let epoch = raise(books, id)?;
+    books.errands[which.index()] = Errand::Parked(epoch);
+    retarget(books, id);
+    notify(id, Event::CoreLost { core: CoreNumber(u32::from(which.0)) });
+    Ok(Next::On)
+}
+
+/// The owner's other cores forget where the area was.
+fn quiesce(books: &mut Books, id: ledger::SubOsId, which: CoreId) -> Result<Next, Error> {
+    let cell = books.cell(id)?;
+    let Errand::Parked(epoch) = books.errands[which.index()] else { return Err(Error::WrongState) };
+    if !await_briefly(clock::microseconds(BRIEF_MICROSECONDS), || cell.board.is_quiet(epoch)) {
+        return Ok(Next::Wait);
+    }
+    books.ledger().quiesced(Resource::Core(in_ledger(which)))?;
+    Ok(Next::On)
+}
+
+/// Chooses which core of a subOS its doorbell interrupts, and makes that core look.
+pub fn retarget(books: &mut Books, id: ledger::SubOsId) {
+    let core = books
+        .ledger()
+        .cores()
+        .find(|(_, holder)| *holder == Holder::SubOs(id))
+        .map(|(core, _)| CoreId(core.0));
+    let number = number_of(id);
+    if number == SubOsId::SUPERVISOR {
+        let word = core.map_or(0, |core| u64::from(core.0) + 1);
+        for peer in books.records.iter().filter_map(|record: &Record| record.id) {
+            super::places().share(number_of(peer)).up().set_target(word);
+        }
+    } else {
+        Books::set_doorbell_target(number, core);
+    }
+    core::sync::atomic::fence(core::sync::atomic::Ordering::SeqCst);
+    doorbell::interrupt(core.map_or(0, |core| u64::from(core.0) + 1));
+}

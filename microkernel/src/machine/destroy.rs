@@ -1,0 +1,145 @@
+//! Destroying a subOS: its cores park, its share closes, its chunks are cleared and free. Its kernel's lock is never
+//! taken and its objects are never looked at, so the cost depends on cores and chunks alone, and nothing that it did
+//! or became can stand in the way.
+
+use caps::ledger::{self, Holder, Life, Phase, Resource};
+use caps::{Effects, Error, Kind, SlotRef, Slots, Step};
+use idl::Words;
+use idl::types::Progress;
+
+use super::books::{Books, Errand, LotWork, Record};
+use super::cores::{self, Next};
+use super::{Target, create, doorbell, lots, number_of, places, visit};
+use crate::arch::x86_64::core::Core;
+use crate::kernel::Kernel;
+use crate::limits::REVOKE_BUDGET;
+use crate::outcome::Answer;
+use crate::types::CoreId;
+
+/// `SubOs.destroy`.
+///
+/// # Errors
+/// `StaleHandle`; `WrongState` for subOS 0.
+pub fn destroy(
+    books: &mut Books,
+    core: &mut Core,
+    target: Target,
+    through: SlotRef,
+) -> Result<Answer, Error> {
+    let id = target.find(books)?;
+    if create::is_supervisor(id) {
+        return Err(Error::WrongState);
+    }
+    if !step(books, id)? {
+        return Ok(Answer { words: Progress::More.to_words() });
+    }
+    let supervisor = create::supervisor(books)?;
+    visit::visit(books, core, supervisor, |kernel| forget(kernel, target, through))?;
+    Ok(Answer { words: Progress::Done.to_words() })
+}
+
+/// Goes on with the end of a subOS that nobody has authority over, if there is one.
+pub fn end_orphans(books: &mut Books) {
+    let Some(number) = Books::next_orphan() else { return };
+    let id = books.records.get(number.index()).and_then(|record| record.id);
+    if id.is_none_or(|id| step(books, id) != Ok(false)) {
+        Books::forget_orphan(number);
+    }
+}
+
+/// A bounded step towards the end; says whether all is done.
+fn step(books: &mut Books, id: ledger::SubOsId) -> Result<bool, Error> {
+    if books.ledger().life(id)? == Life::Alive {
+        begin(books, id)?;
+    }
+    if !park_all(books, id)? {
+        return Ok(false);
+    }
+    // No core runs on it any more: the tables can go, and with them the last way to its memory.
+    if let Some(half) = books.record(id).half.take() {
+        half.release(&mut books.pages);
+    }
+    let next = books.ledger().lots().find(|(_, lot)| lot.holder.subos() == Some(id));
+    if let Some((lot, entry)) = next {
+        let resource = Resource::Lot(lot);
+        match entry.holder {
+            Holder::Leaving(_, Phase::Quiescing) => {
+                if books.ledger().quiesced(resource) == Err(Error::CoreSilent) {
+                    books.ledger().quarantine(resource)?;
+                }
+                let count = books.works.len();
+                books.works[usize::from(lot.index) % count] = LotWork::default();
+            }
+            _ => {
+                if lots::clear_some(books, lot, &entry) {
+                    books.ledger().scrubbed(resource)?;
+                }
+            }
+        }
+        return Ok(false);
+    }
+    books.ledger().destroyed(id)?;
+    *books.record(id) = Record::EMPTY;
+    Books::set_incarnation(number_of(id), None);
+    Ok(true)
+}
+
+/// From now on it is dying: its share is closed, and its cores are told to park.
+fn begin(books: &mut Books, id: ledger::SubOsId) -> Result<(), Error> {
+    let working = books.cores_of(id);
+    books.ledger().destroy(id)?;
+    let number = number_of(id);
+    Books::set_doorbell_target(number, None);
+    places().share(number).up().set_target(0);
+    books.record(id).condemned = true;
+    for index in (0..64_u8).filter(|index| working & CoreId(*index).bit() != 0) {
+        let which = CoreId(index);
+        if !matches!(books.errands[which.index()], Errand::Parking(..) | Errand::Parked(_)) {
+            cores::tell_to_park(books, which);
+        }
+    }
+    Ok(())
+}
+
+/// Whether every core has parked, or was given up. A core that has is free at once.
+fn park_all(books: &mut Books, id: ledger::SubOsId) -> Result<bool, Error> {
+    let working = books.cores_of(id);
+    let mut all = true;
+    for index in (0..64_u8).filter(|index| working & CoreId(*index).bit() != 0) {
+        let which = CoreId(index);
+        match cores::parked(books, id, which) {
+            Next::Wait => all = false,
+            Next::On => {}
+            Next::Free => {
+                let resource = Resource::Core(ledger::CoreId(index));
+                if books.ledger().core(ledger::CoreId(index))? == Holder::Leaving(id, Phase::Quiescing) {
+                    books.ledger().quiesced(resource)?;
+                }
+                books.ledger().scrubbed(resource)?;
+                books.errands[which.index()] = Errand::None;
+                books.moves.cores += 1;
+            }
+        }
+    }
+    Ok(all)
+}
+
+/// The supervisor's kernel forgets a subOS that is gone: its doorbell, and the capability with all copies, of which
+/// one was used and may have gone meanwhile.
+fn forget(kernel: &mut Kernel, target: Target, through: SlotRef) {
+    doorbell::unbind(kernel, target.subos);
+    let found = kernel.memory.slot(through).capability();
+    if found.is_none_or(|found| found.kind != Kind::SubOs || Target::of(&found) != target) {
+        return;
+    }
+    let first = kernel.forest.first_of(&kernel.memory, through);
+    // Nothing but copies derives from it, so what goes needs no more than this.
+    loop {
+        let mut effects = Effects::new();
+        let step = kernel.forest.delete_step(&mut kernel.memory, first, REVOKE_BUDGET, &mut effects);
+        kernel.perform(&effects);
+        if step != Ok(Step::More) {
+            break;
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! Doorbells: how one end of a share tells the other that something was sent, without its lock.
+//!
+//! Ring: note that something is pending, fence, read the target, interrupt it if the note was news. The note is
+//! taken away only by the receiver's wait, so a flood costs the receiver one interrupt a wait. When cores move, the
+//! supervisor writes the new target, fences, and interrupts it, so that it scans: a ring in between either saw the
+//! new target or is found by the scan.
+
+use core::sync::atomic::{Ordering, fence};
+
+use caps::Error;
+
+use super::books::Books;
+use super::places;
+use super::share::Share;
+use crate::arch;
+use crate::kernel::Kernel;
+use crate::limits::{MAX_CORES, MAX_SUBOSES};
+use crate::memory::Ref;
+use crate::object::notification::Notification;
+use crate::outcome::NextThread;
+use crate::types::{CoreId, SubOsId};
+
+/// What a kernel signals when a peer has sent something.
+#[derive(Clone, Copy, Debug)]
+struct Bound {
+    notification: Ref<Notification>,
+    bits: u64,
+}
+
+/// For each peer of a kernel, what is signalled. A subOS has one peer, number 0; the supervisor has all others.
+#[derive(Clone, Copy, Debug)]
+pub struct Bindings {
+    bound: [Option<Bound>; MAX_SUBOSES],
+}
+
+impl Bindings {
+    /// Nothing is signalled.
+    pub const NONE: Self = Self { bound: [None; MAX_SUBOSES] };
+}
+
+impl Default for Bindings {
+    fn default() -> Self {
+        Self::NONE
+    }
+}
+
+/// This kernel's end of the share with a peer.
+#[must_use]
+pub fn share_with(kernel: &Kernel, peer: SubOsId) -> Share {
+    if kernel.id == SubOsId::SUPERVISOR { places().share(peer) } else { Share::own(kernel.id) }
+}
+
+/// The direction in which this kernel receives from a peer.
+fn incoming(kernel: &Kernel, peer: SubOsId) -> &'static super::share::Direction {
+    let share = share_with(kernel, peer);
+    if kernel.id == SubOsId::SUPERVISOR { share.up() } else { share.down() }
+}
+
+/// Tells the supervisor that something was sent up. For a subOS's kernel.
+pub fn ring_up(share: Share) {
+    let up = share.up();
+    if up.set_pending() {
+        fence(Ordering::SeqCst);
+        interrupt(up.target());
+    }
+}
+
+/// Tells a subOS that something was sent down. For the supervisor's kernel, which keeps the target where the
+/// subOS cannot write it.
+pub fn ring_down(subos: SubOsId) {
+    if places().share(subos).down().set_pending() {
+        fence(Ordering::SeqCst);
+        interrupt(Books::doorbell_target(subos));
+    }
+}
+
+/// Interrupts the core that a target word names: its number plus 1, or 0 for none.
+pub(super) fn interrupt(target: u64) {
+    let core = target.checked_sub(1).and_then(|core| u8::try_from(core).ok()).map(CoreId);
+    if let Some(core) = core.filter(|core| core.index() < MAX_CORES) {
+        arch::send_ipi(core, arch::Vector::DOORBELL);
+    }
+}
+
+/// Something may have come: signals what is bound. A bounded scan, of this kernel's own shares alone.
+pub fn doorbell_interrupt(kernel: &mut Kernel) -> NextThread {
+    let mut next = NextThread::Same;
+    for index in 0..MAX_SUBOSES {
+        if let (Some(Some(bound)), Ok(index)) = (kernel.shares.bound.get(index).copied(), u8::try_from(index)) {
+            next = next.and(deliver(kernel, SubOsId(index), bound));
+        }
+    }
+    next
+}
+
+fn deliver(kernel: &mut Kernel, peer: SubOsId, bound: Bound) -> NextThread {
+    let direction = incoming(kernel, peer);
+    if !direction.is_pending() {
+        return NextThread::Same;
+    }
+    let next = kernel.signal(bound.notification, bound.bits);
+    // If somebody took the bits at once, then that was the receiver's wait. Otherwise the note stays, and nobody
+    // is interrupted again before the wait that takes the bits.
+    if kernel.memory[bound.notification].bits & bound.bits != bound.bits {
+        direction.clear_pending();
+    }
+    next
+}
+
+/// A thread is about to wait for this notification: the bits of those peers that have sent something.
+pub fn take_doorbell_bits(kernel: &mut Kernel, notification: Ref<Notification>) -> u64 {
+    let mut bits = 0;
+    for index in 0..MAX_SUBOSES {
+        let (Some(Some(bound)), Ok(index)) = (kernel.shares.bound.get(index).copied(), u8::try_from(index))
+        else {
+            continue;
+        };
+        if bound.notification == notification && incoming(kernel, SubOsId(index)).clear_pending() {
+            bits |= bound.bits;
+        }
+    }
+    bits
+}
+
+/// Binds a notification to a peer's doorbell, or with `None` unbinds. What came before counts.
+///
+/// # Errors
+/// `AlreadyBound`; `OutOfRange` for a peer that cannot be.
+pub fn bind(
+    kernel: &mut Kernel,
+    peer: SubOsId,
+    to: Option<(Ref<Notification>, u64)>,
+) -> Result<NextThread, Error> {
+    let place = kernel.shares.bound.get_mut(peer.index()).ok_or(Error::OutOfRange)?;
+    let Some((notification, bits)) = to else {
+        *place = None;
+        return Ok(NextThread::Same);
+    };
+    if place.is_some() {
+        return Err(Error::AlreadyBound);
+    }
+    let bound = Bound { notification, bits };
+    *place = Some(bound);
+    kernel.memory[notification].doorbells = true;
+    Ok(deliver(kernel, peer, bound))
+}
+
+/// A peer is gone: nothing of it is signalled any more.
+pub fn unbind(kernel: &mut Kernel, peer: SubOsId) {
+    if let Some(place) = kernel.shares.bound.get_mut(peer.index()) {
+        *place = None;
+    }
+}
+
+/// A notification is gone: no peer's doorbell signals it any more.
+pub fn forget_notification(kernel: &mut Kernel, notification: Ref<Notification>) {
+    for place in &mut kernel.shares.bound {
+        if place.is_some_and(|bound| bound.notification == notification) {
+            *place = None;
+        }
+    }
+}

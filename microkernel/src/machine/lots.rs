@@ -1,0 +1,207 @@
+//! Memory lots: giving one, and taking one with everything in it.
+//!
+//! Taking goes *revoking* (the subtree of the lot's root is removed in the owner's kernel, in bounded steps, as the
+//! kernel itself would do it), *quiescing* (a round in which every core of the owner lets go of what went; then the
+//! lot leaves the kernel half; then a round in which every core forgets the translations), *scrubbing*, *free*.
+//! Each call does a bounded amount.
+
+use caps::ledger::{self, Holder, LedgerChange, LotEntry, LotId, LotRole, Phase, Resource};
+use caps::{Capability, Error, Kind, Rights};
+use idl::Words;
+use idl::event::Event;
+use idl::types::{Chunks, LotNumber, Progress};
+
+use super::books::{Books, LotWork};
+use super::visit::{await_briefly, lot_slot, notify, raise, visit};
+use super::{Target, create, raw};
+use crate::arch::Core;
+use crate::arch::x86_64::clock;
+use crate::kernel::KernelCell;
+use crate::limits::{BRIEF_MICROSECONDS, PAGE, SCRUB_BUDGET, VISIT_STEPS};
+use crate::outcome::Answer;
+use crate::removal::Removing;
+use crate::types::PhysAddr;
+
+/// `SubOs.grant_lot`.
+///
+/// # Errors
+/// `BadSize`, `NoResource` (no such run, or as many lots as can be), `Condemned`.
+pub fn grant(books: &mut Books, core: &mut Core, target: Target, chunks: u32) -> Result<Answer, Error> {
+    let id = target.find(books)?;
+    books.cell(id)?;
+    let change = LedgerChange::GrantLot { chunks, to: id, role: LotRole::Extra };
+    let granted = books.ledger().apply(&[change]).map_err(|(_, error)| match error {
+        Error::BadSize => Error::BadSize,
+        _ => Error::NoResource,
+    })?;
+    let Some(Resource::Lot(lot)) = granted.first().copied() else { return Err(Error::NoResource) };
+    let entry = books.ledger().lot(lot)?;
+    let given = give(books, core, id, &entry);
+    if given.is_err() {
+        give_up(books, id, lot);
+    } else {
+        let number = LotNumber(u32::from(entry.seat));
+        notify(id, Event::LotGranted { lot: number, chunks: Chunks(chunks) });
+    }
+    given.map(|()| Answer::one(u64::from(entry.seat)))
+}
+
+fn give(
+    books: &mut Books,
+    core: &mut Core,
+    id: ledger::SubOsId,
+    entry: &LotEntry,
+) -> Result<(), Error> {
+    if !create::is_supervisor(id) {
+        let half = books.record(id).half.take().ok_or(Error::WrongState)?;
+        let mapped = create::map_lot(books, &half, entry);
+        books.record(id).half = Some(half);
+        mapped?;
+    }
+    create::scrub_soiled(books, entry);
+    let root = Capability::new(Kind::Untyped, Rights::all(), entry.address(), entry.bytes());
+    visit(books, core, id, |kernel| {
+        let slot = lot_slot(kernel, u32::from(entry.seat)).ok_or(Error::NoResource)?;
+        kernel.forest.plant(&mut kernel.memory, slot, root).map_err(|_| Error::NoResource)
+    })?
+}
+
+/// Takes a lot back that could not be given: nobody has used it.
+fn give_up(books: &mut Books, id: ledger::SubOsId, lot: LotId) {
+    if let Ok(entry) = books.ledger().lot(lot) {
+        unmap(books, id, &entry);
+    }
+    let mut ledger = books.ledger();
+    let resource = Resource::Lot(lot);
+    let _ = ledger.apply(&[LedgerChange::Reclaim { resource, from: id }]);
+    for step in [ledger::Ledger::revoked, ledger::Ledger::quiesced, ledger::Ledger::scrubbed] {
+        let done = step(&mut ledger, resource);
+        assert!(done.is_ok(), "a lot that was just granted can be taken back");
+    }
+}
+
+/// Takes a lot out of its owner's kernel half.
+fn unmap(books: &mut Books, id: ledger::SubOsId, entry: &LotEntry) {
+    if create::is_supervisor(id) {
+        return;
+    }
+    if let Some(half) = &books.record(id).half {
+        for chunk in entry.chunks() {
+            half.unmap_chunk(PhysAddr(chunk.address()));
+        }
+    }
+}
+
+/// `SubOs.reclaim_lot`.
+///
+/// # Errors
+/// `NotOwner`, `HomeLot`, `Condemned`.
+pub fn reclaim(books: &mut Books, core: &mut Core, target: Target, seat: u32) -> Result<Answer, Error> {
+    let id = target.find(books)?;
+    let (lot, entry) = books.lot_of(id, seat).ok_or(Error::NotOwner)?;
+    let cell = books.cell(id)?;
+    if entry.holder == Holder::SubOs(id) {
+        let resource = Resource::Lot(lot);
+        books.ledger().apply(&[LedgerChange::Reclaim { resource, from: id }]).map_err(|(_, error)| error)?;
+        *work(books, lot) = LotWork::default();
+    }
+    for _ in 0..VISIT_STEPS {
+        let entry = books.ledger().lot(lot)?;
+        let Holder::Leaving(_, phase) = entry.holder else { return Err(Error::WrongState) };
+        let progress = match phase {
+            Phase::Revoking => revoke(books, core, id, lot, &entry)?,
+            Phase::Quiescing => quiesce(books, id, cell, lot, &entry)?,
+            Phase::Scrubbing => scrub(books, lot, &entry)?,
+        };
+        match progress {
+            Next::Wait => break,
+            Next::On => {}
+            Next::Free => {
+                books.moves.lots += 1;
+                return Ok(Answer { words: Progress::Done.to_words() });
+            }
+        }
+    }
+    Ok(Answer { words: Progress::More.to_words() })
+}
+
+/// How a step went.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Next {
+    /// Another core must do something first.
+    Wait,
+    /// There is more to do.
+    On,
+    /// The lot is in the pool.
+    Free,
+}
+
+fn work(books: &mut Books, lot: LotId) -> &mut LotWork {
+    let count = books.works.len();
+    &mut books.works[usize::from(lot.index) % count]
+}
+
+/// One step of removing what was made of the lot, and its root.
+fn revoke(
+    books: &mut Books,
+    core: &mut Core,
+    id: ledger::SubOsId,
+    lot: LotId,
+    entry: &LotEntry,
+) -> Result<Next, Error> {
+    let progress = visit(books, core, id, |kernel| {
+        let slot = lot_slot(kernel, u32::from(entry.seat)).ok_or(Error::NotOwner)?;
+        kernel.removal_step(slot, Removing::Delete)
+    })??;
+    if progress == Progress::More {
+        return Ok(Next::On);
+    }
+    books.ledger().revoked(Resource::Lot(lot))?;
+    notify(id, Event::LotLost { lot: LotNumber(u32::from(entry.seat)) });
+    let epoch = raise(books, id)?;
+    *work(books, lot) = LotWork { rounds: 0, epoch, cleared: 0 };
+    Ok(Next::On)
+}
+
+/// The two rounds, with the lot leaving the kernel half in between.
+fn quiesce(
+    books: &mut Books,
+    id: ledger::SubOsId,
+    cell: &KernelCell,
+    lot: LotId,
+    entry: &LotEntry,
+) -> Result<Next, Error> {
+    let LotWork { rounds, epoch, .. } = *work(books, lot);
+    if !await_briefly(clock::microseconds(BRIEF_MICROSECONDS), || cell.board.is_quiet(epoch)) {
+        return Ok(Next::Wait);
+    }
+    if rounds == 0 {
+        unmap(books, id, entry);
+        let epoch = raise(books, id)?;
+        *work(books, lot) = LotWork { rounds: 1, epoch, cleared: 0 };
+        return Ok(Next::On);
+    }
+    books.ledger().quiesced(Resource::Lot(lot))?;
+    Ok(Next::On)
+}
+
+/// Clears a bounded number of pages of a lot that nobody can reach any more.
+fn scrub(books: &mut Books, lot: LotId, entry: &LotEntry) -> Result<Next, Error> {
+    if !clear_some(books, lot, entry) {
+        return Ok(Next::On);
+    }
+    books.ledger().scrubbed(Resource::Lot(lot))?;
+    Ok(Next::Free)
+}
+
+/// Clears a bounded number of pages of a lot; says whether all are clear.
+pub fn clear_some(books: &mut Books, lot: LotId, entry: &LotEntry) -> bool {
+    let pages = entry.bytes() / PAGE;
+    let first = work(books, lot).cleared;
+    let end = (first + SCRUB_BUDGET).min(pages);
+    for page in first..end {
+        raw::clear_page(PhysAddr(entry.address() + page * PAGE));
+    }
+    work(books, lot).cleared = end;
+    end == pages
+}

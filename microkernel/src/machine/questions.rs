@@ -1,0 +1,119 @@
+//! What the supervisor can ask: about a subOS, about the machine, about the ledger.
+
+use caps::Error;
+use caps::ledger::{ChunkId, CoreId as LedgerCore, Holder, Life, Phase};
+use idl::Words;
+use idl::kernel::machine::LedgerEntry;
+use idl::kernel::subos::SubOsInfo;
+use idl::types::{
+    Chunks, LedgerState, LotNumber, MachineQuestion, ResourceKind, StatisticsQuestion, SubOsNumber,
+    SubOsState,
+};
+
+use super::books::{Books, Stage};
+use super::{Target, visit};
+use crate::arch::x86_64::clock;
+use crate::arch::x86_64::core::Core;
+use crate::limits::CHUNK;
+use crate::outcome::Answer;
+use crate::types::CoreId;
+
+/// `SubOs.info`.
+///
+/// # Errors
+/// `StaleHandle`.
+pub fn info(books: &mut Books, target: Target) -> Result<Answer, Error> {
+    let id = target.find(books)?;
+    let condemned = matches!(books.cell(id), Err(Error::Condemned));
+    let dying = books.ledger().life(id)? == Life::Dying;
+    let state = match books.record(id).stage {
+        _ if dying => SubOsState::Dying,
+        _ if condemned => SubOsState::Condemned,
+        Stage::Created => SubOsState::Created,
+        Stage::Loaded => SubOsState::Loaded,
+        Stage::Running => SubOsState::Running,
+    };
+    let cores = books.cores_of(id);
+    let chunks = books
+        .ledger()
+        .lots()
+        .filter(|(_, lot)| lot.holder.subos() == Some(id))
+        .fold(0, |sum, (_, lot)| sum + lot.count);
+    Ok(Answer { words: SubOsInfo { state, cores, chunks: Chunks(chunks) }.to_words() })
+}
+
+/// `SubOs.statistics`.
+///
+/// # Errors
+/// `NoResource` for a core that the machine does not have; `Condemned`.
+pub fn statistics(
+    books: &mut Books,
+    core: &mut Core,
+    target: Target,
+    which: CoreId,
+    question: StatisticsQuestion,
+) -> Result<Answer, Error> {
+    let id = target.find(books)?;
+    books.ledger().core(LedgerCore(which.0)).map_err(|_| Error::NoResource)?;
+    let state = visit::visit(books, core, id, |kernel| kernel.cores[which.index()])?;
+    let counters = state.counters;
+    let words = match question {
+        StatisticsQuestion::Calls => {
+            [counters.calls, counters.messages, counters.starts, counters.faults, counters.guests]
+        }
+        StatisticsQuestion::Interrupts => [counters.switches, counters.interrupts, 0, 0, 0],
+        StatisticsQuestion::Moves => [u64::from(state.active), 0, counters.busy, 0, 0],
+    };
+    Ok(Answer { words })
+}
+
+/// `Machine.info`.
+pub fn machine(books: &mut Books, question: MachineQuestion) -> Answer {
+    let moves = books.moves;
+    let second = clock::ticks_per_second();
+    let ledger = books.ledger();
+    let words = match question {
+        MachineQuestion::Totals => {
+            let free = ledger.tally_chunks().pool;
+            let suboses = ledger.suboses().count();
+            [ledger.core_count() as u64, ledger.chunk_count() as u64, free as u64, suboses as u64, second]
+        }
+        MachineQuestion::Clock => [clock::now().0, second, moves.audits, moves.cores, moves.lots],
+    };
+    Answer { words }
+}
+
+/// `Machine.ledger`.
+///
+/// # Errors
+/// `NoResource`.
+pub fn ledger(books: &mut Books, kind: ResourceKind, index: u64) -> Result<Answer, Error> {
+    let (holder, lot) = match kind {
+        ResourceKind::Core => {
+            let core = LedgerCore(u8::try_from(index).map_err(|_| Error::NoResource)?);
+            (books.ledger().core(core), 0)
+        }
+        ResourceKind::Chunk => {
+            let chunk = ChunkId(u32::try_from(index).map_err(|_| Error::NoResource)?);
+            let address = index * CHUNK;
+            let inside = |lot: &caps::ledger::LotEntry| {
+                lot.address() <= address && address - lot.address() < lot.bytes()
+            };
+            let ledger = books.ledger();
+            let seat = ledger.lots().find(|(_, lot)| inside(lot)).map_or(0, |(_, lot)| u32::from(lot.seat));
+            (ledger.chunk(chunk), seat)
+        }
+    };
+    let holder = holder.map_err(|_| Error::NoResource)?;
+    let state = match holder {
+        Holder::Reserved => LedgerState::Reserved,
+        Holder::Pool => LedgerState::Free,
+        Holder::SubOs(_) => LedgerState::Owned,
+        Holder::Leaving(_, Phase::Revoking) => LedgerState::Revoking,
+        Holder::Leaving(_, Phase::Quiescing) => LedgerState::Quiescing,
+        Holder::Leaving(_, Phase::Scrubbing) => LedgerState::Scrubbing,
+        Holder::Quarantined => LedgerState::Quarantined,
+    };
+    let owner = SubOsNumber(holder.subos().map_or(0, |id| u32::from(id.index)));
+    Ok(Answer { words: LedgerEntry { state, owner, lot: LotNumber(lot) }.to_words() })
+}

@@ -1,0 +1,78 @@
+//! Memory that belongs to no kernel, or to another one: the machine part reaches it by its physical address.
+//! All of this works in the supervisor's kernel only; elsewhere the memory is not mapped, and access faults.
+
+use super::books::Shelf;
+use crate::arch::physmap;
+use crate::kernel::KernelCell;
+use crate::limits::PAGE;
+use crate::types::PhysAddr;
+
+/// The shelf that boot put here.
+pub(super) fn shelf(at: PhysAddr) -> &'static Shelf {
+    // SAFETY: boot wrote a Shelf here before it settled the place, and nothing ever moves or ends it.
+    unsafe { physmap::reference(at) }
+}
+
+/// The kernel that is here.
+pub(super) fn cell(at: PhysAddr) -> &'static KernelCell {
+    // SAFETY: birth made a cell here, and it stays until the subOS has been destroyed, after every core has left it;
+    // what is behind its lock is reached through the lock.
+    unsafe { physmap::reference(at) }
+}
+
+/// Puts the shelf in its place, at boot.
+#[cfg(feature = "image")]
+pub(super) fn place_shelf(at: PhysAddr, inventory: super::books::Inventory) {
+    // SAFETY: boot took this memory from the system pages for the shelf, and nothing refers to it yet.
+    unsafe { physmap::pointer::<Shelf>(at).write(Shelf::new(inventory)) };
+}
+
+/// An array in system pages that boot took for it; all zero.
+#[cfg(feature = "image")]
+pub(super) fn array<T>(at: PhysAddr, length: usize) -> &'static mut [T] {
+    // SAFETY: boot took zeroed pages for this array alone, for ever, and zero is valid for its elements.
+    unsafe { core::slice::from_raw_parts_mut(physmap::pointer(at), length) }
+}
+
+/// Clears a page that nobody uses: of a lot without owner, or of one that is being made.
+pub(super) fn clear_page(page: PhysAddr) {
+    assert!(page.is_aligned(PAGE), "a page is page-aligned");
+    // SAFETY: the ledger says that nobody owns the page now, so no kernel maps it and nothing refers to it.
+    unsafe { physmap::zero_page(page) };
+}
+
+/// Copies a page of the supervisor's memory to one of a subOS that does not run yet.
+pub(super) fn copy_page(from: PhysAddr, to: PhysAddr) {
+    assert!(from.is_aligned(PAGE) && to.is_aligned(PAGE), "pages are page-aligned");
+    let source = physmap::pointer::<u64>(from);
+    let target = physmap::pointer::<u64>(to);
+    for index in 0..(PAGE / 8) as usize {
+        // SAFETY: within the page, which is memory of the supervisor's; volatile, since its programs may write it.
+        let word = unsafe { source.add(index).read_volatile() };
+        // SAFETY: within the page, which is memory of a subOS whose lock is held and that has not started.
+        unsafe { target.add(index).write(word) };
+    }
+}
+
+/// The first words of a page of the supervisor's memory, copied.
+pub(super) fn read_words<const N: usize>(page: PhysAddr) -> [u64; N] {
+    const { assert!(N as u64 * 8 <= PAGE) };
+    assert!(page.is_aligned(PAGE), "a page is page-aligned");
+    let source = physmap::pointer::<u64>(page);
+    let mut words = [0; N];
+    for (index, word) in words.iter_mut().enumerate() {
+        // SAFETY: within the page, by the assertion; volatile, since programs may write it.
+        *word = unsafe { source.add(index).read_volatile() };
+    }
+    words
+}
+
+/// The upper half of a home root, to be given to the kernel that it is for.
+pub(super) fn upper_half(root: PhysAddr) -> [u64; 256] {
+    let mut upper = [0; 256];
+    for (index, word) in upper.iter_mut().enumerate() {
+        // SAFETY: a page root is a page of 512 words.
+        *word = unsafe { physmap::pointer::<u64>(root).add(256 + index).read_volatile() };
+    }
+    upper
+}

@@ -1,0 +1,364 @@
+//! The share that every subOS is born with: what it and the supervisor can both reach, and nothing else.
+//!
+//! Pages, in this order: *down* (the doorbell and the ring of records towards the subOS), *up* (the same towards
+//! the supervisor), the *epitaph* (what the subOS's kernel said when it died), and the *console* (bytes for
+//! people). They are system pages: a subOS's kernel maps its own at an address fixed by its number, the
+//! supervisor's reaches all of them through its physical map.
+//!
+//! The other side may be mad. Everything here is atomic, and every index read from memory is an allegation that is
+//! masked or bounded before use; the worst that the other side can do is to lose its own messages.
+
+use core::fmt::Write;
+use core::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+
+use idl::abi::REGISTER_WORDS;
+use static_assertions::const_assert;
+
+use crate::arch::x86_64::{layout, physmap};
+use crate::limits::{CONSOLE_BYTES, PAGE, RING_RECORDS, RING_RESERVE};
+use crate::types::{PhysAddr, SubOsId, Ticks};
+
+/// Pages of a share.
+pub const PAGES: u64 = 3 + CONSOLE_BYTES / PAGE;
+/// Address space from one subOS's share to the next.
+pub const STRIDE: u64 = 1 << 20;
+/// The longest epitaph, in bytes.
+pub const EPITAPH_BYTES: usize = 2048;
+
+const_assert!(PAGES * PAGE <= STRIDE);
+const_assert!(size_of::<Direction>() as u64 == PAGE);
+const_assert!(size_of::<Epitaph>() as u64 <= PAGE);
+const_assert!(RING_RECORDS.is_power_of_two() && RING_RESERVE < RING_RECORDS);
+const_assert!(CONSOLE_BYTES.is_power_of_two());
+
+/// Keeps what one side writes off the cache lines of the other (processors fetch pairs of lines).
+#[repr(C, align(128))]
+struct Line<T>(T);
+
+/// One direction: a doorbell, and a ring of records. One page.
+#[repr(C, align(4096))]
+pub struct Direction {
+    /// Set by the sender, cleared only when the receiver waits.
+    pending: Line<AtomicU64>,
+    /// The receiver's core that is interrupted, plus 1; 0 while it has none. Only the supervisor writes it.
+    target: Line<AtomicU64>,
+    /// How many records were reserved by senders.
+    reserved: Line<AtomicU64>,
+    /// How many records the receiver took.
+    taken: Line<AtomicU64>,
+    /// Console bytes ever written (in the page up), or ever read (in the page down).
+    console: Line<AtomicU64>,
+    unused: [AtomicU64; 176],
+    records: [RecordWords; RING_RECORDS as usize],
+}
+
+/// An [`idl::event::Record`] as atomics: sequence, ticks, five words, one unused.
+type RecordWords = [AtomicU64; 8];
+
+/// What a subOS's kernel said when it died.
+#[repr(C)]
+struct Epitaph {
+    /// 1 and the number of the core on which it died; 0 while it lives.
+    died: AtomicU64,
+    /// Bytes of text; alleged.
+    length: AtomicU64,
+    text: [AtomicU8; EPITAPH_BYTES],
+}
+
+/// One share, seen from either side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Share {
+    base: u64,
+}
+
+/// The ring holds as many records as it can.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Full;
+
+/// Who writes a record: the kernel's own are let into the last places of a ring.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Author {
+    /// A program.
+    Program,
+    /// A kernel, for an event.
+    Kernel,
+}
+
+impl Share {
+    /// The share of a subOS, for that subOS's own kernel. In any other kernel using it faults.
+    #[must_use]
+    pub const fn own(subos: SubOsId) -> Self {
+        Self { base: address(subos) }
+    }
+
+    /// The share whose pages begin here, for the supervisor's kernel.
+    #[must_use]
+    pub fn at(pages: PhysAddr) -> Self {
+        Self { base: physmap::pointer::<u8>(pages) as u64 }
+    }
+
+    /// What goes to the subOS.
+    #[must_use]
+    pub fn down(&self) -> &'static Direction {
+        // SAFETY: a share's pages are shares from boot on, zeroes are valid, all fields are atomic and only used
+        // by shared reference; where they are not mapped, the access faults, which is defined by us.
+        unsafe { &*(self.base as *const Direction) }
+    }
+
+    /// What goes to the supervisor.
+    #[must_use]
+    pub fn up(&self) -> &'static Direction {
+        // SAFETY: as in `down`.
+        unsafe { &*((self.base + PAGE) as *const Direction) }
+    }
+
+    fn epitaph(&self) -> &'static Epitaph {
+        // SAFETY: as in `down`.
+        unsafe { &*((self.base + 2 * PAGE) as *const Epitaph) }
+    }
+
+    fn console(&self) -> &'static [AtomicU8; CONSOLE_BYTES as usize] {
+        // SAFETY: as in `down`.
+        unsafe { &*((self.base + 3 * PAGE) as *const [AtomicU8; CONSOLE_BYTES as usize]) }
+    }
+
+    /// Makes everything as it was at the beginning: for the next subOS of this number. Nobody else uses it now.
+    pub fn clear(&self) {
+        for direction in [self.down(), self.up()] {
+            direction.clear();
+        }
+        self.epitaph().died.store(0, Ordering::Relaxed);
+        self.epitaph().length.store(0, Ordering::Relaxed);
+        self.epitaph().text.iter().for_each(|byte| byte.store(0, Ordering::Relaxed));
+        self.console().iter().for_each(|byte| byte.store(0, Ordering::Relaxed));
+    }
+
+    /// Adds bytes to the console, all or none. Says whether the console was empty before.
+    ///
+    /// # Errors
+    /// [`Full`].
+    pub fn write_console(&self, bytes: impl ExactSizeIterator<Item = u8>) -> Result<bool, Full> {
+        let written = self.up().console.0.load(Ordering::Relaxed);
+        let read = self.down().console.0.load(Ordering::Acquire);
+        let waiting = written.wrapping_sub(read);
+        if waiting > CONSOLE_BYTES || CONSOLE_BYTES - waiting < bytes.len() as u64 {
+            return Err(Full);
+        }
+        let mut position = written;
+        for byte in bytes {
+            if let Some(place) = self.console().get((position % CONSOLE_BYTES) as usize) {
+                place.store(byte, Ordering::Relaxed);
+            }
+            position = position.wrapping_add(1);
+        }
+        self.up().console.0.store(position, Ordering::Release);
+        Ok(waiting == 0)
+    }
+
+    /// Takes at most `most` bytes off the console and hands each to `sink`; answers with how many.
+    pub fn read_console(&self, most: usize, mut sink: impl FnMut(u8)) -> usize {
+        let read = self.down().console.0.load(Ordering::Relaxed);
+        let written = self.up().console.0.load(Ordering::Acquire);
+        // More than the ring holds is a lie: then what the ring holds is what there is.
+        let waiting = usize::try_from(written.wrapping_sub(read).min(CONSOLE_BYTES)).unwrap_or(0);
+        let count = waiting.min(most);
+        for offset in 0..count as u64 {
+            let index = read.wrapping_add(offset) % CONSOLE_BYTES;
+            sink(self.console().get(index as usize).map_or(0, |byte| byte.load(Ordering::Relaxed)));
+        }
+        self.down().console.0.store(read.wrapping_add(count as u64), Ordering::Release);
+        count
+    }
+
+    /// Records that the subOS's kernel died on this core (its number plus 1, never 0), with what it said, cut where the
+    /// room ends. The first death counts. Says whether this was the first.
+    pub fn bury(&self, core: u64, words: core::fmt::Arguments<'_>) -> bool {
+        let epitaph = self.epitaph();
+        if epitaph.died.load(Ordering::SeqCst) != 0 {
+            return false;
+        }
+        let mut stone = Stone { epitaph, used: 0 };
+        let _ = stone.write_fmt(words);
+        epitaph.length.store(stone.used as u64, Ordering::Release);
+        epitaph.died.compare_exchange(0, core, Ordering::SeqCst, Ordering::SeqCst).is_ok()
+    }
+
+    /// On which core the subOS's kernel died, if it did; alleged.
+    #[must_use]
+    pub fn death(&self) -> Option<u64> {
+        self.epitaph().died.load(Ordering::SeqCst).checked_sub(1)
+    }
+
+    /// Hands each byte of the epitaph to `sink`; answers with how many there are.
+    pub fn read_epitaph(&self, sink: impl FnMut(u8)) -> Option<usize> {
+        self.death()?;
+        let length = self.epitaph().length.load(Ordering::Acquire).min(EPITAPH_BYTES as u64) as usize;
+        self.epitaph().text.iter().take(length).map(|byte| byte.load(Ordering::Relaxed)).for_each(sink);
+        Some(length)
+    }
+}
+
+/// Writes text into an epitaph, as far as there is room.
+struct Stone {
+    epitaph: &'static Epitaph,
+    used: usize,
+}
+
+impl Write for Stone {
+    fn write_str(&mut self, text: &str) -> core::fmt::Result {
+        for (place, byte) in self.epitaph.text.iter().skip(self.used).zip(text.bytes()) {
+            place.store(byte, Ordering::Relaxed);
+            self.used += 1;
+        }
+        Ok(())
+    }
+}
+
+/// Where a subOS's kernel maps its share.
+#[must_use]
+pub const fn address(subos: SubOsId) -> u64 {
+    layout::SHARES + subos.index() as u64 * STRIDE
+}
+
+impl Direction {
+    fn clear(&self) {
+        for line in [&self.pending, &self.target, &self.reserved, &self.taken, &self.console] {
+            line.0.store(0, Ordering::Relaxed);
+        }
+        for word in self.records.iter().flatten() {
+            word.store(0, Ordering::Relaxed);
+        }
+    }
+
+    /// Adds a record. Several senders may do so at the same time.
+    ///
+    /// # Errors
+    /// [`Full`].
+    pub fn push(&self, words: [u64; REGISTER_WORDS], now: Ticks, author: Author) -> Result<(), Full> {
+        let room = match author {
+            Author::Program => RING_RECORDS - RING_RESERVE,
+            Author::Kernel => RING_RECORDS,
+        };
+        let mut position = self.reserved.0.load(Ordering::Relaxed);
+        loop {
+            if position.wrapping_sub(self.taken.0.load(Ordering::Acquire)) >= room {
+                return Err(Full);
+            }
+            let next = position.wrapping_add(1);
+            match self.reserved.0.compare_exchange_weak(position, next, Ordering::AcqRel, Ordering::Relaxed) {
+                Ok(_) => break,
+                Err(other) => position = other,
+            }
+        }
+        let [sequence, ticks, places @ ..] = self.record(position);
+        ticks.store(now.0, Ordering::Relaxed);
+        for (place, word) in places.iter().zip(words) {
+            place.store(word, Ordering::Relaxed);
+        }
+        sequence.store(position.wrapping_add(1), Ordering::Release);
+        Ok(())
+    }
+
+    /// Takes the oldest record. One receiver at a time.
+    pub fn pop(&self) -> Option<[u64; REGISTER_WORDS]> {
+        let position = self.taken.0.load(Ordering::Relaxed);
+        let [sequence, _, places @ ..] = self.record(position);
+        if sequence.load(Ordering::Acquire) != position.wrapping_add(1) {
+            return None;
+        }
+        let mut words = [0; REGISTER_WORDS];
+        for (word, place) in words.iter_mut().zip(places) {
+            *word = place.load(Ordering::Relaxed);
+        }
+        self.taken.0.store(position.wrapping_add(1), Ordering::Release);
+        Some(words)
+    }
+
+    fn record(&self, position: u64) -> &RecordWords {
+        // The number of records is a power of two, so the mask is below it.
+        &self.records[(position & (RING_RECORDS - 1)) as usize]
+    }
+
+    /// Whether something was sent that the receiver has not waited for yet.
+    #[must_use]
+    pub fn is_pending(&self) -> bool {
+        self.pending.0.load(Ordering::SeqCst) != 0
+    }
+
+    /// Notes that something was sent. Says whether that is news, so that an interrupt is due.
+    #[must_use]
+    pub fn set_pending(&self) -> bool {
+        self.pending.0.swap(1, Ordering::SeqCst) == 0
+    }
+
+    /// The receiver waits, and so knows of everything that was sent until now. Says whether there was something.
+    pub fn clear_pending(&self) -> bool {
+        self.is_pending() && self.pending.0.swap(0, Ordering::SeqCst) != 0
+    }
+
+    /// The core to interrupt, plus 1, or 0; alleged.
+    #[must_use]
+    pub fn target(&self) -> u64 {
+        self.target.0.load(Ordering::SeqCst)
+    }
+
+    /// From now on this core is interrupted (its number plus 1), or none (0).
+    pub fn set_target(&self, target: u64) {
+        self.target.0.store(target, Ordering::SeqCst);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use std::boxed::Box;
+
+    use super::*;
+
+    fn words(first: u64) -> [u64; 5] {
+        [first, 1, 2, 3, 4]
+    }
+
+    fn direction() -> Box<Direction> {
+        // SAFETY: all fields are atomics, for which zero is valid.
+        unsafe { Box::<Direction>::new_zeroed().assume_init() }
+    }
+
+    #[test]
+    fn records_come_out_in_order_and_the_last_places_are_the_kernels() {
+        let ring = direction();
+        for index in 0..RING_RECORDS - RING_RESERVE {
+            assert_eq!(ring.push(words(index), Ticks(0), Author::Program), Ok(()));
+        }
+        assert_eq!(ring.push(words(99), Ticks(0), Author::Program), Err(Full));
+        for index in RING_RECORDS - RING_RESERVE..RING_RECORDS {
+            assert_eq!(ring.push(words(index), Ticks(0), Author::Kernel), Ok(()));
+        }
+        assert_eq!(ring.push(words(99), Ticks(0), Author::Kernel), Err(Full));
+        for index in 0..RING_RECORDS {
+            assert_eq!(ring.pop(), Some(words(index)));
+        }
+        assert_eq!(ring.pop(), None);
+    }
+
+    #[test]
+    fn a_lying_index_neither_panics_nor_reads_outside() {
+        let ring = direction();
+        ring.push(words(7), Ticks(0), Author::Program).unwrap();
+        ring.reserved.0.store(u64::MAX, Ordering::Relaxed);
+        assert_eq!(ring.push(words(8), Ticks(0), Author::Kernel), Err(Full));
+        ring.taken.0.store(u64::MAX - 3, Ordering::Relaxed);
+        assert_eq!(ring.pop(), None);
+        ring.push(words(8), Ticks(0), Author::Kernel).unwrap();
+    }
+
+    #[test]
+    fn a_doorbell_is_news_once_until_the_receiver_waits() {
+        let ring = direction();
+        assert!(!ring.clear_pending());
+        assert!(ring.set_pending());
+        assert!(!ring.set_pending());
+        assert!(ring.clear_pending());
+        assert!(ring.set_pending());
+    }
+}

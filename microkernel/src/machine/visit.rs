@@ -1,0 +1,142 @@
+//! Visits: how an operation of the supervisor reaches into another subOS's kernel.
+//!
+//! The visitor holds the target's lock and not its own kernel's. Every reference that it follows there must lie in
+//! the target's lots; a miss, like any failure during the visit, condemns the target and abandons the stack. A
+//! target that does not part with its lock in time is condemned as well.
+
+use caps::ledger::{self, LotEntry};
+use caps::{Error, SlotIndex, SlotRef};
+
+use super::books::Books;
+use super::{Target, condemn, number_of, places};
+use crate::arch::x86_64::clock;
+use crate::arch::{self, Core, physmap};
+use crate::kernel::Kernel;
+use crate::limits::{MAX_LOTS, VISIT_MICROSECONDS};
+use crate::memory::Fence;
+use crate::sync::lock::Wait;
+use crate::types::{CoreId, PhysAddr, SubOsId, Ticks};
+
+impl Target {
+    /// The subOS, if it is there.
+    ///
+    /// # Errors
+    /// `StaleHandle`.
+    pub fn find(self, books: &Books) -> Result<ledger::SubOsId, Error> {
+        books.find(self.subos, self.incarnation)
+    }
+}
+
+/// Works in a subOS's kernel, under its lock.
+///
+/// # Errors
+/// `Condemned`; `WrongState` if it has no kernel.
+pub fn visit<R>(
+    books: &mut Books,
+    core: &mut Core,
+    id: ledger::SubOsId,
+    work: impl FnOnce(&mut Kernel) -> R,
+) -> Result<R, Error> {
+    let cell = books.cell(id)?;
+    let fence = fence(books, id);
+    let patience = arch::now().after(clock::microseconds(VISIT_MICROSECONDS));
+    let wait = || if arch::now() < patience { Wait::On } else { Wait::Withdraw };
+    let Ok(guard) = cell.lock.visit(core.id(), wait) else {
+        condemn::by_visitor(books, id, "its lock was not to be had in time");
+        return Err(Error::Condemned);
+    };
+    let number = number_of(id);
+    places().shelf().set_visited(physmap::physical(cell));
+    core.set_visiting(Some(number).filter(|number| *number != SubOsId::SUPERVISOR));
+    // SAFETY: the guard is held until after the last use of the reference.
+    let kernel = unsafe { cell.visit() };
+    kernel.me = core.id();
+    kernel.now = arch::now();
+    kernel.memory.fence(fence);
+    let result = work(kernel);
+    kernel.memory.fence(None);
+    core.set_visiting(None);
+    drop(guard);
+    Ok(result)
+}
+
+/// The memory that a visited kernel's references may point into. The supervisor's own is not fenced.
+fn fence(books: &mut Books, id: ledger::SubOsId) -> Option<Fence> {
+    if number_of(id) == SubOsId::SUPERVISOR {
+        return None;
+    }
+    let mut fence = Fence { lots: [(PhysAddr(0), PhysAddr(0)); MAX_LOTS] };
+    for (_, lot) in books.ledger().lots().filter(|(_, lot)| lot.holder.subos() == Some(id)) {
+        if let Some(place) = fence.lots.get_mut(usize::from(lot.seat)) {
+            *place = range(&lot);
+        }
+    }
+    Some(fence)
+}
+
+/// Where a lot begins and ends.
+#[must_use]
+pub fn range(lot: &LotEntry) -> (PhysAddr, PhysAddr) {
+    (PhysAddr(lot.address()), PhysAddr(lot.address() + lot.bytes()))
+}
+
+/// The slot of a kernel's root table for a core.
+#[must_use]
+pub fn core_slot(kernel: &Kernel, core: CoreId) -> Option<SlotRef> {
+    let index = idl::slots::root_core(u32::from(core.0))?;
+    root_slot(kernel, index).ok()
+}
+
+/// A slot of a kernel's root table.
+///
+/// # Errors
+/// `OutOfRange`.
+pub fn root_slot(kernel: &Kernel, index: SlotIndex) -> Result<SlotRef, Error> {
+    kernel.roots.ok_or(Error::OutOfRange)?.at(index)
+}
+
+/// The slot of a kernel's root table for one of its lots.
+#[must_use]
+pub fn lot_slot(kernel: &Kernel, lot: u32) -> Option<SlotRef> {
+    let index = idl::slots::root_lot(lot)?;
+    root_slot(kernel, index).ok()
+}
+
+/// Tells the subOS of something that the supervisor did: puts an event into its ring and rings.
+pub fn notify(id: ledger::SubOsId, event: idl::event::Event) {
+    let number = number_of(id);
+    if number == SubOsId::SUPERVISOR {
+        return;
+    }
+    let share = super::places().share(number);
+    // A ring that is full to the last place is one that nobody reads.
+    let _ = share.down().push(event.to_words(), arch::now(), super::share::Author::Kernel);
+    super::doorbell::ring_down(number);
+}
+
+/// Asks all cores of a subOS to flush and to let go of what was taken away; answers with what to wait for.
+pub fn raise(books: &mut Books, id: ledger::SubOsId) -> Result<crate::board::Epoch, Error> {
+    let cell = books.cell(id)?;
+    let epoch = cell.board.raise();
+    let mut members = cell.board.members();
+    while members != 0 {
+        let core = CoreId(u8::try_from(members.trailing_zeros()).unwrap_or(0));
+        arch::send_ipi(core, arch::Vector::FLUSH);
+        members &= members - 1;
+    }
+    Ok(epoch)
+}
+
+/// Looks again and again, for a short time, whether something has come true.
+pub fn await_briefly(patience: Ticks, mut done: impl FnMut() -> bool) -> bool {
+    let end = arch::now().after(patience);
+    loop {
+        if done() {
+            return true;
+        }
+        if arch::now() >= end {
+            return false;
+        }
+        arch::pause();
+    }
+}
