@@ -48,3 +48,21 @@ impl Handle {
         Generation((self.0 >> 32) as u32)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Generation, Handle, SlotIndex};
+
+    #[test]
+    fn the_last_generation_stays_the_last() {
+        assert_eq!(Generation(0).next(), Generation(1));
+        assert_eq!(Generation::LAST.next(), Generation::LAST);
+    }
+
+    #[test]
+    fn a_handle_is_its_two_parts() {
+        let handle = Handle::new(SlotIndex(0x89ab_cdef), Generation(0x0123_4567));
+        assert_eq!(handle, Handle(0x0123_4567_89ab_cdef));
+        assert_eq!((handle.index(), handle.generation()), (SlotIndex(0x89ab_cdef), Generation(0x0123_4567)));
+    }
+}

@@ -10,8 +10,10 @@
 //! Reading order: [`model`] and [`removal`] define the model, and can be read without the rest. [`operation`] lists
 //! what can be asked. [`subject`] is the code under test, [`refine`] the comparison, [`invariant`] what must hold of
 //! any state, [`session`] all of it together, [`play`] random play.
+//! [`ledger`] is the same for the ledger.
 
 pub mod invariant;
+pub mod ledger;
 pub mod model;
 pub mod operation;
 pub mod play;

@@ -59,12 +59,15 @@ fn a_transaction_that_fails_leaves_everything_as_it_was() {
         lot(3, guest, LotRole::Home),
         reclaim(held[1], boss),
         reclaim(Resource::Core(CoreId(0)), boss),
-        core(1, boss),
+        lot(99, boss, LotRole::Extra),
     ];
     assert_eq!(ledger.apply(&changes), Err((4, Error::NoResource)));
     assert_eq!((ledger.tally_cores(), ledger.tally_chunks(), ledger.lots().collect::<Vec<_>>()), before);
     assert_eq!(ledger.core(CoreId(0)), Ok(Holder::SubOs(boss)));
     assert_eq!(ledger.audit(), Ok(()));
+    let twice = [core(1, guest), reclaim(Resource::Core(CoreId(1)), guest)];
+    assert_eq!(ledger.apply(&twice), Err((1, Error::InvalidArgument)));
+    assert_eq!(ledger.core(CoreId(1)), Ok(Holder::Pool));
     assert_eq!(ledger.apply(&changes[..4]).map(|made| made.len()), Ok(4));
 }
 

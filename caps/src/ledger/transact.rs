@@ -41,6 +41,17 @@ pub enum Change {
     },
 }
 
+impl Change {
+    /// The resource that it names. A grant of a lot names none: the ledger chooses.
+    const fn names(self) -> Option<Resource> {
+        match self {
+            Self::GrantCore { core, .. } => Some(Resource::Core(core)),
+            Self::GrantLot { .. } => None,
+            Self::Reclaim { resource, .. } => Some(resource),
+        }
+    }
+}
+
 /// The resources that a transaction named, in the order of its changes.
 pub type Granted = heapless::Vec<Resource, MAX_CHANGES>;
 
@@ -48,7 +59,8 @@ impl Ledger<'_> {
     /// Makes all changes in order, or none: then the position of the first that could not be made is in the
     /// error, and the ledger is as before.
     ///
-    /// Errors: `TooLong` (more than [`MAX_CHANGES`] changes; position 0); for a subOS `OutOfRange`,
+    /// Errors: `TooLong` (more than [`MAX_CHANGES`] changes; position 0); `InvalidArgument` (the change names a
+    /// resource that one before it named or granted); for a subOS `OutOfRange`,
     /// `StaleHandle`, `WrongState` (it is dying); for a core `OutOfRange`, `NoResource` (not in the pool),
     /// `NotOwner`; for a lot `BadSize` (no chunks), `NoResource` (no such run, or no number for it), `Full`
     /// (the subOS has as many lots as it can), `AlreadyBound` (it has a home lot), `OutOfRange`, `StaleHandle`,
@@ -59,7 +71,9 @@ impl Ledger<'_> {
         }
         let mut made = Granted::new();
         for (position, &change) in changes.iter().enumerate() {
-            match self.make(change) {
+            let twice = change.names().is_some_and(|resource| made.contains(&resource));
+            let outcome = if twice { Err(Error::InvalidArgument) } else { self.make(change) };
+            match outcome {
                 // There is room: the number of changes was checked.
                 Ok(resource) => drop(made.push(resource)),
                 Err(error) => {

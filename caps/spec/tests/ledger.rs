@@ -1,0 +1,45 @@
+//! The ledger against its specification, at random.
+#![allow(clippy::unwrap_used, reason = "a test may stop anywhere")]
+
+use std::collections::BTreeSet;
+
+use caps_spec::ledger::LedgerSession;
+use caps_spec::play::{Throw, throws};
+use proptest::prelude::*;
+
+fn config() -> ProptestConfig {
+    let asked = ProptestConfig::default();
+    let cases = if std::env::var_os("PROPTEST_CASES").is_some() { asked.cases } else { 96 };
+    let patience = if asked.max_shrink_iters == u32::MAX { 20_000 } else { asked.max_shrink_iters };
+    ProptestConfig { cases, max_shrink_iters: patience, failure_persistence: None, ..asked }
+}
+
+proptest! {
+    #![proptest_config(config())]
+
+    /// I11, I12, I23, I25, I26: after each of up to 200 operations.
+    #[test]
+    fn every_operation_does_what_the_specification_says(moves in prop::collection::vec(any::<Throw>(), 1..200)) {
+        LedgerSession::booted().play(&moves).map_err(TestCaseError::fail)?;
+    }
+}
+
+/// I25: every documented error of every operation is given, and no other.
+#[test]
+fn every_documented_error_is_reached() {
+    let mut documented = BTreeSet::new();
+    let mut reached = BTreeSet::new();
+    for seed in 0..100 {
+        let mut session = if seed % 4 == 0 { LedgerSession::crowded() } else { LedgerSession::booted() };
+        for throw in throws(seed).take(400) {
+            let operation = session.choose(throw);
+            documented.insert((operation.name(), None));
+            documented.extend(operation.errors().iter().map(|&error| (operation.name(), Some(error))));
+            session.apply(&operation).unwrap_or_else(|why| panic!("{why}\n{}", session.story()));
+        }
+        reached.append(&mut session.reached);
+    }
+    let missing: Vec<_> = documented.difference(&reached).collect();
+    assert!(missing.is_empty(), "never reached: {missing:?}");
+    assert_eq!(reached, documented);
+}
