@@ -90,6 +90,7 @@ pub fn detect() -> Features {
 mod cr4 {
     pub(super) const TSD: u64 = 1 << 2;
     pub(super) const DE: u64 = 1 << 3;
+    pub(super) const MCE: u64 = 1 << 6;
     pub(super) const PGE: u64 = 1 << 7;
     pub(super) const PCE: u64 = 1 << 8;
     pub(super) const OSFXSR: u64 = 1 << 9;
@@ -111,7 +112,8 @@ mod cr0 {
     pub(super) const AM: u64 = 1 << 18;
 }
 
-/// Sets this core's control registers: write protection, SMEP, SMAP and UMIP where offered, global pages, SSE
+/// Sets this core's control registers: write protection, SMEP, SMAP and UMIP where offered, machine checks
+/// (without the bit one would reset the machine), global pages, SSE
 /// without XSAVE (so that AVX faults), no FSGSBASE (the kernel knows every user base it loaded).
 pub fn set_control_registers() {
     let found = features();
@@ -119,7 +121,7 @@ pub fn set_control_registers() {
     // SAFETY: protection and paging are kept from the value read.
     unsafe { write_cr0(zero) };
 
-    let mut four = read_cr4() | cr4::DE | cr4::PGE | cr4::OSFXSR | cr4::OSXMMEXCPT;
+    let mut four = read_cr4() | cr4::DE | cr4::MCE | cr4::PGE | cr4::OSFXSR | cr4::OSXMMEXCPT;
     four &= !(cr4::TSD | cr4::PCE | cr4::FSGSBASE | cr4::OSXSAVE);
     for (feature, bit) in
         [(Features::SMEP, cr4::SMEP), (Features::SMAP, cr4::SMAP), (Features::UMIP, cr4::UMIP)]
