@@ -1,5 +1,7 @@
 //! Memory: objects made from untyped memory, and regions mapped into this program's space.
 
+use core::sync::atomic::AtomicU64;
+
 use caps::{Error, Handle, Kind, Rights};
 use idl::Object;
 use idl::abi::PAGE_SIZE;
@@ -196,6 +198,20 @@ impl Mapping {
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.pages.0 == 0
+    }
+
+    /// A word of it, to be shared with whoever else maps the memory: word `index`, counted from 0. Storing needs a
+    /// writable mapping, or it faults.
+    #[must_use]
+    pub const fn word(&self, index: usize) -> Option<&AtomicU64> {
+        if index >= self.len() / size_of::<u64>() {
+            return None;
+        }
+        // SAFETY: the word lies in the mapping.
+        let word = unsafe { self.pointer().cast::<AtomicU64>().add(index) };
+        // SAFETY: it is aligned, it stays mapped until `unmap` consumes what the reference borrows, and whoever
+        // else has it uses atomic or volatile accesses as this type does.
+        Some(unsafe { &*word })
     }
 
     /// Copies bytes out, from this offset on; as many as there are.

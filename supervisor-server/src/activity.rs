@@ -1,0 +1,63 @@
+//! What a subOS did on one core, as its kernel counts.
+
+use idl::abi::REGISTER_WORDS;
+use idl::types::StatisticsQuestion;
+
+/// What there is to count.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Activity {
+    /// System calls.
+    pub calls: u64,
+    /// Messages passed on.
+    pub messages: u64,
+    /// Notifications signalled.
+    pub signals: u64,
+    /// Faults.
+    pub faults: u64,
+    /// Times a guest was entered.
+    pub guests: u64,
+    /// Times the core went from one thread to another.
+    pub switches: u64,
+    /// Timer interrupts.
+    pub timers: u64,
+    /// Doorbell interrupts.
+    pub doorbells: u64,
+    /// Other interrupts.
+    pub others: u64,
+    /// Ticks without anything to do.
+    pub idle: u64,
+    /// Times the core arrived.
+    pub arrivals: u64,
+    /// Times the core left.
+    pub departures: u64,
+    /// Ticks for which the subOS had the core.
+    pub owned: u64,
+    /// Ticks that its kernel took.
+    pub kernel: u64,
+    /// Objects made.
+    pub objects: u64,
+}
+
+impl Activity {
+    /// Takes the answer to one question in.
+    pub const fn take(&mut self, which: StatisticsQuestion, words: [u64; REGISTER_WORDS]) {
+        let [a, b, c, d, e] = words;
+        match which {
+            StatisticsQuestion::Calls => {
+                (self.calls, self.messages, self.signals, self.faults, self.guests) = (a, b, c, d, e);
+            }
+            StatisticsQuestion::Interrupts => {
+                (self.switches, self.timers, self.doorbells, self.others, self.idle) = (a, b, c, d, e);
+            }
+            StatisticsQuestion::Moves => {
+                (self.arrivals, self.departures, self.owned, self.kernel, self.objects) = (a, b, c, d, e);
+            }
+        }
+    }
+
+    /// A number that grows whenever a program runs on the core: what only an idle core does not do.
+    #[must_use]
+    pub const fn work(&self) -> u64 {
+        self.calls.saturating_add(self.faults).saturating_add(self.guests)
+    }
+}

@@ -1,0 +1,72 @@
+//! The ledger as it was, to compare with.
+
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use idl::kernel::machine::LedgerEntry;
+use idl::types::{LedgerState, ResourceKind};
+
+use crate::port::MachinePort;
+
+/// A copy of the whole ledger.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Snapshot {
+    cores: Vec<LedgerEntry>,
+    chunks: Vec<LedgerEntry>,
+}
+
+impl Snapshot {
+    /// Reads the ledger, every entry.
+    ///
+    /// # Errors
+    /// The machine's.
+    pub fn take(port: &mut impl MachinePort) -> Result<Self, caps::Error> {
+        let totals = port.totals()?;
+        Ok(Self {
+            cores: read(port, ResourceKind::Core, totals.cores)?,
+            chunks: read(port, ResourceKind::Chunk, totals.chunks)?,
+        })
+    }
+
+    /// The first entry in which a later copy differs, if any.
+    #[must_use]
+    pub fn difference(&self, later: &Self) -> Option<String> {
+        first("core", &self.cores, &later.cores).or_else(|| first("chunk", &self.chunks, &later.chunks))
+    }
+
+    /// The cores that belong to nobody because they do not answer.
+    #[must_use]
+    pub fn quarantined_cores(&self) -> usize {
+        self.cores.iter().filter(|entry| entry.state == LedgerState::Quarantined).count()
+    }
+}
+
+fn read(
+    port: &mut impl MachinePort,
+    kind: ResourceKind,
+    count: u64,
+) -> Result<Vec<LedgerEntry>, caps::Error> {
+    (0..count).map(|index| port.ledger(kind, index)).collect()
+}
+
+/// Entries are the same when they are in the same state, and have the same owner if they have one: the ledger
+/// remembers of a free entry who had it last, and that is no difference.
+fn first(what: &str, before: &[LedgerEntry], after: &[LedgerEntry]) -> Option<String> {
+    if before.len() != after.len() {
+        return Some(format!("there were {} entries of kind {what}, and are {}", before.len(), after.len()));
+    }
+    let differs = |(a, b): &(&LedgerEntry, &LedgerEntry)| {
+        a.state != b.state || (a.state == LedgerState::Owned && (a.owner, a.lot) != (b.owner, b.lot))
+    };
+    let at = before.iter().zip(after).position(|pair| differs(&pair))?;
+    let (before, after) = (before.get(at)?, after.get(at)?);
+    Some(format!("{what} {at} was {}, is {}", show(before), show(after)))
+}
+
+fn show(entry: &LedgerEntry) -> String {
+    match entry.state {
+        LedgerState::Owned => format!("Owned by subOS {} in its lot {}", entry.owner.0, entry.lot.0),
+        state => state.name().into(),
+    }
+}

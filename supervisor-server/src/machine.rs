@@ -1,0 +1,206 @@
+//! The port to the real machine: the kernel's invocations, and the entries of the boot bundle.
+
+use alloc::vec::Vec;
+
+use caps::{Error, Handle};
+use idl::abi::{PAGE_SIZE, REGISTER_WORDS};
+use idl::bundle::Bundle;
+use idl::kernel::machine::{AuditReport, LedgerEntry};
+use idl::plan::{Chunks, CoreNumber, LotNumber, SubOsIndex};
+use idl::types::{
+    Bits, Deadline, Length, MachineQuestion, PageIndex, Pages, Progress, ResourceKind, StatisticsQuestion,
+    Ticks,
+};
+use userlib::cap::{Cap, Machine, Notification, SubOs, cap};
+use userlib::{Environment, console, memory, page, slots, testing, time};
+
+use crate::port::{MachinePort, Totals};
+
+/// The bit that every subOS's doorbell sets.
+const RING: Bits = Bits(1);
+
+/// The machine that this program runs on.
+#[derive(Debug)]
+pub struct ThisMachine {
+    machine: Cap<Machine>,
+    modules: Handle,
+    bundle: Bundle<'static>,
+    doorbell: Cap<Notification>,
+    suboses: Vec<Option<Cap<SubOs>>>,
+}
+
+impl ThisMachine {
+    /// The machine, with the boot bundle.
+    ///
+    /// # Errors
+    /// Those of making a notification.
+    pub fn new(environment: &Environment, bundle: Bundle<'static>) -> Result<Self, Error> {
+        Ok(Self {
+            machine: environment.machine(),
+            modules: environment.modules().handle(),
+            bundle,
+            doorbell: memory::create::<Notification>(0)?,
+            suboses: Vec::new(),
+        })
+    }
+
+    fn subos(&self, subos: SubOsIndex) -> Result<Cap<SubOs>, Error> {
+        self.suboses.get(usize::from(subos.0)).copied().flatten().ok_or(Error::EmptySlot)
+    }
+
+    /// The pages of an entry of the boot bundle.
+    fn pages(&self, entry: &str) -> Result<(PageIndex, Pages), Error> {
+        let entry = self.bundle.find(entry).ok_or(Error::NoResource)?;
+        let first = u32::try_from(entry.offset as u64 / PAGE_SIZE).map_err(|_| Error::BadRange)?;
+        Ok((PageIndex(first), memory::pages_for(entry.data.len() as u64)?))
+    }
+}
+
+impl MachinePort for ThisMachine {
+    fn now(&self) -> Ticks {
+        time::now()
+    }
+
+    fn ticks_per_second(&self) -> u64 {
+        time::ticks_per_second()
+    }
+
+    fn totals(&mut self) -> Result<Totals, Error> {
+        let [cores, chunks, free, _, _] = self.machine.info(MachineQuestion::Totals)?;
+        Ok(Totals { cores, chunks, free })
+    }
+
+    fn ledger(&mut self, kind: ResourceKind, index: u64) -> Result<LedgerEntry, Error> {
+        self.machine.ledger(kind, index)
+    }
+
+    fn audit(&mut self) -> Result<AuditReport, Error> {
+        self.machine.audit()
+    }
+
+    fn create(&mut self, subos: SubOsIndex, home: Chunks) -> Result<(), Error> {
+        let home = idl::types::Chunks(home.0);
+        let made = cap::<SubOs>(slots::fill(|slot| self.machine.create(home, slot))?);
+        let index = usize::from(subos.0);
+        if self.suboses.len() <= index {
+            self.suboses.resize(index + 1, None);
+        }
+        if let Some(seat) = self.suboses.get_mut(index) {
+            *seat = Some(made);
+        }
+        made.bind(self.doorbell.handle(), RING)
+    }
+
+    fn attach(&mut self, subos: SubOsIndex, entry: &str) -> Result<Progress, Error> {
+        let (page, pages) = self.pages(entry)?;
+        self.subos(subos)?.attach(self.modules, page, pages)
+    }
+
+    fn load(&mut self, subos: SubOsIndex, entry: &str, arguments: &str) -> Result<(), Error> {
+        let (first, pages) = self.pages(entry)?;
+        let subos = self.subos(subos)?;
+        let length = page::put_bytes(arguments.as_bytes())?;
+        subos.load(self.modules, first, pages, length)
+    }
+
+    fn start(&mut self, subos: SubOsIndex) -> Result<(), Error> {
+        self.subos(subos)?.start()
+    }
+
+    fn grant_core(&mut self, subos: SubOsIndex, core: CoreNumber) -> Result<(), Error> {
+        self.subos(subos)?.grant_core(number(core))
+    }
+
+    fn reclaim_core(
+        &mut self,
+        subos: SubOsIndex,
+        core: CoreNumber,
+        deadline: Ticks,
+    ) -> Result<Progress, Error> {
+        self.subos(subos)?.reclaim_core(number(core), deadline)
+    }
+
+    fn grant_lot(&mut self, subos: SubOsIndex, size: Chunks) -> Result<LotNumber, Error> {
+        let lot = self.subos(subos)?.grant_lot(idl::types::Chunks(size.0))?;
+        u8::try_from(lot.0).map(LotNumber).map_err(|_| Error::OutOfRange)
+    }
+
+    fn reclaim_lot(&mut self, subos: SubOsIndex, lot: LotNumber) -> Result<Progress, Error> {
+        self.subos(subos)?.reclaim_lot(idl::types::LotNumber(u32::from(lot.0)))
+    }
+
+    fn destroy(&mut self, subos: SubOsIndex) -> Result<Progress, Error> {
+        let target = self.subos(subos)?;
+        let done = target.destroy()?;
+        if done == Progress::Done {
+            // The last call deleted the capability: the slot is free.
+            slots::release(target.handle().index());
+            if let Some(seat) = self.suboses.get_mut(usize::from(subos.0)) {
+                *seat = None;
+            }
+        }
+        Ok(done)
+    }
+
+    fn tell(&mut self, subos: SubOsIndex, words: [u64; REGISTER_WORDS]) -> Result<(), Error> {
+        let [a, b, c, d, e] = words;
+        self.subos(subos)?.send(a, b, c, d, e)
+    }
+
+    fn hear(&mut self, subos: SubOsIndex) -> Result<[u64; REGISTER_WORDS], Error> {
+        self.subos(subos)?.receive()
+    }
+
+    fn console(&mut self, subos: SubOsIndex, bytes: &mut [u8]) -> Result<usize, Error> {
+        let most = u32::try_from(bytes.len()).map_err(|_| Error::TooLong)?;
+        let length = self.subos(subos)?.read_console(Length(most))?;
+        take_bytes(bytes, length)
+    }
+
+    fn statistics(
+        &mut self,
+        subos: SubOsIndex,
+        core: CoreNumber,
+        which: StatisticsQuestion,
+    ) -> Result<[u64; REGISTER_WORDS], Error> {
+        self.subos(subos)?.statistics(number(core), which)
+    }
+
+    fn epitaph(&mut self, subos: SubOsIndex, bytes: &mut [u8]) -> Result<usize, Error> {
+        let length = self.subos(subos)?.epitaph()?;
+        take_bytes(bytes, length)
+    }
+
+    fn rest(&mut self, until: Ticks) {
+        // Woken, late, or refused: the director looks at the clock in any case.
+        let _ = self.doorbell.wait(Deadline(until.0.max(Deadline::POLL.0)));
+    }
+
+    fn write(&mut self, text: &str) {
+        // Where the machine's console refuses there is nowhere else to say so.
+        let _ = console::write(text.as_bytes());
+    }
+
+    fn exit(&mut self, status: u8) {
+        testing::exit(status)
+    }
+}
+
+const fn number(core: CoreNumber) -> idl::types::CoreNumber {
+    idl::types::CoreNumber(core.0 as u32)
+}
+
+/// Takes what an invocation left in the message page.
+fn take_bytes(bytes: &mut [u8], length: Length) -> Result<usize, Error> {
+    let length = usize::try_from(length.0).unwrap_or(usize::MAX).min(bytes.len());
+    page::get_bytes(bytes.get_mut(..length).ok_or(Error::TooLong)?)
+}
+
+/// What the supervisor finds when it starts: the bundle, or what is wrong with it.
+///
+/// # Errors
+/// A text that says what is missing.
+pub fn boot_bundle(environment: &Environment) -> Result<Bundle<'static>, alloc::string::String> {
+    let bytes = environment.files().map_err(|error| alloc::format!("no boot bundle: {}", error.name()))?;
+    Bundle::parse(bytes).map_err(|error| alloc::format!("the boot bundle: {error}"))
+}

@@ -1,0 +1,131 @@
+//! What the director knows of one subOS.
+
+use alloc::vec::Vec;
+
+use idl::plan::{Chunks, CoreNumber, LotNumber};
+use idl::slots::ROOT_LOTS;
+use idl::types::Ticks;
+
+use crate::activity::Activity;
+
+/// Where a subOS is between birth and death.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Life {
+    /// It was not created yet, or is destroyed.
+    #[default]
+    Absent,
+    /// It exists and does not run yet.
+    Building,
+    /// It runs.
+    Alive,
+    /// It died of itself: its kernel was condemned, or a thread of it faulted and nobody cares.
+    Dead,
+}
+
+/// What a subOS says a lot holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct LotReport {
+    pub(crate) lot: LotNumber,
+    pub(crate) used: u32,
+}
+
+/// One subOS of the plan.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Member {
+    pub(crate) life: Life,
+    /// Its cores: bit n for core n.
+    pub(crate) cores: u64,
+    /// All cores that it ever had since it was created.
+    pub(crate) ever: u64,
+    /// The sizes of its lots, by their numbers.
+    lots: [Option<Chunks>; ROOT_LOTS as usize],
+    /// The progress that it last reported, and when it read that.
+    pub(crate) progress: Option<(u64, Ticks)>,
+    /// What it said of a lot, until somebody takes it in.
+    pub(crate) report: Option<LotReport>,
+    /// Processes that it said it started.
+    pub(crate) processes: u64,
+    /// The status with which it ended.
+    pub(crate) ended: Option<u32>,
+    /// Whether there is an epitaph to read.
+    pub(crate) condemned: bool,
+    /// How often it died of itself.
+    pub(crate) deaths: u8,
+    /// What it did on each core, as last measured.
+    pub(crate) activity: Vec<(CoreNumber, Activity)>,
+}
+
+impl Member {
+    /// Whether it exists in the machine.
+    pub(crate) const fn exists(&self) -> bool {
+        !matches!(self.life, Life::Absent)
+    }
+
+    /// Begins a new life with this home lot.
+    pub(crate) fn born(&mut self, home: Chunks) {
+        *self = Self { life: Life::Building, deaths: self.deaths, ..Self::default() };
+        self.set_lot(LotNumber(0), Some(home));
+    }
+
+    /// Everything it had is gone.
+    pub(crate) fn gone(&mut self) {
+        self.life = Life::Absent;
+        self.cores = 0;
+        self.lots = [None; ROOT_LOTS as usize];
+    }
+
+    pub(crate) fn set_lot(&mut self, lot: LotNumber, size: Option<Chunks>) {
+        if let Some(entry) = self.lots.get_mut(usize::from(lot.0)) {
+            *entry = size;
+        }
+    }
+
+    /// The size of a lot that it has.
+    pub(crate) fn lot(&self, lot: LotNumber) -> Option<Chunks> {
+        self.lots.get(usize::from(lot.0)).copied().flatten()
+    }
+
+    /// The sizes of the lots that it has, the home lot first.
+    pub(crate) fn lots(&self) -> impl Iterator<Item = Chunks> + use<'_> {
+        self.lots.iter().copied().flatten()
+    }
+
+    /// How many chunks it has.
+    pub(crate) fn chunks(&self) -> Chunks {
+        Chunks(self.lots().fold(0, |sum, lot| sum.saturating_add(lot.0)))
+    }
+
+    /// Gives it a core.
+    pub(crate) const fn add_core(&mut self, core: CoreNumber) {
+        self.cores |= bit(core);
+        self.ever |= bit(core);
+    }
+
+    /// Takes a core from it.
+    pub(crate) const fn remove_core(&mut self, core: CoreNumber) {
+        self.cores &= !bit(core);
+    }
+
+    /// Messages that its kernel has passed on, on all cores it ever had, as last measured.
+    pub(crate) fn messages(&self) -> u64 {
+        self.activity.iter().fold(0, |sum, (_, did)| sum.saturating_add(did.messages))
+    }
+
+    /// The work done on one core, as last measured.
+    pub(crate) fn work_on(&self, core: CoreNumber) -> u64 {
+        self.activity.iter().find(|(c, _)| *c == core).map_or(0, |(_, did)| did.work())
+    }
+}
+
+/// The bit of a core in a mask.
+pub(crate) const fn bit(core: CoreNumber) -> u64 {
+    match 1u64.checked_shl(core.0 as u32) {
+        Some(bit) => bit,
+        None => 0,
+    }
+}
+
+/// The cores of a mask, in rising order.
+pub(crate) fn cores(mask: u64) -> impl Iterator<Item = CoreNumber> {
+    (0..64u8).map(CoreNumber).filter(move |core| mask & bit(*core) != 0)
+}

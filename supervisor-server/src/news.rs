@@ -1,0 +1,199 @@
+//! What the world is told: the account that people read, and the records that the harness draws from.
+
+use alloc::string::String;
+use core::fmt::{self, Write};
+
+use idl::plan::{Chunks, CoreNumber, LotNumber, SubOsIndex};
+use idl::record::RecordWriter;
+use idl::types::{Pages, Ticks};
+
+use crate::activity::Activity;
+
+/// Who has a core.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Owner {
+    /// The supervisor.
+    Supervisor,
+    /// A subOS of the plan.
+    SubOs(SubOsIndex),
+    /// Nobody.
+    Free,
+    /// Nobody, for good: it does not answer.
+    Lost,
+}
+
+/// How a step stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StepResult {
+    /// It begins.
+    Begin,
+    /// It is done, and nobody missed a beat.
+    Ok,
+    /// It is not.
+    Failed(String),
+}
+
+/// One fact to tell. `idl::record` has the table of the records that they become.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the fields are those of the records")]
+pub enum News {
+    Boot { hz: u64, cores: u64, memory: u64 },
+    Own { core: CoreNumber, owner: Owner },
+    Mem { subos: SubOsIndex, chunks: Chunks },
+    Step { step: usize, result: StepResult },
+    Beat { subos: SubOsIndex, step: usize, before: u64, after: u64, during: u64 },
+    Lot { subos: SubOsIndex, lot: LotNumber, looked: Pages, used: Pages },
+    Exit { subos: SubOsIndex, status: u32 },
+    Crash { subos: SubOsIndex, times: u32, vector: u32, address: u64, rip: u64 },
+    Epitaph { subos: SubOsIndex, text: String },
+    Restart { subos: SubOsIndex, times: u8 },
+    Stat { subos: SubOsIndex, core: CoreNumber, activity: Activity, expects: Expects },
+    Processes { subos: SubOsIndex, started: u64 },
+    Ledger { difference: Option<String> },
+    Audit { entries: u64, wrong: Option<String> },
+    Test { failure: Option<String> },
+}
+
+/// What a subOS must have done on a core for its time there to count as work.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Expects {
+    /// Messages: its duty is to talk.
+    pub messages: bool,
+    /// Guests entered: it runs foreign programs.
+    pub guests: bool,
+}
+
+/// Names for the numbers of subOSes.
+pub trait Names {
+    /// The name of a subOS.
+    fn name(&self, subos: SubOsIndex) -> &str;
+}
+
+/// Writes one fact as its record.
+///
+/// # Errors
+/// Those of the stream.
+pub fn write(out: &mut impl Write, names: &impl Names, now: Ticks, news: &News) -> fmt::Result {
+    let begin = RecordWriter::begin;
+    match news {
+        News::Boot { hz, cores, memory } => begin(out, "boot")?
+            .field("t", now.0)?
+            .field("hz", hz)?
+            .field("cores", cores)?
+            .field("memory", memory)?
+            .end(),
+        News::Own { core, owner } => {
+            let owner = match owner {
+                Owner::Supervisor => "supervisor",
+                Owner::SubOs(subos) => names.name(*subos),
+                Owner::Free => "free",
+                Owner::Lost => "lost",
+            };
+            begin(out, "own")?.field("t", now.0)?.field("core", core.0)?.field("owner", owner)?.end()
+        }
+        News::Mem { subos, chunks } => begin(out, "mem")?
+            .field("t", now.0)?
+            .field("subos", names.name(*subos))?
+            .field("chunks", chunks.0)?
+            .end(),
+        News::Step { step, result } => {
+            let (result, text) = match result {
+                StepResult::Begin => ("begin", ""),
+                StepResult::Ok => ("ok", ""),
+                StepResult::Failed(reason) => ("failed", reason.as_str()),
+            };
+            let record = begin(out, "step")?.field("t", now.0)?.field("n", step)?.field("result", result)?;
+            if text.is_empty() { record.end() } else { record.field("text", text)?.end() }
+        }
+        News::Beat { subos, step, before, after, during } => begin(out, "beat")?
+            .field("t", now.0)?
+            .field("subos", names.name(*subos))?
+            .field("n", step)?
+            .field("before", before)?
+            .field("after", after)?
+            .field("during", during)?
+            .end(),
+        News::Lot { subos, lot, looked, used } => begin(out, "lot")?
+            .field("t", now.0)?
+            .field("subos", names.name(*subos))?
+            .field("lot", lot.0)?
+            .field("looked", looked.0)?
+            .field("used", used.0)?
+            .end(),
+        News::Exit { subos, status } => {
+            begin(out, "exit")?.field("subos", names.name(*subos))?.field("status", status)?.end()
+        }
+        News::Crash { subos, times, vector, address, rip } => begin(out, "crash")?
+            .field("subos", names.name(*subos))?
+            .field("times", times)?
+            .field("vector", vector)?
+            .field("address", format_args!("{address:#x}"))?
+            .field("rip", format_args!("{rip:#x}"))?
+            .end(),
+        News::Epitaph { subos, text } => {
+            begin(out, "epitaph")?.field("subos", names.name(*subos))?.field("text", text)?.end()
+        }
+        News::Restart { subos, times } => {
+            begin(out, "restart")?.field("subos", names.name(*subos))?.field("times", times)?.end()
+        }
+        News::Stat { subos, core, activity, expects } => {
+            let record = begin(out, "stat")?.field("subos", names.name(*subos))?.field("core", core.0)?;
+            stat(record, activity, *expects)
+        }
+        News::Processes { subos, started } => {
+            let record = begin(out, "stat")?.field("subos", names.name(*subos))?.field("core", "all")?;
+            record.field("processes", started)?.end()
+        }
+        News::Ledger { difference } => verdict(begin(out, "ledger")?, "equal", "different", difference),
+        News::Audit { entries, wrong } => {
+            verdict(begin(out, "audit")?.field("entries", entries)?, "ok", "failed", wrong)
+        }
+        News::Test { failure } => match failure {
+            None => begin(out, "test")?.field("result", "ok")?.end(),
+            Some(reason) => begin(out, "test")?.field("result", "failed")?.field("message", reason)?.end(),
+        },
+    }
+}
+
+fn verdict<W: Write>(
+    record: RecordWriter<'_, W>,
+    good: &str,
+    bad: &str,
+    wrong: &Option<String>,
+) -> fmt::Result {
+    match wrong {
+        None => record.field("result", good)?.end(),
+        Some(text) => record.field("result", bad)?.field("text", text)?.end(),
+    }
+}
+
+/// The fields of a `@stat`: those that must not be zero, then those that may.
+fn stat<W: Write>(record: RecordWriter<'_, W>, did: &Activity, expects: Expects) -> fmt::Result {
+    let messages = if expects.messages { "messages" } else { "messages_opt" };
+    let guests = if expects.guests { "guests" } else { "guests_opt" };
+    record
+        .field("calls", did.calls)?
+        .field("switches", did.switches)?
+        .field("arrivals", did.arrivals)?
+        .field(messages, did.messages)?
+        .field(guests, did.guests)?
+        .field("signals_opt", did.signals)?
+        .field("faults_opt", did.faults)?
+        .field("timers_opt", did.timers)?
+        .field("doorbells_opt", did.doorbells)?
+        .field("others_opt", did.others)?
+        .field("departures_opt", did.departures)?
+        .field("idle_opt", did.idle)?
+        .field("owned_opt", did.owned)?
+        .field("kernel_opt", did.kernel)?
+        .field("objects_opt", did.objects)?
+        .end()
+}
+
+/// Writes what a subOS wrote, as a record.
+///
+/// # Errors
+/// Those of the stream.
+pub fn write_output(out: &mut impl Write, name: &str, bytes: &[u8]) -> fmt::Result {
+    RecordWriter::begin(out, "out")?.field("subos", name)?.bytes("data", bytes)?.end()
+}

@@ -1,0 +1,81 @@
+//! What the director orders, and what it is answered: one bounded piece of work each.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use idl::dialogue::Request;
+use idl::plan::{Chunks, CoreNumber, LotNumber, SubOsIndex};
+use idl::types::Ticks;
+
+use crate::activity::Activity;
+
+/// A piece of work that comes back in bounded time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// Make a subOS with its home lot.
+    Create(SubOsIndex, Chunks),
+    /// Give it a new lot.
+    GrantLot(SubOsIndex, Chunks),
+    /// Copy the files that it is to see into its home lot; again until it is done.
+    Attach(SubOsIndex),
+    /// Load its program.
+    Load(SubOsIndex),
+    /// Let it run.
+    Start(SubOsIndex),
+    /// Give it a core.
+    GrantCore(SubOsIndex, CoreNumber),
+    /// Take a core: asked for until then, forced from then on; again until it is done.
+    ReclaimCore(SubOsIndex, CoreNumber, Ticks),
+    /// Take a lot; again until it is done.
+    ReclaimLot(SubOsIndex, LotNumber),
+    /// End it and take everything it has; again until it is done.
+    Destroy(SubOsIndex),
+    /// Say something to it.
+    Tell(SubOsIndex, Request),
+    /// Read what it did on these cores: bit n for core n.
+    Measure(SubOsIndex, u64),
+    /// Read what its kernel said when it died.
+    Epitaph(SubOsIndex),
+    /// Remember the ledger.
+    Snapshot,
+    /// Compare the ledger with what is remembered.
+    Compare,
+    /// Audit all page tables, cores and routes.
+    Audit,
+    /// Nothing before then, unless somebody says something.
+    Rest(Ticks),
+    /// The run is over.
+    Finish(Verdict),
+}
+
+/// How the run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Everything went as the plan says.
+    Success,
+    /// Something did not.
+    Failure,
+}
+
+/// What came of an order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// It is done.
+    Done,
+    /// A part is done: give the order again.
+    More,
+    /// A lot was granted under this number.
+    Lot(LotNumber),
+    /// These cores do not answer and are given to nobody; the rest is done.
+    Lost(Vec<CoreNumber>),
+    /// What it did on each core.
+    Activity(Vec<(CoreNumber, Activity)>),
+    /// What its kernel said.
+    Text(String),
+    /// What the comparison found different first, if anything.
+    Compared(Option<String>),
+    /// How many entries the audit looked at, and what it found wrong first, if anything.
+    Audited(u64, Option<String>),
+    /// The machine refused.
+    Refused(caps::Error),
+}

@@ -1,0 +1,293 @@
+//! How the director carries out the parts of an operation, and what it makes of the answers.
+
+use alloc::format;
+use alloc::string::{String, ToString};
+
+use idl::plan::{Chunks, Holder, LotNumber, Manner, SubOsIndex};
+use idl::types::Ticks;
+
+use crate::director::Director;
+use crate::member::Life;
+use crate::news::{Names, News, Owner};
+use crate::order::{Answer, Order};
+use crate::task::{Task, ask_for};
+use crate::wait::after;
+
+/// How long one part may take in all, in milliseconds: what goes on for longer has failed.
+const PART: u64 = 30_000;
+/// How long to try to say something to a subOS whose ring is full, in milliseconds.
+const SAYING: u64 = 1_000;
+/// How long a subOS may take to look at a new lot, or to begin work on a new core, in milliseconds.
+const SHOWING: u64 = 20_000;
+/// How long to rest between looks, in milliseconds.
+const NAP: u64 = 2;
+
+impl Director {
+    /// The next order of the operation in hand; `None` when it is at its end.
+    pub(crate) fn part(&mut self, now: Ticks) -> Option<Order> {
+        loop {
+            let task = *self.work.tasks.front()?;
+            let since = *self.work.since.get_or_insert(now);
+            match task {
+                Task::Do(order) => return Some(order),
+                Task::TakeCore(subos, core, manner) => {
+                    let deadline = match manner {
+                        Manner::Force => Ticks(0),
+                        Manner::Ask(patience) => after(now, u64::from(patience), self.rate),
+                    };
+                    self.work.replace(&[Task::Do(Order::ReclaimCore(subos, core, deadline))]);
+                }
+                Task::AskForLot(subos, lot, patience) => {
+                    if let Some(member) = self.member_mut(subos) {
+                        member.report = None;
+                    }
+                    let deadline = after(now, u64::from(patience), self.rate);
+                    let ask = Task::Do(ask_for(subos, lot, deadline));
+                    self.work.replace(&[ask, Task::HearOfLot(subos, lot, deadline)]);
+                }
+                Task::HearOfLot(subos, lot, until) => {
+                    let gone = self.member(subos).is_none_or(|member| member.life != Life::Alive);
+                    if now < until && !gone && self.lot_report(subos, lot).is_none() {
+                        return Some(Order::Rest(after(now, NAP, self.rate).min(until)));
+                    }
+                    self.work.pass();
+                }
+                Task::HearOfNewLot(subos) => {
+                    let lot = self.work.granted.unwrap_or(LotNumber(0));
+                    match self.lot_report(subos, lot) {
+                        Some(0) => self.work.pass(),
+                        Some(used) => self.fail_part(&format!(
+                            "{} found {used} pages of the lot that were not zero",
+                            self.plan.name(subos)
+                        )),
+                        None if now < after(since, SHOWING, self.rate) => {
+                            return Some(Order::Rest(after(now, NAP, self.rate)));
+                        }
+                        None => {
+                            let name = self.plan.name(subos).to_string();
+                            self.fail_part(&format!("{name} did not say what the lot holds"));
+                        }
+                    }
+                }
+                Task::SeeWork(subos, core, work, until) => {
+                    let until = until.unwrap_or_else(|| after(now, SHOWING, self.rate));
+                    if let Some(front) = self.work.tasks.front_mut() {
+                        *front = Task::SeeWork(subos, core, work, Some(until));
+                    }
+                    if now >= until {
+                        let name = self.plan.name(subos).to_string();
+                        self.fail_part(&format!("{name} does not work on core {}", core.0));
+                        continue;
+                    }
+                    let mask = self.member(subos).map_or(0, |member| member.ever);
+                    return Some(Order::Measure(subos, mask));
+                }
+                Task::Pause(until) if now < until => return Some(Order::Rest(until)),
+                Task::Pause(_) => self.work.pass(),
+                Task::Mark => {
+                    self.beat.mark(&self.members);
+                    self.work.pass();
+                }
+                Task::Note => {
+                    self.beat.note(&self.members);
+                    self.work.pass();
+                }
+            }
+        }
+    }
+
+    /// What a subOS said of this lot.
+    fn lot_report(&self, subos: SubOsIndex, lot: LotNumber) -> Option<u32> {
+        let report = self.member(subos)?.report?;
+        (report.lot == lot).then_some(report.used)
+    }
+
+    /// What came of the order that the part in hand gave.
+    pub(crate) fn work_answered(&mut self, now: Ticks, order: Order, answer: Answer) {
+        let Some(task) = self.work.tasks.front().copied() else { return };
+        let since = self.work.since.unwrap_or(now);
+        if let Task::SeeWork(subos, core, before, until) = task {
+            let work = self.member(subos).map_or(0, |member| member.work_on(core));
+            if before.is_some_and(|before| work > before) {
+                self.work.pass();
+            } else {
+                let again = Task::SeeWork(subos, core, Some(before.unwrap_or(work)), until);
+                self.work.replace(&[Task::Pause(after(now, NAP, self.rate)), again]);
+            }
+            return;
+        }
+        if task != Task::Do(order) {
+            return;
+        }
+        match answer {
+            Answer::More => {
+                if now >= after(since, PART, self.rate) {
+                    self.fail_part(&format!("{} does not come to an end", describe(order)));
+                }
+            }
+            Answer::Refused(caps::Error::Full) if matches!(order, Order::Tell(..)) => {
+                if now >= after(since, SAYING, self.rate) {
+                    self.work.pass();
+                }
+            }
+            // Who cannot be asked, or measured, is dealt with all the same.
+            Answer::Refused(_)
+                if matches!(order, Order::Tell(..) | Order::Measure(..) | Order::Epitaph(_)) =>
+            {
+                self.work.pass();
+            }
+            Answer::Refused(error) => {
+                let who = self.subject(order);
+                self.fail_part(&format!("{}{who}: {}", describe(order), error.name()));
+            }
+            answer => self.done(order, answer),
+        }
+    }
+
+    /// An order was carried out: what follows from that.
+    fn done(&mut self, order: Order, answer: Answer) {
+        let mut failure = None;
+        match (order, answer) {
+            (Order::Create(subos, home), _) => {
+                if let Some(member) = self.member_mut(subos) {
+                    member.born(home);
+                }
+                self.tell_memory(subos);
+                self.work.undo_with(Order::Destroy(subos));
+            }
+            (Order::GrantLot(subos, size), Answer::Lot(lot)) => {
+                if let Some(member) = self.member_mut(subos) {
+                    member.set_lot(lot, Some(size));
+                    member.report = member.report.filter(|report| report.lot != lot);
+                }
+                self.work.granted = Some(lot);
+                self.tell_memory(subos);
+            }
+            (Order::Start(subos), _) => {
+                if let Some(member) = self.member_mut(subos) {
+                    member.life = Life::Alive;
+                }
+            }
+            (Order::GrantCore(subos, core), _) => {
+                if let Some(member) = self.member_mut(subos) {
+                    member.add_core(core);
+                }
+                self.news.push(News::Own { core, owner: Owner::SubOs(subos) });
+            }
+            (Order::ReclaimCore(subos, core, _), answer) => {
+                if let Some(member) = self.member_mut(subos) {
+                    member.remove_core(core);
+                }
+                let lost = matches!(&answer, Answer::Lost(_));
+                let owner = if lost { Owner::Lost } else { Owner::Free };
+                self.news.push(News::Own { core, owner });
+                if lost {
+                    failure = Some(format!("core {} does not answer", core.0));
+                } else {
+                    self.work.undo_with(Order::GrantCore(subos, core));
+                }
+            }
+            (Order::ReclaimLot(subos, lot), _) => {
+                if let Some(member) = self.member_mut(subos) {
+                    member.set_lot(lot, None);
+                }
+                self.tell_memory(subos);
+            }
+            (Order::Destroy(subos), answer) => failure = self.destroyed(subos, &answer),
+            (Order::Epitaph(subos), Answer::Text(text)) => self.news.push(News::Epitaph { subos, text }),
+            (Order::Compare, Answer::Compared(difference)) => {
+                failure = difference.as_ref().map(|difference| format!("the ledger differs: {difference}"));
+                self.news.push(News::Ledger { difference });
+            }
+            (Order::Audit, Answer::Audited(entries, wrong)) => {
+                failure = wrong.as_ref().map(|wrong| format!("the audit failed: {wrong}"));
+                self.news.push(News::Audit { entries, wrong });
+            }
+            _ => {}
+        }
+        match failure {
+            None => self.work.pass(),
+            Some(reason) => self.fail_part(&reason),
+        }
+    }
+
+    /// A subOS is gone. The answer is what is wrong with that.
+    fn destroyed(&mut self, subos: SubOsIndex, answer: &Answer) -> Option<String> {
+        let expects = self.expects(subos);
+        let member = self.member_mut(subos)?;
+        let (had, did, processes) = (member.cores, member.activity.clone(), member.processes);
+        member.gone();
+        for (core, activity) in did {
+            self.records.push(News::Stat { subos, core, activity, expects });
+        }
+        if processes > 0 {
+            self.records.push(News::Processes { subos, started: processes });
+        }
+        let lost = match answer {
+            Answer::Lost(cores) => cores.as_slice(),
+            _ => &[],
+        };
+        for core in crate::member::cores(had) {
+            let owner = if lost.contains(&core) { Owner::Lost } else { Owner::Free };
+            self.news.push(News::Own { core, owner });
+        }
+        self.tell_memory(subos);
+        lost.first().map(|core| format!("core {} does not answer", core.0))
+    }
+
+    fn tell_memory(&mut self, subos: SubOsIndex) {
+        let chunks = self.member(subos).map_or(Chunks(0), crate::member::Member::chunks);
+        self.news.push(News::Mem { subos, chunks });
+    }
+
+    fn fail_part(&mut self, reason: &str) {
+        self.work.fail(reason.into());
+    }
+
+    /// Whom an order is about, for people.
+    fn subject(&self, order: Order) -> String {
+        match subos_of(order) {
+            Holder::Free => String::new(),
+            Holder::SubOs(subos) => format!(" ({})", self.plan.name(subos)),
+        }
+    }
+}
+
+const fn subos_of(order: Order) -> Holder {
+    match order {
+        Order::Create(subos, _)
+        | Order::GrantLot(subos, _)
+        | Order::Attach(subos)
+        | Order::Load(subos)
+        | Order::Start(subos)
+        | Order::GrantCore(subos, _)
+        | Order::ReclaimCore(subos, ..)
+        | Order::ReclaimLot(subos, _)
+        | Order::Destroy(subos)
+        | Order::Tell(subos, _)
+        | Order::Measure(subos, _)
+        | Order::Epitaph(subos) => Holder::SubOs(subos),
+        Order::Snapshot | Order::Compare | Order::Audit | Order::Rest(_) | Order::Finish(_) => Holder::Free,
+    }
+}
+
+fn describe(order: Order) -> String {
+    match order {
+        Order::Create(_, home) => format!("making a subOS with a home lot of {} chunks", home.0),
+        Order::GrantLot(_, size) => format!("granting a lot of {} chunks", size.0),
+        Order::Attach(_) => "handing over the files".into(),
+        Order::Load(_) => "loading the program".into(),
+        Order::Start(_) => "starting".into(),
+        Order::GrantCore(_, core) => format!("granting core {}", core.0),
+        Order::ReclaimCore(_, core, _) => format!("taking core {}", core.0),
+        Order::ReclaimLot(_, lot) => format!("taking lot {}", lot.0),
+        Order::Destroy(_) => "destroying".into(),
+        Order::Tell(..) => "telling".into(),
+        Order::Measure(..) => "measuring".into(),
+        Order::Epitaph(_) => "reading the epitaph".into(),
+        Order::Snapshot => "remembering the ledger".into(),
+        Order::Compare => "comparing the ledger".into(),
+        Order::Audit => "auditing".into(),
+        Order::Rest(_) | Order::Finish(_) => String::new(),
+    }
+}

@@ -1,0 +1,84 @@
+//! The border between what decides and what performs: everything the supervisor can do to a machine.
+
+use caps::Error;
+use idl::abi::REGISTER_WORDS;
+use idl::kernel::machine::{AuditReport, LedgerEntry};
+use idl::plan::{Chunks, CoreNumber, LotNumber, SubOsIndex};
+use idl::types::{Progress, ResourceKind, StatisticsQuestion, Ticks};
+
+/// How large the machine is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Cores.
+    pub cores: u64,
+    /// Entries of the ledger for chunks, whoever has them.
+    pub chunks: u64,
+    /// Chunks that nobody has.
+    pub free: u64,
+}
+
+/// A machine to supervise. SubOSes go by their number in the plan. No method waits but [`MachinePort::rest`]; those
+/// that answer with [`Progress`] do a bounded amount and want to be called again.
+///
+/// The errors are the kernel's: those that `docs/syscalls.md` lists for the method of the same name, and
+/// `EmptySlot` for a subOS that was not created.
+#[allow(clippy::missing_errors_doc, reason = "said once, above")]
+pub trait MachinePort {
+    /// Now, on the deadline clock.
+    fn now(&self) -> Ticks;
+    /// How fast that clock goes.
+    fn ticks_per_second(&self) -> u64;
+    /// How large the machine is.
+    fn totals(&mut self) -> Result<Totals, Error>;
+    /// Who has a resource.
+    fn ledger(&mut self, kind: ResourceKind, index: u64) -> Result<LedgerEntry, Error>;
+    /// Compares everything with the ledger.
+    fn audit(&mut self) -> Result<AuditReport, Error>;
+
+    /// Makes a subOS with a home lot.
+    fn create(&mut self, subos: SubOsIndex, home: Chunks) -> Result<(), Error>;
+    /// Copies an entry of the boot bundle into its home lot.
+    fn attach(&mut self, subos: SubOsIndex, entry: &str) -> Result<Progress, Error>;
+    /// Loads an entry of the boot bundle as its program.
+    fn load(&mut self, subos: SubOsIndex, entry: &str, arguments: &str) -> Result<(), Error>;
+    /// Lets it run.
+    fn start(&mut self, subos: SubOsIndex) -> Result<(), Error>;
+    /// Gives it a core.
+    fn grant_core(&mut self, subos: SubOsIndex, core: CoreNumber) -> Result<(), Error>;
+    /// Takes a core from it.
+    fn reclaim_core(
+        &mut self,
+        subos: SubOsIndex,
+        core: CoreNumber,
+        deadline: Ticks,
+    ) -> Result<Progress, Error>;
+    /// Gives it a lot.
+    fn grant_lot(&mut self, subos: SubOsIndex, size: Chunks) -> Result<LotNumber, Error>;
+    /// Takes a lot from it.
+    fn reclaim_lot(&mut self, subos: SubOsIndex, lot: LotNumber) -> Result<Progress, Error>;
+    /// Takes everything from it and ends it.
+    fn destroy(&mut self, subos: SubOsIndex) -> Result<Progress, Error>;
+
+    /// Sends it five words.
+    fn tell(&mut self, subos: SubOsIndex, words: [u64; REGISTER_WORDS]) -> Result<(), Error>;
+    /// Takes the oldest five words that it sent; `Empty` if there are none.
+    fn hear(&mut self, subos: SubOsIndex) -> Result<[u64; REGISTER_WORDS], Error>;
+    /// Takes bytes that it wrote; as many as there are and fit.
+    fn console(&mut self, subos: SubOsIndex, bytes: &mut [u8]) -> Result<usize, Error>;
+    /// What it did on a core.
+    fn statistics(
+        &mut self,
+        subos: SubOsIndex,
+        core: CoreNumber,
+        which: StatisticsQuestion,
+    ) -> Result<[u64; REGISTER_WORDS], Error>;
+    /// What its kernel said when it died; as many bytes as fit.
+    fn epitaph(&mut self, subos: SubOsIndex, bytes: &mut [u8]) -> Result<usize, Error>;
+
+    /// Waits until then, or until a subOS says something.
+    fn rest(&mut self, until: Ticks);
+    /// Writes to the machine's console.
+    fn write(&mut self, text: &str);
+    /// Ends the machine with this status.
+    fn exit(&mut self, status: u8);
+}
