@@ -1,0 +1,170 @@
+//! The wait, and what ends it.
+
+use alloc::format;
+use alloc::string::{String, ToString};
+use core::time::Duration;
+
+use caps::{Error, Handle};
+use idl::bundle::Bundle;
+use idl::dialogue::{Report, Request, Told};
+use idl::event::Event;
+use idl::message::{Fault, Received};
+use idl::slots::ROOT_CORES;
+use idl::types::{Badge, Bits, CoreNumber, Deadline};
+use userlib::cap::{Cap, Endpoint, Notification, Reply, Uplink};
+use userlib::log::{info, warn};
+use userlib::{environment, memory, println, thread, time};
+
+use crate::config::Config;
+use crate::crew::Crew;
+use crate::lots::Lots;
+use crate::uplink::Outbox;
+
+/// How often the supervisor hears of progress.
+const REPORT_EVERY: Duration = Duration::from_millis(20);
+/// The bit with which the doorbell of the uplink wakes init.
+const DOORBELL: Bits = Bits(1);
+
+/// Init's own state.
+struct Init<'a> {
+    crew: Crew<'a>,
+    lots: Lots,
+    outbox: Outbox,
+    uplink: Cap<Uplink>,
+    reported: Deadline,
+}
+
+/// Starts the servers and looks after them. Comes back only when init cannot do its work.
+///
+/// # Errors
+/// A text that says why.
+pub fn run() -> Result<(), String> {
+    let environment = environment();
+    let config = Config::parse(environment.arguments()).map_err(|error| error.to_string())?;
+    let bytes = environment.files().map_err(|error| format!("no programs: {}", error.name()))?;
+    let files = Bundle::parse(bytes).map_err(|error| format!("the programs: {error}"))?;
+    let kernel = |error: Error| format!("the kernel refused: {}", error.name());
+    let faults = memory::create::<Endpoint>(0).map_err(kernel)?;
+    let reply = memory::create::<Reply>(0).map_err(kernel)?;
+    let doorbell = memory::create::<Notification>(0).map_err(kernel)?;
+    thread::current().bind(doorbell.handle()).map_err(kernel)?;
+    let uplink = environment.uplink();
+    uplink.bind(doorbell.handle(), DOORBELL).map_err(kernel)?;
+    let mut init = Init {
+        crew: Crew::new(config, files, faults),
+        lots: Lots::default(),
+        outbox: Outbox::default(),
+        uplink,
+        reported: time::after(REPORT_EVERY),
+    };
+    init.start();
+    loop {
+        let received = faults.receive(&reply, init.deadline());
+        match received {
+            Ok(Received::Message { badge, message }) => init.message(badge, Fault::from_message(&message)),
+            Ok(Received::Signal(_)) | Err(Error::TimedOut) => {}
+            Err(error) => return Err(kernel(error)),
+        }
+        init.listen();
+        init.look();
+        init.report().map_err(kernel)?;
+    }
+}
+
+impl Init<'_> {
+    /// Begins with the cores that are there already.
+    fn start(&mut self) {
+        for core in 0..ROOT_CORES {
+            let slot = idl::slots::root_core(core).map(idl::slots::fresh).unwrap_or(Handle::NONE);
+            if environment().roots().info(slot).is_ok() {
+                self.core_granted(CoreNumber(core));
+            }
+        }
+    }
+
+    /// Until when to wait: not at all while there is a lot to look at.
+    fn deadline(&self) -> Deadline {
+        if self.lots.is_busy() { Deadline::POLL } else { self.reported }
+    }
+
+    /// Somebody called the endpoint of faults: only the kernel can, on behalf of a server.
+    fn message(&mut self, badge: Badge, fault: Option<Fault>) {
+        let Some(fault) = fault else { return };
+        match self.crew.crashed(badge, fault, |crash| println!("init: {crash}")) {
+            Ok(times) => {
+                let Fault { trap, rip } = fault;
+                self.outbox.add(Report::Crashed { vector: trap.vector, address: trap.address, rip, times });
+            }
+            Err(error) => warn!("a server that crashed does not start again: {error}"),
+        }
+    }
+
+    /// Takes in what the kernel and the supervisor say.
+    fn listen(&mut self) {
+        while let Ok(words) = self.uplink.receive() {
+            match Told::from_words(&words) {
+                Ok(Told::Kernel(event)) => self.event(event),
+                Ok(Told::Supervisor(Request::SayProgress {})) => self.progress(),
+                Ok(Told::Supervisor(Request::GiveLot { lot, .. })) => self.lots.wanted(lot),
+                Err(_) => warn!("the supervisor says what nobody understands: {words:x?}"),
+            }
+        }
+    }
+
+    fn event(&mut self, event: Event) {
+        match event {
+            Event::CoreGranted { core } => self.core_granted(core),
+            Event::CoreLost { core } => {
+                info!("core {} went", core.0);
+                self.crew.core_lost(core);
+            }
+            Event::LotGranted { lot, chunks } => match self.lots.granted(lot, chunks) {
+                Ok(()) => info!("lot {} of {} MiB came", lot.0, chunks.0 * 2),
+                Err(error) => warn!("lot {} is of no use: {}", lot.0, error.name()),
+            },
+            Event::LotLost { lot } => {
+                info!("lot {} went", lot.0);
+                self.lots.lost(lot);
+            }
+            Event::LotWanted { lot, .. } => self.lots.wanted(lot),
+            // Cores are given up at once: their threads run on elsewhere.
+            _ => {}
+        }
+    }
+
+    fn core_granted(&mut self, core: CoreNumber) {
+        match self.crew.core_granted(core) {
+            Ok(()) => info!("at work on core {}", core.0),
+            Err(error) => warn!("cannot work on core {}: {error}", core.0),
+        }
+    }
+
+    /// Looks at a piece of what there is to look at.
+    fn look(&mut self) {
+        match self.lots.look() {
+            Ok(Some(report)) => self.outbox.add(report),
+            Ok(None) => {}
+            Err(error) => warn!("a lot cannot be looked at: {}", error.name()),
+        }
+    }
+
+    /// Says how far the servers are.
+    fn progress(&mut self) {
+        // The clock is read first, so the count is of that moment or later: what it shows to have grown since an
+        // earlier moment has grown.
+        let at = time::now();
+        self.outbox.add(Report::Progress { count: self.crew.progress(), at });
+    }
+
+    fn report(&mut self) -> Result<(), Error> {
+        if time::now().0 >= self.reported.0 {
+            self.reported = time::after(REPORT_EVERY);
+            self.progress();
+        }
+        let uplink = self.uplink;
+        self.outbox.flush(|report| {
+            let [a, b, c, d, e] = report.to_words();
+            uplink.send(a, b, c, d, e)
+        })
+    }
+}
