@@ -1,0 +1,428 @@
+//! The personality as one value: what it holds, and the two calls that drive it.
+//!
+//! Executors share a [`Linux`] behind one lock. Each loops: under the lock, [`Linux::trapped`] with
+//! what its guest did and [`Linux::next`] for what to run; without the lock, the guest. Nothing in
+//! here waits, and nothing depends on which executor calls.
+
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+use core::ops::Range;
+
+use zerocopy::{FromBytes, Immutable, IntoBytes};
+
+use crate::arena::Arena;
+use crate::error::{Errno, Result};
+use crate::file::{FdTable, OpenFile};
+use crate::limits::{MAX_OPEN_FILES, MAX_PIPES, MAX_TASKS, PAGE_U64};
+use crate::memory::address::UserPtr;
+use crate::memory::frames::{FramePool, PoolCounts, PoolUse};
+use crate::memory::{Denied, Machine, Memory};
+use crate::outcome::{OnSignal, Outcome};
+use crate::pipe::Pipe;
+use crate::platform::{ExecutorId, Frame, Platform, Space};
+use crate::process::{Call, ExitStatus, Interrupted, Pid, Places, Process, State, Stop, Task, Tid};
+use crate::registers::{Access, Context, Trap};
+use crate::report::Report;
+use crate::scheduler::Scheduler;
+use crate::signal::{Detail, Handlers, Info, Signal};
+use crate::vfs::{Ino, Inodes};
+
+/// What an executor is to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Work {
+    /// Run the guest in this space with the context that was filled in.
+    Run(Space),
+    /// Nothing to run. Ask again when kicked, or at this moment on the platform's clock.
+    Idle(Option<u64>),
+    /// No process is left. The status is the first program's.
+    Finished(ExitStatus),
+}
+
+/// A Linux system: processes, files and memory.
+pub struct Linux<P> {
+    pub(crate) machine: Machine<P>,
+    pub(crate) inodes: Inodes,
+    pub(crate) memories: Arena<Memory>,
+    pub(crate) files: Arena<OpenFile>,
+    pub(crate) pipes: Arena<Pipe>,
+    pub(crate) tables: Arena<FdTable>,
+    pub(crate) places: Arena<Places>,
+    pub(crate) handlers: Arena<Handlers>,
+    pub(crate) tasks: BTreeMap<Tid, Task>,
+    pub(crate) processes: BTreeMap<Pid, Process>,
+    pub(crate) scheduler: Scheduler,
+    pub(crate) root: Ino,
+    pub(crate) proc_mount: Ino,
+    pub(crate) last_pid: u32,
+    pub(crate) cores: u32,
+    pub(crate) first: Option<(Pid, Option<ExitStatus>)>,
+    pub(crate) report: Report,
+}
+
+impl<P: Platform> Linux<P> {
+    /// An empty system on a platform: a root directory, /dev, /proc, /tmp and /etc.
+    pub fn new(platform: P) -> Self {
+        let machine = Machine { platform, frames: FramePool::new(), records: 0 };
+        let mut inodes = Inodes::new();
+        let (root, proc_mount) = crate::vfs::base_tree(&mut inodes, machine.platform.epoch());
+        Self {
+            machine,
+            inodes,
+            memories: Arena::new(2 * MAX_TASKS),
+            files: Arena::new(MAX_OPEN_FILES),
+            pipes: Arena::new(MAX_PIPES),
+            tables: Arena::new(MAX_TASKS),
+            places: Arena::new(MAX_TASKS),
+            handlers: Arena::new(MAX_TASKS),
+            tasks: BTreeMap::new(),
+            processes: BTreeMap::new(),
+            scheduler: Scheduler::default(),
+            root,
+            proc_mount,
+            last_pid: Pid::SERVER.0,
+            cores: 1,
+            first: None,
+            report: Report::default(),
+        }
+    }
+
+    /// Adds frames that the platform has from now on.
+    pub fn add_pool(&mut self, range: Range<u32>, pool: PoolUse) {
+        self.machine.frames.add(range, pool);
+    }
+
+    /// Gives up the frames of `range`: clean copies are dropped and come back from the bundle when
+    /// they are needed, everything else moves to other frames. Afterwards nothing refers to them.
+    ///
+    /// # Errors
+    /// `ENOMEM` when what must move has nowhere to go; then part of the range is still in use.
+    pub fn release_pool(&mut self, range: &Range<u32>) -> Result<()> {
+        // First, so that nothing moves into the range.
+        self.machine.frames.retire(range);
+        let mut moved: BTreeMap<Frame, Frame> = BTreeMap::new();
+        for (_, memory) in self.memories.iter_mut() {
+            memory.evacuate(range, &mut moved, &mut self.machine)?;
+        }
+        for body in self.inodes.bodies_mut() {
+            body.evacuate(range, &mut moved, &mut self.machine)?;
+        }
+        if self.machine.frames.retire(range) == 0 { Ok(()) } else { Err(Errno::ENOMEM) }
+    }
+
+    /// Counts of the frame pool.
+    #[must_use]
+    pub fn pool(&self) -> PoolCounts {
+        self.machine.frames.counts()
+    }
+
+    /// Says how many cores programs may count on; what `nproc` shows.
+    pub fn set_cores(&mut self, cores: u32) {
+        self.cores = cores.max(1);
+    }
+
+    /// What has been done and what was missing.
+    #[must_use]
+    pub fn report(&self) -> &Report {
+        &self.report
+    }
+
+    /// What each executor has done, by its number.
+    pub fn executor_counts(&self) -> Vec<crate::scheduler::ExecutorCounts> {
+        self.scheduler.executors.iter().map(|executor| executor.counts).collect()
+    }
+
+    /// The platform.
+    pub fn platform(&self) -> &P {
+        &self.machine.platform
+    }
+
+    /// The platform, to change.
+    pub fn platform_mut(&mut self) -> &mut P {
+        &mut self.machine.platform
+    }
+
+    /// An executor to wake, because there is work that it could do. Each is named once.
+    pub fn take_kick(&mut self) -> Option<ExecutorId> {
+        self.scheduler.take_idle()
+    }
+
+    /// Notes what `executor`'s guest did. `context` is the guest's state at that point.
+    pub fn trapped(&mut self, executor: ExecutorId, trap: Trap, context: &Context) {
+        let now = self.machine.platform.now();
+        let slot = self.scheduler.executor(executor);
+        let Some(tid) = slot.current else { return };
+        let ran = now.saturating_sub(slot.entered);
+        match trap {
+            Trap::Syscall => slot.counts.calls += 1,
+            Trap::PageFault { .. } => slot.counts.faults += 1,
+            Trap::Slice => slot.counts.slices += 1,
+            Trap::Exception { .. } => {}
+        }
+        if trap == Trap::Slice {
+            slot.slice_end = slot.slice_end.min(now);
+        }
+        let Some(task) = self.tasks.get_mut(&tid) else { return };
+        *task.context = *context;
+        task.state = State::Ready;
+        let pid = task.process;
+        self.process_mut(pid).times.user += ran;
+        if self.task(tid).doomed {
+            return;
+        }
+        match trap {
+            Trap::Syscall => {
+                let registers = &context.registers;
+                let arguments =
+                    [registers.rdi, registers.rsi, registers.rdx, registers.r10, registers.r8, registers.r9];
+                // The processor passes RAX whole; numbers above 32 bits are no calls.
+                let number = u32::try_from(registers.rax).unwrap_or(u32::MAX);
+                let call = Call { number, arguments, deadline: None, progress: 0, opened: None };
+                self.task_mut(tid).call = Some(call);
+            }
+            Trap::PageFault { address, access } => self.page_fault(tid, address, access),
+            Trap::Exception { vector } => self.exception(tid, vector),
+            Trap::Slice => {}
+        }
+    }
+
+    /// What `executor` is to do now. With [`Work::Run`], `context` is what to load.
+    pub fn next(&mut self, executor: ExecutorId, context: &mut Context) -> Work {
+        loop {
+            let now = self.machine.platform.now();
+            self.expire(now);
+            let Some(tid) = self.choose(executor, now) else {
+                return match self.first {
+                    Some((_, Some(status))) if self.tasks.is_empty() => Work::Finished(status),
+                    _ => {
+                        self.scheduler.executor(executor).idle = true;
+                        Work::Idle(self.next_moment())
+                    }
+                };
+            };
+            if !self.prepare(tid) {
+                let slot = self.scheduler.executor(executor);
+                if slot.current == Some(tid) {
+                    slot.current = None;
+                }
+                continue;
+            }
+            let Some(task) = self.tasks.get_mut(&tid) else { continue };
+            task.state = State::Running(executor);
+            *context = *task.context;
+            let first_run = !core::mem::replace(&mut task.started, true) && task.process.leader() == tid;
+            let space = self.memories[task.memory].space;
+            let slot = self.scheduler.executor(executor);
+            slot.entered = now;
+            slot.idle = false;
+            slot.counts.entries += 1;
+            slot.counts.processes += u64::from(first_run);
+            return Work::Run(space);
+        }
+    }
+
+    /// The task that `executor` goes on with: the one it is at while its turn lasts, else the next.
+    fn choose(&mut self, executor: ExecutorId, now: u64) -> Option<Tid> {
+        let slot = self.scheduler.executor(executor);
+        let (current, slice_end) = (slot.current, slot.slice_end);
+        if let Some(tid) = current {
+            if now < slice_end || !self.scheduler.has_ready() {
+                return Some(tid);
+            }
+            self.scheduler.executor(executor).current = None;
+            self.scheduler.push(tid);
+        }
+        let tid = self.scheduler.pop()?;
+        self.scheduler.begin_turn(executor, tid, now);
+        Some(tid)
+    }
+
+    /// Makes a task ready to run: ends it if it is doomed, makes its call, delivers its signals. The
+    /// answer says whether it can run.
+    fn prepare(&mut self, tid: Tid) -> bool {
+        let Some(task) = self.tasks.get(&tid) else { return false };
+        if task.doomed {
+            self.end_task(tid);
+            return false;
+        }
+        if let Some(call) = task.call
+            && !self.perform(tid, call)
+        {
+            return false;
+        }
+        self.deliver_signals(tid);
+        let Some(task) = self.tasks.get_mut(&tid) else { return false };
+        if task.doomed {
+            self.end_task(tid);
+            return false;
+        }
+        let stopped = self.processes.get(&task.process).is_some_and(|process| process.stop != Stop::Going);
+        if stopped {
+            task.state = State::Stopped;
+            return false;
+        }
+        if !task.context.registers.can_resume() {
+            let address = task.context.registers.rip;
+            self.fault_signal(tid, Signal::SEGV, linux_raw_sys::general::SEGV_MAPERR, address);
+            // Whatever the handler does comes round again; the loop ends because each round either
+            // runs a handler at a good address or ends the process.
+            return self.prepare_after_fault(tid);
+        }
+        true
+    }
+
+    fn prepare_after_fault(&mut self, tid: Tid) -> bool {
+        self.deliver_signals(tid);
+        match self.tasks.get(&tid) {
+            Some(task) if task.doomed => {
+                self.end_task(tid);
+                false
+            }
+            Some(task) if task.context.registers.can_resume() => true,
+            Some(task) => {
+                let pid = task.process;
+                self.end_process(pid, ExitStatus::Killed(Signal::SEGV.number()));
+                self.end_task(tid);
+                false
+            }
+            None => false,
+        }
+    }
+
+    /// Makes a call. The answer says whether the task goes on.
+    fn perform(&mut self, tid: Tid, call: Call) -> bool {
+        let reply = self.dispatch(tid, &call);
+        let Some(task) = self.tasks.get_mut(&tid) else { return false };
+        match reply {
+            Ok(Outcome::Value(value)) => {
+                task.call = None;
+                task.context.registers.rax = value;
+            }
+            Err(error) => {
+                task.call = None;
+                task.context.registers.rax = error.to_return_value();
+            }
+            Ok(Outcome::Settled) => task.call = None,
+            Ok(Outcome::Wait(wait)) => {
+                if task.doomed {
+                    return true;
+                }
+                if wait.on_signal != OnSignal::Nothing && self.deliverable(tid) {
+                    let task = self.task_mut(tid);
+                    let done = task.call.take();
+                    if let Some(Call { progress: 1.., .. }) = done {
+                        // Part of the work is done: the answer is how much, as without a signal.
+                        task.context.registers.rax = done.map_or(0, |call| call.progress);
+                        return true;
+                    }
+                    task.interrupted = Some(match wait.on_signal {
+                        OnSignal::Restart => Interrupted::Restartable,
+                        _ => Interrupted::Always,
+                    });
+                    if let Some(fd) = done.and_then(|call| call.opened) {
+                        // The open did not happen after all; the descriptor may be gone already.
+                        let _ = self.close_fd(tid, fd);
+                    }
+                    return true;
+                }
+                self.park(tid, wait);
+                return false;
+            }
+        }
+        true
+    }
+
+    fn page_fault(&mut self, tid: Tid, address: u64, access: Access) {
+        let memory = self.task(tid).memory;
+        let memory = &mut self.memories[memory];
+        let denied = match memory.fault(address / PAGE_U64, access, &mut self.machine, &mut self.inodes) {
+            Ok(()) => return,
+            Err(denied) => denied,
+        };
+        use linux_raw_sys::general as g;
+        match denied {
+            Denied::Unmapped => self.fault_signal(tid, Signal::SEGV, g::SEGV_MAPERR, address),
+            Denied::Forbidden => self.fault_signal(tid, Signal::SEGV, g::SEGV_ACCERR, address),
+            Denied::BeyondFile => self.fault_signal(tid, Signal::BUS, g::BUS_ADRERR, address),
+            Denied::NoMemory => {
+                self.report.out_of_memory += 1;
+                let pid = self.task(tid).process;
+                self.end_process(pid, ExitStatus::Killed(Signal::KILL.number()));
+            }
+        }
+    }
+
+    fn exception(&mut self, tid: Tid, vector: u8) {
+        use linux_raw_sys::general as g;
+        let address = self.task(tid).context.registers.rip;
+        match vector {
+            0 => self.fault_signal(tid, Signal::FPE, g::FPE_INTDIV, address),
+            1 => self.fault_signal(tid, Signal::TRAP, g::TRAP_TRACE, address),
+            3 => self.fault_signal(tid, Signal::TRAP, g::TRAP_BRKPT, address),
+            6 => self.fault_signal(tid, Signal::ILL, g::ILL_ILLOPN, address),
+            16 | 19 => self.fault_signal(tid, Signal::FPE, g::FPE_FLTINV, address),
+            17 => self.fault_signal(tid, Signal::BUS, g::BUS_ADRALN, 0),
+            _ => self.fault_signal(tid, Signal::SEGV, g::SI_KERNEL, 0),
+        }
+    }
+
+    fn fault_signal(&mut self, tid: Tid, signal: Signal, code: u32, address: u64) {
+        let info = Info { signal, code: code.cast_signed(), detail: Detail::Fault { address } };
+        self.force_signal(tid, info);
+    }
+
+    /// The next moment at which something happens by itself.
+    fn next_moment(&self) -> Option<u64> {
+        let alarms = self.processes.values().filter_map(|process| process.alarm.map(|alarm| alarm.at));
+        self.scheduler.next_deadline().into_iter().chain(alarms).min()
+    }
+
+    /// The task; it exists, because ids of tasks are only kept by what ends with them.
+    pub(crate) fn task(&self, tid: Tid) -> &Task {
+        self.tasks.get(&tid).expect("a task that is being worked on exists")
+    }
+
+    /// The task, to change.
+    pub(crate) fn task_mut(&mut self, tid: Tid) -> &mut Task {
+        self.tasks.get_mut(&tid).expect("a task that is being worked on exists")
+    }
+
+    /// The process.
+    pub(crate) fn process(&self, pid: Pid) -> &Process {
+        self.processes.get(&pid).expect("a process with tasks exists")
+    }
+
+    /// The process, to change.
+    pub(crate) fn process_mut(&mut self, pid: Pid) -> &mut Process {
+        self.processes.get_mut(&pid).expect("a process with tasks exists")
+    }
+
+    /// Reads from a task's memory.
+    pub(crate) fn copy_in(&mut self, tid: Tid, from: UserPtr, bytes: &mut [u8]) -> Result<()> {
+        let memory = self.task(tid).memory;
+        self.memories[memory].read(from, bytes, &mut self.machine, &mut self.inodes)
+    }
+
+    /// Writes to a task's memory.
+    pub(crate) fn copy_out(&mut self, tid: Tid, to: UserPtr, bytes: &[u8]) -> Result<()> {
+        let memory = self.task(tid).memory;
+        self.memories[memory].write(to, bytes, &mut self.machine, &mut self.inodes)
+    }
+
+    /// Reads a value from a task's memory.
+    pub(crate) fn get<T: FromBytes + IntoBytes>(&mut self, tid: Tid, from: UserPtr) -> Result<T> {
+        let mut value = T::new_zeroed();
+        self.copy_in(tid, from, value.as_mut_bytes())?;
+        Ok(value)
+    }
+
+    /// Writes a value to a task's memory.
+    pub(crate) fn put<T: IntoBytes + Immutable>(&mut self, tid: Tid, to: UserPtr, value: &T) -> Result<()> {
+        self.copy_out(tid, to, value.as_bytes())
+    }
+
+    /// Reads a string from a task's memory.
+    pub(crate) fn string(&mut self, tid: Tid, from: UserPtr, limit: usize, too_long: Errno) -> Result<Vec<u8>> {
+        let memory = self.task(tid).memory;
+        self.memories[memory].read_string(from, limit, too_long, &mut self.machine, &mut self.inodes)
+    }
+}

@@ -1,0 +1,168 @@
+//! The frame pool: who holds which frame, by count.
+//!
+//! A frame is held once by each page record that shows it and once by the file that keeps it. Part
+//! of the pool is the *page cache*: its frames hold clean copies of bundle files and nothing else,
+//! so that the whole part can be given up at any moment ([`FramePool::retire`]).
+
+use alloc::vec::Vec;
+use core::ops::Range;
+
+use crate::error::{Errno, Result};
+use crate::platform::{Frame, Platform};
+
+/// What the frames of a range may be used for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PoolUse {
+    /// Programs' memory and files.
+    General,
+    /// Clean copies of bundle files, droppable on request.
+    Cache,
+}
+
+/// Counts of the pool, in frames.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PoolCounts {
+    /// Frames for programs, in use or not.
+    pub general: u32,
+    /// Of them, free.
+    pub general_free: u32,
+    /// Frames of the page cache, in use or not.
+    pub cache: u32,
+    /// Of them, free.
+    pub cache_free: u32,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// Not ours: never added, or given up.
+    Absent,
+    General(u32),
+    Cache(u32),
+}
+
+/// The pool.
+pub(crate) struct FramePool {
+    states: Vec<State>,
+    free: Vec<Frame>,
+    cache_free: Vec<Frame>,
+    counts: PoolCounts,
+}
+
+impl FramePool {
+    pub(crate) const fn new() -> Self {
+        Self { states: Vec::new(), free: Vec::new(), cache_free: Vec::new(), counts: PoolCounts { general: 0, general_free: 0, cache: 0, cache_free: 0 } }
+    }
+
+    /// Adds frames that the platform has from now on. Those already there are passed over.
+    pub(crate) fn add(&mut self, range: Range<u32>, pool: PoolUse) {
+        if self.states.len() < range.end as usize {
+            self.states.resize(range.end as usize, State::Absent);
+        }
+        // Backwards, so that the lowest frames are taken first.
+        for number in range.rev() {
+            if self.states[number as usize] != State::Absent {
+                continue;
+            }
+            match pool {
+                PoolUse::General => {
+                    self.states[number as usize] = State::General(0);
+                    self.free.push(Frame(number));
+                    self.counts.general += 1;
+                }
+                PoolUse::Cache => {
+                    self.states[number as usize] = State::Cache(0);
+                    self.cache_free.push(Frame(number));
+                    self.counts.cache += 1;
+                }
+            }
+        }
+    }
+
+    pub(crate) fn counts(&self) -> PoolCounts {
+        let free = |list: &Vec<Frame>| u32::try_from(list.len()).unwrap_or(u32::MAX);
+        PoolCounts { general_free: free(&self.free), cache_free: free(&self.cache_free), ..self.counts }
+    }
+
+    /// A frame with undefined contents, held once.
+    pub(crate) fn take(&mut self) -> Result<Frame> {
+        let frame = self.free.pop().ok_or(Errno::ENOMEM)?;
+        self.states[frame.0 as usize] = State::General(1);
+        Ok(frame)
+    }
+
+    /// A frame of zeros, held once.
+    pub(crate) fn take_zeroed<P: Platform>(&mut self, platform: &mut P) -> Result<Frame> {
+        let frame = self.take()?;
+        platform.frame_mut(frame).fill(0);
+        Ok(frame)
+    }
+
+    /// A frame of the page cache with undefined contents, held once.
+    pub(crate) fn take_cache(&mut self) -> Option<Frame> {
+        let frame = self.cache_free.pop()?;
+        self.states[frame.0 as usize] = State::Cache(1);
+        Some(frame)
+    }
+
+    /// Holders of a frame.
+    pub(crate) fn holders(&self, frame: Frame) -> u32 {
+        match self.states[frame.0 as usize] {
+            State::Absent => 0,
+            State::General(holders) | State::Cache(holders) => holders,
+        }
+    }
+
+    /// Whether the frame belongs to the page cache, and so must never be written by a program.
+    pub(crate) fn is_cache(&self, frame: Frame) -> bool {
+        matches!(self.states[frame.0 as usize], State::Cache(_))
+    }
+
+    pub(crate) fn retain(&mut self, frame: Frame) {
+        match &mut self.states[frame.0 as usize] {
+            State::General(holders) | State::Cache(holders) => *holders += 1,
+            State::Absent => unreachable!("a frame that was given up has no holders"),
+        }
+    }
+
+    /// Drops a holder; with the last the frame is free.
+    pub(crate) fn release(&mut self, frame: Frame) {
+        match &mut self.states[frame.0 as usize] {
+            State::General(holders) => {
+                *holders -= 1;
+                if *holders == 0 {
+                    self.free.push(frame);
+                }
+            }
+            State::Cache(holders) => {
+                *holders -= 1;
+                if *holders == 0 {
+                    self.cache_free.push(frame);
+                }
+            }
+            State::Absent => unreachable!("a frame that was given up has no holders"),
+        }
+    }
+
+    /// Takes free frames of `range` out of the pool for good. The answer is how many of the range
+    /// are still held; the caller drops or moves what they hold and asks again.
+    pub(crate) fn retire(&mut self, range: &Range<u32>) -> u32 {
+        let inside = |frame: &Frame| range.contains(&frame.0);
+        self.free.retain(|frame| !inside(frame));
+        self.cache_free.retain(|frame| !inside(frame));
+        let mut held = 0;
+        let end = (range.end as usize).min(self.states.len());
+        for state in self.states.get_mut(range.start as usize..end).unwrap_or(&mut []) {
+            match state {
+                State::Absent => continue,
+                State::General(0) => self.counts.general -= 1,
+                State::Cache(0) => self.counts.cache -= 1,
+                State::General(_) | State::Cache(_) => {
+                    held += 1;
+                    continue;
+                }
+            }
+            *state = State::Absent;
+        }
+        held
+    }
+}

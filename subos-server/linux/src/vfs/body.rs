@@ -1,0 +1,207 @@
+//! The contents of a regular file: bytes of the boot bundle, with pages of its own over them.
+//!
+//! A page is *absent* (the bundle's bytes, then zeros), *cached* (a clean copy of the bundle's bytes
+//! in a frame that may be dropped at any time), or *owned* (written, or mapped shared).
+
+use alloc::collections::BTreeMap;
+
+use crate::error::{Errno, Result};
+use crate::limits::{MAX_FILE_SIZE, PAGE, PAGE_U64};
+use crate::memory::Machine;
+use crate::platform::{Frame, Platform};
+
+#[derive(Clone, Copy)]
+enum FilePage {
+    Cached(Frame),
+    Owned(Frame),
+}
+
+/// A regular file's contents.
+#[derive(Default)]
+pub(crate) struct Body {
+    bundle: &'static [u8],
+    size: u64,
+    pages: BTreeMap<u64, FilePage>,
+}
+
+/// Splits an offset into its page and the offset within it.
+#[allow(clippy::cast_possible_truncation, reason = "an offset within a page fits any integer")]
+const fn split(offset: u64) -> (u64, usize) {
+    (offset / PAGE_U64, (offset % PAGE_U64) as usize)
+}
+
+impl Body {
+    /// A file of the boot bundle.
+    pub(crate) fn from_bundle(bundle: &'static [u8]) -> Self {
+        Self { bundle, size: bundle.len() as u64, pages: BTreeMap::new() }
+    }
+
+    /// Bytes.
+    pub(crate) const fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Frames that the file holds.
+    pub(crate) fn frames(&self) -> usize {
+        self.pages.len()
+    }
+
+    /// Reads at `offset`; the answer is how many bytes there were.
+    pub(crate) fn read<P: Platform>(&mut self, offset: u64, out: &mut [u8], machine: &mut Machine<P>) -> usize {
+        let there = usize::try_from(self.size.saturating_sub(offset)).unwrap_or(usize::MAX);
+        let total = out.len().min(there);
+        let mut done = 0;
+        while done < total {
+            let (page, start) = split(offset + done as u64);
+            let length = (PAGE - start).min(total - done);
+            let out = &mut out[done..done + length];
+            match self.clean_page(page, machine) {
+                Some(frame) => out.copy_from_slice(&machine.platform.frame(frame)[start..start + length]),
+                None => self.bundle_bytes(page, start, out),
+            }
+            done += length;
+        }
+        total
+    }
+
+    /// Writes at `offset`, making the file longer as needed; the answer is how many bytes were
+    /// written before memory ran out.
+    ///
+    /// # Errors
+    /// `ENOSPC` when not a byte could be written, `EFBIG` past the largest file.
+    pub(crate) fn write<P: Platform>(&mut self, offset: u64, bytes: &[u8], machine: &mut Machine<P>) -> Result<usize> {
+        let end = offset.checked_add(bytes.len() as u64).ok_or(Errno::EFBIG)?;
+        if end > MAX_FILE_SIZE {
+            return Err(Errno::EFBIG);
+        }
+        let mut done = 0;
+        while done < bytes.len() {
+            let (page, start) = split(offset + done as u64);
+            let length = (PAGE - start).min(bytes.len() - done);
+            let Ok(frame) = self.own_page(page, machine) else { break };
+            machine.platform.frame_mut(frame)[start..start + length].copy_from_slice(&bytes[done..done + length]);
+            done += length;
+            self.size = self.size.max(offset + done as u64);
+        }
+        if done == 0 && !bytes.is_empty() { Err(Errno::ENOSPC) } else { Ok(done) }
+    }
+
+    /// Sets the size; what lies beyond is forgotten and reads as zeros if the file grows again.
+    pub(crate) fn truncate<P: Platform>(&mut self, size: u64, machine: &mut Machine<P>) -> Result<()> {
+        if size > MAX_FILE_SIZE {
+            return Err(Errno::EFBIG);
+        }
+        let (page, start) = split(size);
+        if size < self.size && start != 0 {
+            // The rest of the last page must read as zeros later, also where it is mapped.
+            let frame = self.own_page(page, machine)?;
+            machine.platform.frame_mut(frame)[start..].fill(0);
+        }
+        self.size = size;
+        let keep = usize::try_from(size).unwrap_or(usize::MAX).min(self.bundle.len());
+        self.bundle = &self.bundle[..keep];
+        for (_, page) in self.pages.split_off(&size.div_ceil(PAGE_U64)) {
+            machine.frames.release(page.frame());
+        }
+        Ok(())
+    }
+
+    /// The frame that holds `page`, to read: the file's own, or a cached copy if the cache has room.
+    /// The file holds it; a caller who keeps it adds itself.
+    pub(crate) fn clean_page<P: Platform>(&mut self, page: u64, machine: &mut Machine<P>) -> Option<Frame> {
+        if let Some(there) = self.pages.get(&page) {
+            return Some(there.frame());
+        }
+        if page * PAGE_U64 >= self.bundle.len() as u64 {
+            return None;
+        }
+        let frame = machine.frames.take_cache()?;
+        self.copy_page(page, frame, machine);
+        self.pages.insert(page, FilePage::Cached(frame));
+        Some(frame)
+    }
+
+    /// The frame that holds `page`, to write. The file holds it.
+    ///
+    /// # Errors
+    /// `ENOMEM`.
+    pub(crate) fn own_page<P: Platform>(&mut self, page: u64, machine: &mut Machine<P>) -> Result<Frame> {
+        if let Some(FilePage::Owned(frame)) = self.pages.get(&page) {
+            return Ok(*frame);
+        }
+        let frame = machine.frames.take()?;
+        self.copy_page(page, frame, machine);
+        if let Some(old) = self.pages.insert(page, FilePage::Owned(frame)) {
+            machine.frames.release(old.frame());
+        }
+        Ok(frame)
+    }
+
+    /// Copies `page` into a frame.
+    pub(crate) fn copy_page<P: Platform>(&self, page: u64, frame: Frame, machine: &mut Machine<P>) {
+        match self.pages.get(&page) {
+            Some(there) => machine.platform.copy_frame(there.frame(), frame),
+            None => self.bundle_bytes(page, 0, machine.platform.frame_mut(frame)),
+        }
+    }
+
+    fn bundle_bytes(&self, page: u64, start: usize, out: &mut [u8]) {
+        let from = usize::try_from(page * PAGE_U64).unwrap_or(usize::MAX).saturating_add(start);
+        let bytes = self.bundle.get(from..).unwrap_or(&[]);
+        let length = bytes.len().min(out.len());
+        out[..length].copy_from_slice(&bytes[..length]);
+        out[length..].fill(0);
+    }
+
+    /// Gives every frame back.
+    pub(crate) fn dismantle<P: Platform>(self, machine: &mut Machine<P>) {
+        for page in self.pages.values() {
+            machine.frames.release(page.frame());
+        }
+    }
+
+    /// Drops cached pages in frames of `range` and moves owned ones to other frames. `moved` says
+    /// where frames went that programs show as well.
+    ///
+    /// # Errors
+    /// `ENOMEM` when there is no frame to move to.
+    pub(crate) fn evacuate<P: Platform>(
+        &mut self,
+        range: &core::ops::Range<u32>,
+        moved: &mut BTreeMap<Frame, Frame>,
+        machine: &mut Machine<P>,
+    ) -> Result<()> {
+        self.pages.retain(|_, page| {
+            let drop = matches!(page, FilePage::Cached(frame) if range.contains(&frame.0));
+            if drop {
+                machine.frames.release(page.frame());
+            }
+            !drop
+        });
+        for page in self.pages.values_mut() {
+            let frame = page.frame();
+            if !range.contains(&frame.0) {
+                continue;
+            }
+            let target = if let Some(&target) = moved.get(&frame) {
+                machine.frames.retain(target);
+                target
+            } else {
+                let target = machine.copied(frame)?;
+                moved.insert(frame, target);
+                target
+            };
+            *page = FilePage::Owned(target);
+            machine.frames.release(frame);
+        }
+        Ok(())
+    }
+}
+
+impl FilePage {
+    const fn frame(self) -> Frame {
+        match self {
+            Self::Cached(frame) | Self::Owned(frame) => frame,
+        }
+    }
+}
