@@ -115,13 +115,6 @@ impl<T> Arena<T> {
         self.entries[id.index as usize].take().map(|entry| entry.value)
     }
 
-    /// Every entry with its name.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (Id<T>, &T)> {
-        self.entries.iter().zip(0u32..).filter_map(|(entry, index)| {
-            entry.as_ref().map(|entry| (Id { index, kind: PhantomData }, &entry.value))
-        })
-    }
-
     /// Every entry with its name, to change.
     pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (Id<T>, &mut T)> {
         self.entries.iter_mut().zip(0u32..).filter_map(|(entry, index)| {

@@ -207,7 +207,7 @@ impl<P: Platform> Linux<P> {
                 continue;
             }
             let Some(task) = self.tasks.get_mut(&tid) else { continue };
-            task.state = State::Running(executor);
+            task.state = State::Running;
             *context = *task.context;
             let first_run = !core::mem::replace(&mut task.started, true) && task.process.leader() == tid;
             let space = self.memories[task.memory].space;
@@ -421,7 +421,13 @@ impl<P: Platform> Linux<P> {
     }
 
     /// Reads a string from a task's memory.
-    pub(crate) fn string(&mut self, tid: Tid, from: UserPtr, limit: usize, too_long: Errno) -> Result<Vec<u8>> {
+    pub(crate) fn string(
+        &mut self,
+        tid: Tid,
+        from: UserPtr,
+        limit: usize,
+        too_long: Errno,
+    ) -> Result<Vec<u8>> {
         let memory = self.task(tid).memory;
         self.memories[memory].read_string(from, limit, too_long, &mut self.machine, &mut self.inodes)
     }

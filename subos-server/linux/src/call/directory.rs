@@ -77,11 +77,13 @@ impl<P: Platform> Linux<P> {
         match node {
             Node::Inode(ino) => {
                 if let Ok(directory) = self.inodes.directory(ino) {
-                    entries.extend(directory.from_place(offset).take(limit).map(|(place, name, child)| Listed {
-                        next: place + 1,
-                        number: u64::from(child.number()) + 1,
-                        kind: entry_type(&self.inodes.get(child).kind),
-                        name: name.to_vec(),
+                    entries.extend(directory.entries_at(offset).take(limit).map(|(place, name, child)| {
+                        Listed {
+                            next: place + 1,
+                            number: u64::from(child.number()) + 1,
+                            kind: entry_type(&self.inodes.get(child).kind),
+                            name: name.to_vec(),
+                        }
                     }));
                 }
             }

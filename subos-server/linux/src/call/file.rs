@@ -137,7 +137,9 @@ impl<P: Platform> Linux<P> {
                 _ => Err(Errno::EBADF),
             },
             g::F_SETPIPE_SZ => match self.files[file].kind {
-                FileKind::Pipe { .. } if argument <= PIPE_CAPACITY as u64 => Ok(Outcome::Value(PIPE_CAPACITY as u64)),
+                FileKind::Pipe { .. } if argument <= PIPE_CAPACITY as u64 => {
+                    Ok(Outcome::Value(PIPE_CAPACITY as u64))
+                }
                 FileKind::Pipe { .. } => Err(Errno::EPERM),
                 _ => Err(Errno::EBADF),
             },

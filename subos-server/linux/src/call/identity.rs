@@ -59,7 +59,8 @@ impl<P: Platform> Linux<P> {
         if session != own_session || session == pid {
             return Err(Errno::EPERM);
         }
-        let exists = self.processes.values().any(|process| process.group == group && process.session == session);
+        let exists =
+            self.processes.values().any(|process| process.group == group && process.session == session);
         if group != pid && !exists {
             return Err(Errno::EPERM);
         }

@@ -1,6 +1,5 @@
 //! What programs ask about the system.
 
-
 use super::records::{SysInfo, TimeSpec, Usage, UtsName};
 use crate::error::Errno;
 use crate::limits::PAGE_U64;

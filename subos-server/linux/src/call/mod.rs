@@ -70,10 +70,16 @@ impl<P: Platform> Linux<P> {
             self.report.calls += 1;
         }
         match call.number {
-            g::__NR_read | g::__NR_write | g::__NR_pread64 | g::__NR_pwrite64 | g::__NR_readv | g::__NR_writev
-            | g::__NR_preadv | g::__NR_pwritev | g::__NR_sendfile | g::__NR_copy_file_range => {
-                self.dispatch_transfer(t, call.number, &a)
-            }
+            g::__NR_read
+            | g::__NR_write
+            | g::__NR_pread64
+            | g::__NR_pwrite64
+            | g::__NR_readv
+            | g::__NR_writev
+            | g::__NR_preadv
+            | g::__NR_pwritev
+            | g::__NR_sendfile
+            | g::__NR_copy_file_range => self.dispatch_transfer(t, call.number, &a),
             number => self
                 .dispatch_file(t, number, &a)
                 .or_else(|| self.dispatch_path(t, number, &a))
@@ -239,7 +245,9 @@ impl<P: Platform> Linux<P> {
             g::__NR_get_robust_list => self.call_get_robust_list(t, a.word(0), a.pointer(1), a.pointer(2)),
             g::__NR_arch_prctl => self.call_arch_prctl(t, a.word(0), a.wide(1)),
             g::__NR_prctl => self.call_prctl(t, a.word(0), a.pointer(1)),
-            g::__NR_futex => self.call_futex(t, a.pointer(0), a.word(1), a.word(2), [a.wide(3), a.wide(4)], a.word(5)),
+            g::__NR_futex => {
+                self.call_futex(t, a.pointer(0), a.word(1), a.word(2), [a.wide(3), a.wide(4)], a.word(5))
+            }
             g::__NR_sched_yield => self.call_sched_yield(t),
             g::__NR_sched_getaffinity => self.call_sched_getaffinity(t, a.word(0), a.wide(1), a.pointer(2)),
             g::__NR_sched_setaffinity => self.known_task(t, a.word(0)).and(DONE),
@@ -257,7 +265,9 @@ impl<P: Platform> Linux<P> {
     fn dispatch_signal(&mut self, t: Tid, number: u32, a: &Arguments) -> Option<Reply> {
         Some(match number {
             g::__NR_rt_sigaction => self.call_sigaction(t, a.wide(0), a.pointer(1), a.pointer(2), a.wide(3)),
-            g::__NR_rt_sigprocmask => self.call_sigprocmask(t, a.word(0), a.pointer(1), a.pointer(2), a.wide(3)),
+            g::__NR_rt_sigprocmask => {
+                self.call_sigprocmask(t, a.word(0), a.pointer(1), a.pointer(2), a.wide(3))
+            }
             g::__NR_rt_sigreturn => self.call_sigreturn(t),
             g::__NR_rt_sigsuspend => self.call_sigsuspend(t, a.pointer(0), a.wide(1)),
             g::__NR_rt_sigpending => self.call_sigpending(t, a.pointer(0), a.wide(1)),
@@ -276,7 +286,9 @@ impl<P: Platform> Linux<P> {
     fn dispatch_time(&mut self, t: Tid, number: u32, a: &Arguments) -> Option<Reply> {
         Some(match number {
             g::__NR_nanosleep => self.call_nanosleep(t, g::CLOCK_MONOTONIC, 0, a.pointer(0), a.pointer(1)),
-            g::__NR_clock_nanosleep => self.call_nanosleep(t, a.word(0), a.word(1), a.pointer(2), a.pointer(3)),
+            g::__NR_clock_nanosleep => {
+                self.call_nanosleep(t, a.word(0), a.word(1), a.pointer(2), a.pointer(3))
+            }
             g::__NR_clock_gettime => self.call_clock_gettime(t, a.word(0), a.pointer(1)),
             g::__NR_clock_getres => self.call_clock_getres(t, a.word(0), a.pointer(1)),
             g::__NR_gettimeofday => self.call_gettimeofday(t, a.pointer(0), a.pointer(1)),
@@ -303,8 +315,12 @@ impl<P: Platform> Linux<P> {
             g::__NR_geteuid => self.call_id(t, |ids| ids.uid[1]),
             g::__NR_getgid => self.call_id(t, |ids| ids.gid[0]),
             g::__NR_getegid => self.call_id(t, |ids| ids.gid[1]),
-            g::__NR_getresuid => self.call_getres(t, |ids| ids.uid, [a.pointer(0), a.pointer(1), a.pointer(2)]),
-            g::__NR_getresgid => self.call_getres(t, |ids| ids.gid, [a.pointer(0), a.pointer(1), a.pointer(2)]),
+            g::__NR_getresuid => {
+                self.call_getres(t, |ids| ids.uid, [a.pointer(0), a.pointer(1), a.pointer(2)])
+            }
+            g::__NR_getresgid => {
+                self.call_getres(t, |ids| ids.gid, [a.pointer(0), a.pointer(1), a.pointer(2)])
+            }
             g::__NR_setuid => self.call_set_ids(t, |ids| &mut ids.uid, [a.word(0); 3]),
             g::__NR_setgid => self.call_set_ids(t, |ids| &mut ids.gid, [a.word(0); 3]),
             g::__NR_setreuid => self.call_set_ids(t, |ids| &mut ids.uid, [a.word(0), a.word(1), a.word(1)]),

@@ -175,7 +175,14 @@ impl<P: Platform> Linux<P> {
         DONE
     }
 
-    pub(super) fn call_utimensat(&mut self, t: Tid, at: At, path: UserPtr, times: UserPtr, flags: u32) -> Reply {
+    pub(super) fn call_utimensat(
+        &mut self,
+        t: Tid,
+        at: At,
+        path: UserPtr,
+        times: UserPtr,
+        flags: u32,
+    ) -> Reply {
         let node = match (path.non_null(), at) {
             (Some(path), _) => self.find(t, at, path, flags)?,
             (None, At::Directory(fd)) => self.node_of(self.file_of(t, fd)?),

@@ -91,7 +91,8 @@ impl<P: Platform> Linux<P> {
     }
 
     fn poll(&mut self, t: Tid, records: UserPtr, length: u64, timeout: Option<u64>) -> Reply {
-        let length = usize::try_from(length).ok().filter(|&length| length <= MAX_POLL).ok_or(Errno::EINVAL)?;
+        let length =
+            usize::try_from(length).ok().filter(|&length| length <= MAX_POLL).ok_or(Errno::EINVAL)?;
         let mut polled: Vec<PollRecord> = Vec::new();
         for index in 0..length {
             polled.push(self.get(t, records.plus(8 * index as u64))?);
@@ -185,7 +186,7 @@ impl<P: Platform> Linux<P> {
             if read || write || except {
                 let number = Fd(i32::try_from(fd).map_err(|_| Errno::EINVAL)?);
                 self.file_of(t, number)?;
-                let wanted = u32::from(read) * Events::IN.0 | u32::from(write) * Events::OUT.0;
+                let wanted = (u32::from(read) * Events::IN.0) | (u32::from(write) * Events::OUT.0);
                 items.push(Item { fd: number, wanted: Events(wanted) });
             }
         }

@@ -75,7 +75,13 @@ impl<P: Platform> Linux<P> {
         self.clone_task(t, plan)
     }
 
-    pub(super) fn call_exec(&mut self, t: Tid, path: UserPtr, arguments: UserPtr, environment: UserPtr) -> Reply {
+    pub(super) fn call_exec(
+        &mut self,
+        t: Tid,
+        path: UserPtr,
+        arguments: UserPtr,
+        environment: UserPtr,
+    ) -> Reply {
         let path = self.string(t, path, PATH_MAX, Errno::ENAMETOOLONG)?;
         let mut room = MAX_ARG_BYTES;
         let arguments = self.strings(t, arguments, &mut room)?;
@@ -119,7 +125,14 @@ impl<P: Platform> Linux<P> {
         Ok(Outcome::Settled)
     }
 
-    pub(super) fn call_wait4(&mut self, t: Tid, pid: i32, status: UserPtr, options: u32, usage: UserPtr) -> Reply {
+    pub(super) fn call_wait4(
+        &mut self,
+        t: Tid,
+        pid: i32,
+        status: UserPtr,
+        options: u32,
+        usage: UserPtr,
+    ) -> Reply {
         let known = g::WNOHANG | g::WUNTRACED | g::WCONTINUED | g::__WALL | g::__WCLONE | g::__WNOTHREAD;
         if options & !known != 0 {
             return Err(Errno::EINVAL);
@@ -252,8 +265,13 @@ impl<P: Platform> Linux<P> {
                 let name = self.task(t).name;
                 self.copy_out(t, argument, &name).and(DONE)
             }
-            p::PR_SET_DUMPABLE | p::PR_SET_PDEATHSIG | p::PR_SET_NO_NEW_PRIVS | p::PR_SET_TIMERSLACK
-            | p::PR_SET_KEEPCAPS | p::PR_SET_VMA | p::PR_SET_CHILD_SUBREAPER => DONE,
+            p::PR_SET_DUMPABLE
+            | p::PR_SET_PDEATHSIG
+            | p::PR_SET_NO_NEW_PRIVS
+            | p::PR_SET_TIMERSLACK
+            | p::PR_SET_KEEPCAPS
+            | p::PR_SET_VMA
+            | p::PR_SET_CHILD_SUBREAPER => DONE,
             p::PR_GET_DUMPABLE => Ok(Outcome::Value(1)),
             p::PR_GET_KEEPCAPS | p::PR_GET_NO_NEW_PRIVS => DONE,
             p::PR_GET_PDEATHSIG => self.put(t, argument, &0u32).and(DONE),
@@ -294,7 +312,14 @@ impl<P: Platform> Linux<P> {
         self.put(t, out, &0u32).and(DONE)
     }
 
-    pub(super) fn call_prlimit(&mut self, t: Tid, pid: u32, resource: u32, new: UserPtr, old: UserPtr) -> Reply {
+    pub(super) fn call_prlimit(
+        &mut self,
+        t: Tid,
+        pid: u32,
+        resource: u32,
+        new: UserPtr,
+        old: UserPtr,
+    ) -> Reply {
         let pid = if pid == 0 { self.task(t).process } else { Pid(pid) };
         let index = usize::try_from(resource).unwrap_or(usize::MAX);
         let process = self.processes.get(&pid).ok_or(Errno::ESRCH)?;

@@ -23,7 +23,14 @@ fn check_size(size: u64) -> Result<()> {
 }
 
 impl<P: Platform> Linux<P> {
-    pub(super) fn call_sigaction(&mut self, t: Tid, signal: u64, new: UserPtr, old: UserPtr, size: u64) -> Reply {
+    pub(super) fn call_sigaction(
+        &mut self,
+        t: Tid,
+        signal: u64,
+        new: UserPtr,
+        old: UserPtr,
+        size: u64,
+    ) -> Reply {
         check_size(size)?;
         let signal = Signal::new(signal & u64::from(u32::MAX))?;
         let handlers = self.task(t).handlers;
@@ -65,7 +72,14 @@ impl<P: Platform> Linux<P> {
         DONE
     }
 
-    pub(super) fn call_sigprocmask(&mut self, t: Tid, how: u32, new: UserPtr, old: UserPtr, size: u64) -> Reply {
+    pub(super) fn call_sigprocmask(
+        &mut self,
+        t: Tid,
+        how: u32,
+        new: UserPtr,
+        old: UserPtr,
+        size: u64,
+    ) -> Reply {
         check_size(size)?;
         let current = self.task(t).blocked;
         let wanted = match new.non_null() {

@@ -67,7 +67,8 @@ impl<P: Platform> Linux<P> {
 
     pub(super) fn call_statx(&mut self, t: Tid, at: At, path: UserPtr, flags: u32, out: UserPtr) -> Reply {
         let node = self.find(t, at, path, flags)?;
-        let Attributes { device, number, mode, links, uid, gid, special, size, blocks, .. } = self.attributes(node);
+        let Attributes { device, number, mode, links, uid, gid, special, size, blocks, .. } =
+            self.attributes(node);
         let a = self.attributes(node);
         let record = StatxRecord {
             mask: g::STATX_BASIC_STATS,

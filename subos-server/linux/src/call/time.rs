@@ -38,8 +38,12 @@ impl<P: Platform> Linux<P> {
     fn clock(&self, t: Tid, clock: u32) -> Result<u64> {
         let now = self.machine.platform.now();
         match clock {
-            g::CLOCK_REALTIME | g::CLOCK_REALTIME_COARSE | g::CLOCK_TAI => Ok(self.machine.platform.epoch() + now),
-            g::CLOCK_MONOTONIC | g::CLOCK_MONOTONIC_RAW | g::CLOCK_MONOTONIC_COARSE | g::CLOCK_BOOTTIME => Ok(now),
+            g::CLOCK_REALTIME | g::CLOCK_REALTIME_COARSE | g::CLOCK_TAI => {
+                Ok(self.machine.platform.epoch() + now)
+            }
+            g::CLOCK_MONOTONIC | g::CLOCK_MONOTONIC_RAW | g::CLOCK_MONOTONIC_COARSE | g::CLOCK_BOOTTIME => {
+                Ok(now)
+            }
             g::CLOCK_PROCESS_CPUTIME_ID | g::CLOCK_THREAD_CPUTIME_ID => {
                 Ok(self.process(self.task(t).process).times.user)
             }
@@ -87,7 +91,14 @@ impl<P: Platform> Linux<P> {
         Ok(Outcome::Value(self.machine.platform.now() / TICK))
     }
 
-    pub(super) fn call_nanosleep(&mut self, t: Tid, clock: u32, flags: u32, want: UserPtr, rest: UserPtr) -> Reply {
+    pub(super) fn call_nanosleep(
+        &mut self,
+        t: Tid,
+        clock: u32,
+        flags: u32,
+        want: UserPtr,
+        rest: UserPtr,
+    ) -> Reply {
         let nanos = self.get::<TimeSpec>(t, want)?.to_nanos().ok_or(Errno::EINVAL)?;
         let shown = self.clock(t, clock)?;
         let absolute = flags & g::TIMER_ABSTIME != 0;

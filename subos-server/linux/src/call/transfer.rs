@@ -68,7 +68,8 @@ impl<P: Platform> Linux<P> {
     ) -> Reply {
         let file = self.file_of(t, fd)?;
         let at = position_of(position)?;
-        let vectors = usize::try_from(vectors).ok().filter(|&vectors| vectors <= MAX_IOVEC).ok_or(Errno::EINVAL)?;
+        let vectors =
+            usize::try_from(vectors).ok().filter(|&vectors| vectors <= MAX_IOVEC).ok_or(Errno::EINVAL)?;
         let mut buffers = Vec::new();
         let mut room = MAX_COUNT;
         for index in 0..vectors {
@@ -83,7 +84,14 @@ impl<P: Platform> Linux<P> {
         self.transfer(t, direction, file, &buffers, at)
     }
 
-    fn transfer(&mut self, t: Tid, direction: Direction, file: Id<OpenFile>, buffers: &[Buffer], at: Position) -> Reply {
+    fn transfer(
+        &mut self,
+        t: Tid,
+        direction: Direction,
+        file: Id<OpenFile>,
+        buffers: &[Buffer],
+        at: Position,
+    ) -> Reply {
         let whole: u64 = buffers.iter().map(|buffer| buffer.length).sum();
         let before = self.progress(t);
         let mut done = before;
@@ -144,7 +152,14 @@ impl<P: Platform> Linux<P> {
         }
     }
 
-    fn end_transfer(&mut self, t: Tid, direction: Direction, file: Id<OpenFile>, done: u64, stop: Stop) -> Reply {
+    fn end_transfer(
+        &mut self,
+        t: Tid,
+        direction: Direction,
+        file: Id<OpenFile>,
+        done: u64,
+        stop: Stop,
+    ) -> Reply {
         let nonblocking = self.files[file].has(g::O_NONBLOCK);
         match stop {
             Stop::Finished => Ok(Outcome::Value(done)),
@@ -161,10 +176,16 @@ impl<P: Platform> Linux<P> {
             Stop::Enough => {
                 self.set_progress(t, done);
                 let now = self.machine.platform.now();
-                Ok(Outcome::Wait(Wait { keys: Vec::new(), deadline: Some(now), on_signal: OnSignal::Restart }))
+                Ok(Outcome::Wait(Wait {
+                    keys: Vec::new(),
+                    deadline: Some(now),
+                    on_signal: OnSignal::Restart,
+                }))
             }
             // A read that has something never waits for more.
-            Stop::Waits(_) if done > 0 && (direction == Direction::In || nonblocking) => Ok(Outcome::Value(done)),
+            Stop::Waits(_) if done > 0 && (direction == Direction::In || nonblocking) => {
+                Ok(Outcome::Value(done))
+            }
             Stop::Waits(_) if nonblocking => Err(Errno::EAGAIN),
             Stop::Waits(key) => {
                 self.set_progress(t, done);
@@ -177,7 +198,14 @@ impl<P: Platform> Linux<P> {
         }
     }
 
-    fn read_step(&mut self, t: Tid, file: Id<OpenFile>, at: Position, base: UserPtr, length: usize) -> Result<Moved> {
+    fn read_step(
+        &mut self,
+        t: Tid,
+        file: Id<OpenFile>,
+        at: Position,
+        base: UserPtr,
+        length: usize,
+    ) -> Result<Moved> {
         let mut chunk = [0; PAGE];
         let moved = self.peek(file, at, &mut chunk[..length])?;
         if let Moved::Bytes(length) = moved {
@@ -204,7 +232,14 @@ impl<P: Platform> Linux<P> {
         self.push(file, at, &chunk[..length], usize::try_from(whole).unwrap_or(usize::MAX))
     }
 
-    pub(super) fn call_sendfile(&mut self, t: Tid, out: Fd, input: Fd, offset: UserPtr, length: u64) -> Reply {
+    pub(super) fn call_sendfile(
+        &mut self,
+        t: Tid,
+        out: Fd,
+        input: Fd,
+        offset: UserPtr,
+        length: u64,
+    ) -> Reply {
         let (out, input) = (self.file_of(t, out)?, self.file_of(t, input)?);
         if !matches!(self.files[input].kind, FileKind::Regular(_) | FileKind::Text(..)) {
             return Err(Errno::EINVAL);

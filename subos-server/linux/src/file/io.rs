@@ -101,24 +101,21 @@ impl<P: Platform> Linux<P> {
 
     /// Takes `length` bytes that a [`Self::peek`] showed.
     pub(crate) fn advance(&mut self, id: Id<OpenFile>, at: Position, length: usize) {
+        if length == 0 {
+            return;
+        }
         let file = &mut self.files[id];
         match &mut file.kind {
-            FileKind::Regular(_) | FileKind::Text(..) => {
-                if at == Position::Own {
-                    file.offset = file.offset.saturating_add(length as u64);
-                }
+            FileKind::Regular(_) | FileKind::Text(..) if at == Position::Own => {
+                file.offset = file.offset.saturating_add(length as u64);
             }
             &mut (FileKind::Pipe { pipe, .. } | FileKind::Pair { incoming: pipe, .. }) => {
                 self.pipes[pipe].consume(length);
-                if length > 0 {
-                    self.wake_all(WaitKey::Writable(pipe));
-                }
+                self.wake_all(WaitKey::Writable(pipe));
             }
             FileKind::Event { count, semaphore } => {
-                if length > 0 {
-                    *count -= if *semaphore { 1 } else { *count };
-                    self.wake_all(WaitKey::Event(id));
-                }
+                *count -= if *semaphore { 1 } else { *count };
+                self.wake_all(WaitKey::Event(id));
             }
             _ => {}
         }
@@ -128,7 +125,13 @@ impl<P: Platform> Linux<P> {
     ///
     /// # Errors
     /// `EBADF`, `EPIPE` (the caller sends the signal), `ENOSPC`, `EFBIG`, `EINVAL`.
-    pub(crate) fn push(&mut self, id: Id<OpenFile>, at: Position, bytes: &[u8], whole: usize) -> Result<Moved> {
+    pub(crate) fn push(
+        &mut self,
+        id: Id<OpenFile>,
+        at: Position,
+        bytes: &[u8],
+        whole: usize,
+    ) -> Result<Moved> {
         let file = &self.files[id];
         if !file.writable() {
             return Err(Errno::EBADF);
@@ -142,7 +145,9 @@ impl<P: Platform> Linux<P> {
             FileKind::Pipe { pipe, ends: Ends::Write | Ends::Both, .. } => self.push_pipe(pipe, bytes, whole),
             FileKind::Pair { outgoing, .. } => self.push_pipe(outgoing, bytes, whole),
             FileKind::Device(Device::Full, _) => Err(Errno::ENOSPC),
-            FileKind::Device(Device::Console, _) => Ok(self.push_console(crate::platform::Stream::Output, bytes)),
+            FileKind::Device(Device::Console, _) => {
+                Ok(self.push_console(crate::platform::Stream::Output, bytes))
+            }
             FileKind::Device(..) => Ok(Moved::Bytes(bytes.len())),
             FileKind::Stream(stream) => Ok(self.push_console(stream, bytes)),
             FileKind::Event { count, .. } => {
@@ -163,7 +168,13 @@ impl<P: Platform> Linux<P> {
         }
     }
 
-    fn push_regular(&mut self, id: Id<OpenFile>, ino: crate::vfs::Ino, at: Position, bytes: &[u8]) -> Result<usize> {
+    fn push_regular(
+        &mut self,
+        id: Id<OpenFile>,
+        ino: crate::vfs::Ino,
+        at: Position,
+        bytes: &[u8],
+    ) -> Result<usize> {
         let now = self.wall_time();
         let body = self.inodes.body_mut(ino).ok_or(Errno::EINVAL)?;
         let file = &self.files[id];

@@ -23,7 +23,11 @@ pub(crate) enum FileKind {
     Regular(Ino),
     Directory(Node),
     /// One end of a pipe, or both ends of a named one.
-    Pipe { pipe: Id<Pipe>, ends: Ends, named: Option<Ino> },
+    Pipe {
+        pipe: Id<Pipe>,
+        ends: Ends,
+        named: Option<Ino>,
+    },
     Device(Device, Ino),
     /// A file of /proc: its text as it was when it was opened.
     Text(ProcNode, Vec<u8>),
@@ -34,9 +38,15 @@ pub(crate) enum FileKind {
     /// A node opened with `O_PATH`: it names, and does nothing else.
     Path(Node),
     /// An event counter (eventfd(2)).
-    Event { count: u64, semaphore: bool },
+    Event {
+        count: u64,
+        semaphore: bool,
+    },
     /// One side of a socketpair: a pipe each way.
-    Pair { incoming: Id<Pipe>, outgoing: Id<Pipe> },
+    Pair {
+        incoming: Id<Pipe>,
+        outgoing: Id<Pipe>,
+    },
 }
 
 /// Which ends of a pipe an open file has.

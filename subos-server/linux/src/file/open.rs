@@ -13,8 +13,14 @@ use crate::process::Tid;
 use crate::vfs::{Device, Ino, Kind, Node};
 
 /// Status flags that an open file keeps; the others act once.
-const KEPT: u32 = g::O_ACCMODE | g::O_APPEND | g::O_NONBLOCK | g::O_DIRECT | g::O_NOATIME | g::O_LARGEFILE
-    | g::O_DIRECTORY | g::O_PATH;
+const KEPT: u32 = g::O_ACCMODE
+    | g::O_APPEND
+    | g::O_NONBLOCK
+    | g::O_DIRECT
+    | g::O_NOATIME
+    | g::O_LARGEFILE
+    | g::O_DIRECTORY
+    | g::O_PATH;
 
 impl<P: Platform> Linux<P> {
     /// Opens a node that exists.
@@ -141,7 +147,12 @@ impl<P: Platform> Linux<P> {
     }
 
     /// Gives an open file a descriptor of the task; on failure the file is closed.
-    pub(crate) fn install_file(&mut self, tid: Tid, file: OpenFile, close_on_exec: CloseOnExec) -> Result<Fd> {
+    pub(crate) fn install_file(
+        &mut self,
+        tid: Tid,
+        file: OpenFile,
+        close_on_exec: CloseOnExec,
+    ) -> Result<Fd> {
         // A full store drops the value, so what it holds must be let go first.
         if self.files.room() == 0 {
             self.close_file(file);

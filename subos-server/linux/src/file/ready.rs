@@ -46,7 +46,9 @@ impl<P: Platform> Linux<P> {
                 let incoming = Self::read_events(&self.pipes[*incoming]);
                 Events(incoming.0 | Self::write_events(&self.pipes[*outgoing]).0)
             }
-            FileKind::Event { count, .. } => none.and(Events::IN, *count > 0).and(Events::OUT, *count < u64::MAX - 1),
+            FileKind::Event { count, .. } => {
+                none.and(Events::IN, *count > 0).and(Events::OUT, *count < u64::MAX - 1)
+            }
             FileKind::Stream(_) => Events::OUT,
             FileKind::Input => Events::IN,
             _ => none.and(Events::IN, true).and(Events::OUT, true),
@@ -59,7 +61,9 @@ impl<P: Platform> Linux<P> {
 
     fn write_events(pipe: &Pipe) -> Events {
         let open = pipe.readers > 0;
-        Events::default().and(Events::OUT, open && pipe.accepts(crate::limits::PIPE_BUF)).and(Events::ERROR, !open)
+        Events::default()
+            .and(Events::OUT, open && pipe.accepts(crate::limits::PIPE_BUF))
+            .and(Events::ERROR, !open)
     }
 
     /// What to wait for until the file's readiness changes.

@@ -124,7 +124,7 @@ impl<P: Platform> Linux<P> {
             if let Some(name) = entries.name_of(ino) {
                 return [&prefix, &b"/"[..], name].concat();
             }
-            for (_, name, child) in entries.from_place(0) {
+            for (_, name, child) in entries.entries_at(0) {
                 if self.inodes.get(child).is_directory() {
                     pending.push((child, [&prefix, &b"/"[..], name].concat()));
                 }

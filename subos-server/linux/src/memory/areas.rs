@@ -120,7 +120,8 @@ impl Areas {
 
     /// Whether any page of `range` is in some area.
     pub(crate) fn touches(&self, range: PageRange) -> bool {
-        !range.is_empty() && self.map.range(..range.end).next_back().is_some_and(|(_, &(end, _))| end > range.start)
+        !range.is_empty()
+            && self.map.range(..range.end).next_back().is_some_and(|(_, &(end, _))| end > range.start)
     }
 
     /// Puts an area over `range`, in place of what was there.
@@ -246,6 +247,7 @@ mod tests {
     use proptest::prelude::*;
 
     const SPAN: u64 = 64;
+    const PAGES: usize = 64;
     /// The lowest page a gap may take; the model's pages start there.
     const BASE: u64 = USER_START / PAGE_U64;
 
@@ -278,6 +280,10 @@ mod tests {
         ]
     }
 
+    fn index(page: u64) -> usize {
+        usize::try_from(page).expect("a page of the model")
+    }
+
     fn range(at: u64, len: u64) -> PageRange {
         PageRange { start: BASE + at, end: BASE + (at + len).min(SPAN) }
     }
@@ -287,27 +293,27 @@ mod tests {
         #[test]
         fn agrees_with_a_page_by_page_model(steps in prop::collection::vec(step(), 1..60)) {
             let mut areas = Areas::default();
-            let mut model: Vec<Option<Area>> = vec![None; SPAN as usize];
+            let mut model: Vec<Option<Area>> = vec![None; PAGES];
             for step in steps {
                 match step {
                     Step::Insert(at, len, area) => {
                         let run = range(at, len);
                         areas.insert(run, area).expect("there is room");
                         for page in run.start..run.end {
-                            model[(page - BASE) as usize] = Some(area.advanced(page - run.start));
+                            model[index(page - BASE)] = Some(area.advanced(page - run.start));
                         }
                     }
                     Step::Remove(at, len) => {
                         let run = range(at, len);
                         areas.remove(run).expect("there is room");
                         for page in run.start..run.end {
-                            model[(page - BASE) as usize] = None;
+                            model[index(page - BASE)] = None;
                         }
                     }
                     Step::Protect(at, len, prot) => {
                         let run = range(at, len);
                         let prot = Prot::from_bits_truncate(prot);
-                        let pages = (run.start - BASE) as usize..(run.end - BASE) as usize;
+                        let pages = index(run.start - BASE)..index(run.end - BASE);
                         let mapped = model[pages.clone()].iter().all(Option::is_some);
                         prop_assert_eq!(areas.protect(run, prot).is_ok(), mapped);
                         if mapped {
@@ -318,7 +324,7 @@ mod tests {
                     }
                 }
                 for page in 0..SPAN {
-                    prop_assert_eq!(areas.at(BASE + page), model[page as usize]);
+                    prop_assert_eq!(areas.at(BASE + page), model[index(page)]);
                 }
                 let extents: Vec<_> = areas.iter().map(|(run, _)| run).collect();
                 for pair in extents.windows(2) {
@@ -326,7 +332,7 @@ mod tests {
                 }
                 for want in [1, 3, 9] {
                     let naive = (0..=SPAN - want).rev().find(|&at| {
-                        model[at as usize..(at + want) as usize].iter().all(Option::is_none)
+                        model[index(at)..index(at + want)].iter().all(Option::is_none)
                     });
                     prop_assert_eq!(areas.find_gap(want, BASE + SPAN), naive.map(|at| BASE + at));
                 }

@@ -121,7 +121,12 @@ impl Memory {
     }
 
     /// Tells the hardware of a page that exists, with all the rights it may have now.
-    fn install<P: Platform>(&mut self, number: u64, frame: Frame, machine: &mut Machine<P>) -> Result<(), Denied> {
+    fn install<P: Platform>(
+        &mut self,
+        number: u64,
+        frame: Frame,
+        machine: &mut Machine<P>,
+    ) -> Result<(), Denied> {
         let (Some(area), Some(page)) = (self.areas.at(number), self.pages.get_mut(&number)) else {
             return Err(Denied::Unmapped);
         };
@@ -147,7 +152,12 @@ impl Memory {
 
     /// Installs pages around one of a file that cost nothing more than the mapping: a fault costs
     /// far more, and programs run on into the next page of their text.
-    fn install_neighbours<P: Platform>(&mut self, number: u64, machine: &mut Machine<P>, inodes: &mut Inodes) {
+    fn install_neighbours<P: Platform>(
+        &mut self,
+        number: u64,
+        machine: &mut Machine<P>,
+        inodes: &mut Inodes,
+    ) {
         const AROUND: u64 = 8;
         let Some(extent) = self.areas.extent(number) else { return };
         let file = self.areas.at(number).filter(|area| area.sharing == Sharing::Private);

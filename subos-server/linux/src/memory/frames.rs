@@ -50,7 +50,12 @@ pub(crate) struct FramePool {
 
 impl FramePool {
     pub(crate) const fn new() -> Self {
-        Self { states: Vec::new(), free: Vec::new(), cache_free: Vec::new(), counts: PoolCounts { general: 0, general_free: 0, cache: 0, cache_free: 0 } }
+        Self {
+            states: Vec::new(),
+            free: Vec::new(),
+            cache_free: Vec::new(),
+            counts: PoolCounts { general: 0, general_free: 0, cache: 0, cache_free: 0 },
+        }
     }
 
     /// Adds frames that the platform has from now on. Those already there are passed over.

@@ -195,7 +195,8 @@ impl Memory {
 
     fn move_pages<P: Platform>(&mut self, old: PageRange, target: PageRange, machine: &mut Machine<P>) {
         let end = old.end.min(old.start + target.pages());
-        let numbers: alloc::vec::Vec<u64> = self.pages.range(old.start..end).map(|(&number, _)| number).collect();
+        let numbers: alloc::vec::Vec<u64> =
+            self.pages.range(old.start..end).map(|(&number, _)| number).collect();
         for number in numbers {
             if let Some(page) = self.pages.remove(&number) {
                 if !page.installed.is_empty() {

@@ -25,8 +25,8 @@ use crate::vfs::Ino;
 pub(crate) use address::PageRange;
 use areas::{Areas, Sharing};
 pub(crate) use fault::Denied;
-pub(crate) use map::Place;
 use frames::FramePool;
+pub(crate) use map::Place;
 
 /// The platform with what is counted of it.
 pub(crate) struct Machine<P> {
@@ -102,7 +102,11 @@ impl Memory {
     ///
     /// # Errors
     /// `ENOMEM` when there would be too many page records.
-    pub(crate) fn fork_into<P: Platform>(&mut self, child: &mut Self, machine: &mut Machine<P>) -> Result<()> {
+    pub(crate) fn fork_into<P: Platform>(
+        &mut self,
+        child: &mut Self,
+        machine: &mut Machine<P>,
+    ) -> Result<()> {
         if machine.records + self.pages.len() > crate::limits::MAX_PAGE_RECORDS {
             return Err(Errno::ENOMEM);
         }

@@ -38,8 +38,13 @@ impl Plan {
 
     /// Refuses combinations that Linux refuses, and namespaces, which do not exist here.
     fn check(&self) -> Result<()> {
-        let namespaces = g::CLONE_NEWNS | g::CLONE_NEWUTS | g::CLONE_NEWIPC | g::CLONE_NEWUSER | g::CLONE_NEWPID
-            | g::CLONE_NEWNET | g::CLONE_NEWCGROUP;
+        let namespaces = g::CLONE_NEWNS
+            | g::CLONE_NEWUTS
+            | g::CLONE_NEWIPC
+            | g::CLONE_NEWUSER
+            | g::CLONE_NEWPID
+            | g::CLONE_NEWNET
+            | g::CLONE_NEWCGROUP;
         let needs = |flag, other| self.has(flag) && !self.has(other);
         if needs(g::CLONE_SIGHAND, g::CLONE_VM) || needs(g::CLONE_THREAD, g::CLONE_SIGHAND) {
             return Err(Errno::EINVAL);
@@ -245,7 +250,13 @@ impl<P: Platform> Linux<P> {
     ///
     /// # Errors
     /// What `execve` answers for this program.
-    pub fn spawn(&mut self, path: &[u8], arguments: &[&[u8]], environment: &[&[u8]], cwd: &[u8]) -> Result<Pid> {
+    pub fn spawn(
+        &mut self,
+        path: &[u8],
+        arguments: &[&[u8]],
+        environment: &[&[u8]],
+        cwd: &[u8],
+    ) -> Result<Pid> {
         let tid = self.new_tid().ok_or(Errno::EAGAIN)?;
         let pid = Pid(tid.0);
         let now = self.machine.platform.now();

@@ -14,7 +14,7 @@ use crate::platform::Prot;
 /// Bytes of the ELF header of a 64-bit file.
 pub(crate) const HEADER: usize = 64;
 /// Bytes of one program header.
-const ENTRY: u64 = 56;
+const ENTRY: usize = 56;
 
 /// Where bytes of the file come from.
 pub(crate) trait Source {
@@ -62,12 +62,12 @@ impl Image {
         let fits = header.class == Class::ELF64
             && header.e_machine == abi::EM_X86_64
             && matches!(header.e_type, abi::ET_EXEC | abi::ET_DYN)
-            && u64::from(header.e_phentsize) == ENTRY
+            && usize::from(header.e_phentsize) == ENTRY
             && (1..=MAX_SEGMENTS).contains(&usize::from(header.e_phnum));
         if !fits {
             return Err(Errno::ENOEXEC);
         }
-        let mut table = alloc::vec![0; usize::from(header.e_phnum) * ENTRY as usize];
+        let mut table = alloc::vec![0; usize::from(header.e_phnum) * ENTRY];
         if source.read(header.e_phoff, &mut table) < table.len() {
             return Err(Errno::ENOEXEC);
         }
@@ -107,7 +107,8 @@ impl Image {
     /// Lowest and highest address, in whole pages, without bias.
     pub(crate) fn span(&self) -> (u64, u64) {
         let low = self.segments.first().map_or(0, |segment| segment.address);
-        let high = self.segments.iter().map(|segment| segment.address + segment.memory_size).max().unwrap_or(0);
+        let high =
+            self.segments.iter().map(|segment| segment.address + segment.memory_size).max().unwrap_or(0);
         (low / PAGE_U64 * PAGE_U64, high.next_multiple_of(PAGE_U64))
     }
 

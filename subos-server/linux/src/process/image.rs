@@ -108,7 +108,8 @@ impl<P: Platform> Builder<'_, P> {
         let file_end = start + segment.file_size;
         let file_pages = PageRange { start: first, end: file_end.div_ceil(PAGE_U64) };
         let all_end = (start + segment.memory_size).div_ceil(PAGE_U64);
-        let area = |backing| Area { prot: segment.prot, sharing: Sharing::Private, role: Role::Plain, backing };
+        let area =
+            |backing| Area { prot: segment.prot, sharing: Sharing::Private, role: Role::Plain, backing };
         let from_file = segment.file_size > 0;
         if from_file {
             let backing = Backing::File { ino: loaded.ino, page: segment.offset / PAGE_U64 };
@@ -116,7 +117,9 @@ impl<P: Platform> Builder<'_, P> {
         }
         let zero_start = if from_file { file_pages.end } else { first };
         if all_end > zero_start {
-            self.memory.areas.insert(PageRange { start: zero_start, end: all_end }, area(Backing::Anonymous))?;
+            self.memory
+                .areas
+                .insert(PageRange { start: zero_start, end: all_end }, area(Backing::Anonymous))?;
         }
         let tail = file_pages.end * PAGE_U64 - file_end;
         let writable = segment.prot.contains(Prot::WRITE);
@@ -132,11 +135,17 @@ impl<P: Platform> Builder<'_, P> {
         Ok(())
     }
 
-    fn make_stack(&mut self, program: &Loaded, interpreter: Option<&Loaded>, start: &Start<'_>) -> Result<u64> {
+    fn make_stack(
+        &mut self,
+        program: &Loaded,
+        interpreter: Option<&Loaded>,
+        start: &Start<'_>,
+    ) -> Result<u64> {
         let mut strings = Strings { bytes: Vec::new() };
         // From the top downwards, so positions are counted back from the top.
         let path = strings.push(start.path);
-        let environment: Vec<u64> = start.environment.iter().rev().map(|string| strings.push(string)).collect();
+        let environment: Vec<u64> =
+            start.environment.iter().rev().map(|string| strings.push(string)).collect();
         let environment_low = strings.low();
         let arguments: Vec<u64> = start.arguments.iter().rev().map(|string| strings.push(string)).collect();
         let arguments_low = strings.low();

@@ -18,7 +18,6 @@ use crate::file::FdTable;
 use crate::memory::Memory;
 use crate::memory::address::UserPtr;
 use crate::outcome::Wait;
-use crate::platform::ExecutorId;
 use crate::registers::Context;
 use crate::signal::{Handlers, Pending, SigSet, Signal};
 use crate::vfs::{Ino, Node};
@@ -47,7 +46,7 @@ pub(crate) enum State {
     /// In the run queue, or its executor is about to go on with it.
     Ready,
     /// An executor runs its guest.
-    Running(ExecutorId),
+    Running,
     /// Its call waits.
     Waiting(Wait),
     /// Its process is stopped.

@@ -19,9 +19,9 @@ impl<P: Platform> Linux<P> {
         let process = self.process(task.process);
         let pending = task.pending.set().union(process.pending.set());
         let handlers = &self.handlers[task.handlers];
-        (1..=64)
-            .filter_map(|number| Signal::new(number).ok())
-            .any(|signal| pending.contains(signal) && !task.blocked.contains(signal) && !handlers.ignores(signal))
+        (1..=64).filter_map(|number| Signal::new(number).ok()).any(|signal| {
+            pending.contains(signal) && !task.blocked.contains(signal) && !handlers.ignores(signal)
+        })
     }
 
     /// Acts on the task's signals until none is left or one decides where it goes. Afterwards the

@@ -27,10 +27,9 @@ macro_rules! signals {
 }
 
 signals! {
-    HUP = SIGHUP, INT = SIGINT, QUIT = SIGQUIT, ILL = SIGILL, TRAP = SIGTRAP, ABRT = SIGABRT, BUS = SIGBUS,
-    FPE = SIGFPE, KILL = SIGKILL, SEGV = SIGSEGV, PIPE = SIGPIPE, ALRM = SIGALRM, CHLD = SIGCHLD,
-    CONT = SIGCONT, STOP = SIGSTOP, TSTP = SIGTSTP, TTIN = SIGTTIN, TTOU = SIGTTOU, URG = SIGURG,
-    WINCH = SIGWINCH, XFSZ = SIGXFSZ, SYS = SIGSYS,
+    ILL = SIGILL, TRAP = SIGTRAP, BUS = SIGBUS, FPE = SIGFPE, KILL = SIGKILL, SEGV = SIGSEGV, PIPE = SIGPIPE,
+    ALRM = SIGALRM, CHLD = SIGCHLD, CONT = SIGCONT, STOP = SIGSTOP, TSTP = SIGTSTP, TTIN = SIGTTIN,
+    TTOU = SIGTTOU, URG = SIGURG, WINCH = SIGWINCH,
 }
 
 impl Signal {
@@ -182,8 +181,7 @@ pub(crate) struct Action {
 }
 
 impl Action {
-    const DEFAULT: Self =
-        Self { disposition: Disposition::Default, flags: 0, restorer: 0, mask: SigSet(0) };
+    const DEFAULT: Self = Self { disposition: Disposition::Default, flags: 0, restorer: 0, mask: SigSet(0) };
 
     pub(crate) const fn has(&self, flag: u32) -> bool {
         self.flags & flag as u64 != 0

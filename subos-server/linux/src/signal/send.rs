@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 use linux_raw_sys::general as g;
 
-use super::{Default, Detail, Disposition, Info, Signal, SigSet};
+use super::{Default, Detail, Disposition, Info, SigSet, Signal};
 use crate::error::{Errno, Result};
 use crate::linux::Linux;
 use crate::outcome::{OnSignal, WaitKey};
@@ -64,7 +64,10 @@ impl<P: Platform> Linux<P> {
             task.blocked = task.blocked.without(SigSet(0).with(info.signal));
         }
         if self.task_mut(tid).pending.push(info).is_err() {
-            self.end_process(self.task(tid).process, crate::process::ExitStatus::Killed(info.signal.number()));
+            self.end_process(
+                self.task(tid).process,
+                crate::process::ExitStatus::Killed(info.signal.number()),
+            );
         }
     }
 

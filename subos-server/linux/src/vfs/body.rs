@@ -41,13 +41,13 @@ impl Body {
         self.size
     }
 
-    /// Frames that the file holds.
-    pub(crate) fn frames(&self) -> usize {
-        self.pages.len()
-    }
-
     /// Reads at `offset`; the answer is how many bytes there were.
-    pub(crate) fn read<P: Platform>(&mut self, offset: u64, out: &mut [u8], machine: &mut Machine<P>) -> usize {
+    pub(crate) fn read<P: Platform>(
+        &mut self,
+        offset: u64,
+        out: &mut [u8],
+        machine: &mut Machine<P>,
+    ) -> usize {
         let there = usize::try_from(self.size.saturating_sub(offset)).unwrap_or(usize::MAX);
         let total = out.len().min(there);
         let mut done = 0;
@@ -69,7 +69,12 @@ impl Body {
     ///
     /// # Errors
     /// `ENOSPC` when not a byte could be written, `EFBIG` past the largest file.
-    pub(crate) fn write<P: Platform>(&mut self, offset: u64, bytes: &[u8], machine: &mut Machine<P>) -> Result<usize> {
+    pub(crate) fn write<P: Platform>(
+        &mut self,
+        offset: u64,
+        bytes: &[u8],
+        machine: &mut Machine<P>,
+    ) -> Result<usize> {
         let end = offset.checked_add(bytes.len() as u64).ok_or(Errno::EFBIG)?;
         if end > MAX_FILE_SIZE {
             return Err(Errno::EFBIG);
@@ -79,7 +84,8 @@ impl Body {
             let (page, start) = split(offset + done as u64);
             let length = (PAGE - start).min(bytes.len() - done);
             let Ok(frame) = self.own_page(page, machine) else { break };
-            machine.platform.frame_mut(frame)[start..start + length].copy_from_slice(&bytes[done..done + length]);
+            machine.platform.frame_mut(frame)[start..start + length]
+                .copy_from_slice(&bytes[done..done + length]);
             done += length;
             self.size = self.size.max(offset + done as u64);
         }

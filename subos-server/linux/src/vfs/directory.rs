@@ -54,7 +54,7 @@ impl Directory {
     }
 
     /// Entries from `place` on, in order, with their places.
-    pub(crate) fn from_place(&self, place: u64) -> impl Iterator<Item = (u64, &[u8], Ino)> {
+    pub(crate) fn entries_at(&self, place: u64) -> impl Iterator<Item = (u64, &[u8], Ino)> {
         self.by_place.range(place.max(FIRST_PLACE)..).filter_map(|(&place, name)| {
             let (ino, _) = self.by_name.get(name)?;
             Some((place, &**name, *ino))

@@ -1,7 +1,6 @@
 //! Nodes of the in-memory file tree, and their store.
 
 use alloc::boxed::Box;
-use alloc::vec::Vec;
 
 use super::body::Body;
 use super::directory::Directory;
@@ -105,7 +104,16 @@ pub(crate) struct Inode {
 
 impl Inode {
     pub(crate) fn new(kind: Kind, mode: u32, now: Time) -> Self {
-        Self { kind, mode: mode & 0o7777, uid: 0, gid: 0, links: 0, accessed: now, modified: now, changed: now }
+        Self {
+            kind,
+            mode: mode & 0o7777,
+            uid: 0,
+            gid: 0,
+            links: 0,
+            accessed: now,
+            modified: now,
+            changed: now,
+        }
     }
 
     pub(crate) const fn is_directory(&self) -> bool {
@@ -190,10 +198,5 @@ impl Inodes {
             Kind::Regular(body) => Some(body),
             _ => None,
         })
-    }
-
-    /// Names of all nodes, for audits.
-    pub(crate) fn names(&self) -> Vec<Ino> {
-        self.arena.iter().map(|(ino, _)| ino).collect()
     }
 }

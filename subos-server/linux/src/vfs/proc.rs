@@ -167,9 +167,9 @@ impl<P: Platform> Linux<P> {
             }
             ProcNode::Process(pid) if name == b"fd" => Some(ProcNode::Descriptors(pid)),
             ProcNode::Process(pid) => Entry::by_name(name).map(|entry| ProcNode::Entry(pid, entry)),
-            ProcNode::Descriptors(pid) => number(name).and_then(|fd| {
-                self.descriptor_of(pid, fd).map(|_| ProcNode::Descriptor(pid, fd))
-            }),
+            ProcNode::Descriptors(pid) => {
+                number(name).and_then(|fd| self.descriptor_of(pid, fd).map(|_| ProcNode::Descriptor(pid, fd)))
+            }
             _ => return Err(Errno::ENOTDIR),
         };
         found.ok_or(Errno::ENOENT)
@@ -227,10 +227,14 @@ impl<P: Platform> Linux<P> {
                 entries.push((b"self".to_vec(), ProcNode::SelfLink));
                 entries.push((b"sys".to_vec(), ProcNode::Sys));
                 entries.extend(
-                    Global::ALL.iter().map(|&(file, name)| (name.as_bytes().to_vec(), ProcNode::Global(file))),
+                    Global::ALL
+                        .iter()
+                        .map(|&(file, name)| (name.as_bytes().to_vec(), ProcNode::Global(file))),
                 );
                 entries.extend(
-                    self.processes.keys().map(|&pid| (pid.0.to_string().into_bytes(), ProcNode::Process(pid))),
+                    self.processes
+                        .keys()
+                        .map(|&pid| (pid.0.to_string().into_bytes(), ProcNode::Process(pid))),
                 );
             }
             ProcNode::Sys => {
@@ -239,12 +243,15 @@ impl<P: Platform> Linux<P> {
             }
             ProcNode::SysKernel | ProcNode::SysVm => {
                 let here = Sysctl::ALL.iter().filter(|(value, _)| value.directory() == directory);
-                entries.extend(here.map(|&(value, name)| (name.as_bytes().to_vec(), ProcNode::Sysctl(value))));
+                entries
+                    .extend(here.map(|&(value, name)| (name.as_bytes().to_vec(), ProcNode::Sysctl(value))));
             }
             ProcNode::Process(pid) => {
                 entries.push((b"fd".to_vec(), ProcNode::Descriptors(pid)));
                 entries.extend(
-                    Entry::ALL.iter().map(|&(entry, name)| (name.as_bytes().to_vec(), ProcNode::Entry(pid, entry))),
+                    Entry::ALL
+                        .iter()
+                        .map(|&(entry, name)| (name.as_bytes().to_vec(), ProcNode::Entry(pid, entry))),
                 );
             }
             ProcNode::Descriptors(pid) => {

@@ -50,7 +50,8 @@ impl<P: Platform> Linux<P> {
             }),
             Global::Filesystems => write!(text, "nodev\ttmpfs\nnodev\tproc\n"),
             Global::LoadAvg => {
-                let running = self.tasks.values().filter(|task| !matches!(task.state, State::Waiting(_))).count();
+                let running =
+                    self.tasks.values().filter(|task| !matches!(task.state, State::Waiting(_))).count();
                 writeln!(text, "0.00 0.00 0.00 {running}/{} {}", self.tasks.len(), self.last_pid)
             }
             Global::MemInfo => {
@@ -104,7 +105,8 @@ impl<P: Platform> Linux<P> {
         let text = match entry {
             Entry::CmdLine | Entry::Environ => {
                 let layout = self.memories[self.task(task?).memory].layout;
-                let (start, end) = if entry == Entry::CmdLine { layout.arguments } else { layout.environment };
+                let (start, end) =
+                    if entry == Entry::CmdLine { layout.arguments } else { layout.environment };
                 let length = usize::try_from(end.saturating_sub(start)).unwrap_or(0);
                 let mut bytes = alloc::vec![0; length.min(crate::limits::MAX_ARG_BYTES)];
                 // A program may have unmapped its own stack; then there is nothing to show.

@@ -88,7 +88,9 @@ impl<P: Platform> Linux<P> {
         let page_blocks = crate::limits::PAGE_U64 / BLOCK;
         let (kind, size, blocks) = match &inode.kind {
             Kind::Directory(directory) => (g::S_IFDIR, 40 + 20 * directory.len() as u64, 0),
-            Kind::Regular(body) => (g::S_IFREG, body.size(), body.size().div_ceil(crate::limits::PAGE_U64) * page_blocks),
+            Kind::Regular(body) => {
+                (g::S_IFREG, body.size(), body.size().div_ceil(crate::limits::PAGE_U64) * page_blocks)
+            }
             Kind::Symlink(target) => (g::S_IFLNK, target.len() as u64, 0),
             Kind::Device(_) => (g::S_IFCHR, 0, 0),
             Kind::Fifo(_) => (g::S_IFIFO, 0, 0),

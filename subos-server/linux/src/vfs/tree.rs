@@ -15,7 +15,14 @@ use crate::platform::Platform;
 ///
 /// # Errors
 /// `ENOTDIR` when a file is in the way, `ENOSPC`.
-pub(super) fn plant(inodes: &mut Inodes, root: Ino, path: &[u8], kind: Kind, mode: u32, now: Time) -> Result<Ino> {
+pub(super) fn plant(
+    inodes: &mut Inodes,
+    root: Ino,
+    path: &[u8],
+    kind: Kind,
+    mode: u32,
+    now: Time,
+) -> Result<Ino> {
     let mut directory = root;
     let mut components = path.split(|&byte| byte == b'/').filter(|name| !name.is_empty()).peekable();
     while let Some(name) = components.next() {
@@ -82,7 +89,8 @@ impl<P: Platform> Linux<P> {
     /// `ENOTDIR` or `EISDIR` when the tree is in the way, `ENOSPC` when it is full.
     pub fn add_file(&mut self, path: &[u8], contents: &'static [u8], mode: u32) -> Result<()> {
         let now = self.wall_time();
-        plant(&mut self.inodes, self.root, path, Kind::Regular(Body::from_bundle(contents)), mode, now).map(|_| ())
+        plant(&mut self.inodes, self.root, path, Kind::Regular(Body::from_bundle(contents)), mode, now)
+            .map(|_| ())
     }
 
     /// Adds a symbolic link. Missing directories are made.
