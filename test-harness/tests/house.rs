@@ -56,7 +56,10 @@ fn files_stay_short() {
     let long: Vec<_> = lengths.iter().filter(|(length, _)| *length > HARD_LIMIT).collect();
     assert!(long.is_empty(), "longer than {HARD_LIMIT} lines: {long:?}");
     let middling: Vec<_> = lengths.iter().filter(|(length, _)| *length > SOFT_LIMIT).collect();
-    assert!(middling.len() * 10 <= lengths.len(), "too many are longer than {SOFT_LIMIT} lines: {middling:?}");
+    assert!(
+        middling.len() * 10 <= lengths.len(),
+        "too many are longer than {SOFT_LIMIT} lines: {middling:?}"
+    );
 }
 
 #[test]
@@ -65,7 +68,12 @@ fn nothing_unfinished_is_committed() {
     for (path, text) in files("rs") {
         for mark in ["todo", "unimplemented", "dbg"] {
             let marked = format!("{mark}!(");
-            found.extend(text.lines().map(code).filter(|line| line.contains(&marked)).map(|_| format!("{path}: {mark}")));
+            found.extend(
+                text.lines()
+                    .map(code)
+                    .filter(|line| line.contains(&marked))
+                    .map(|_| format!("{path}: {mark}")),
+            );
         }
     }
     assert!(found.is_empty(), "{found:#?}");
@@ -84,7 +92,8 @@ fn unsafe_stays_where_it_is_listed() {
     let mut outside = Vec::new();
     for (path, text) in files("rs") {
         let uses = count(&text, "unsafe");
-        let place = allowed.keys().filter(|place| path.starts_with(place.as_str())).max_by_key(|place| place.len());
+        let place =
+            allowed.keys().filter(|place| path.starts_with(place.as_str())).max_by_key(|place| place.len());
         match place {
             Some(place) => *counted.get_mut(place).unwrap() += uses,
             None if uses > 0 => outside.push(path),
@@ -122,7 +131,8 @@ fn updated_row(line: &str, counted: &BTreeMap<String, usize>) -> String {
 
 #[test]
 fn every_member_is_tested_and_linted() {
-    let manifest: toml::Table = fs::read_to_string(place::root().join("Cargo.toml")).unwrap().parse().unwrap();
+    let manifest: toml::Table =
+        fs::read_to_string(place::root().join("Cargo.toml")).unwrap().parse().unwrap();
     let names = |key: &str| -> Vec<String> {
         let list = manifest["workspace"][key].as_array().unwrap();
         list.iter().map(|name| name.as_str().unwrap().to_owned()).collect()

@@ -11,6 +11,7 @@ extern crate alloc;
 
 mod boot;
 mod library;
+pub mod measure;
 mod parlour;
 mod processes;
 

@@ -13,7 +13,7 @@ use crate::image::Class;
 
 pub use check::check;
 pub use pairs::{Pairs, declared_pairs};
-pub use play::Stage;
+pub use play::{Stage, programs};
 pub use table::CASES;
 
 /// What must come of a case.

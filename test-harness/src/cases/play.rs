@@ -6,7 +6,8 @@ use std::time::Duration;
 use idl::bundle::{ARGUMENTS, BOOT, EntryKind};
 
 use super::{Case, check};
-use crate::failure::{Failure, Result};
+use crate::failure::Result;
+use crate::host;
 use crate::image::{self, Content};
 use crate::machine::{self, Accel, Clockwork, Debugger, Machine, Outcome, Run};
 use crate::tools::{self, Install};
@@ -61,16 +62,18 @@ impl Stage {
 }
 
 fn contents(case: &Case) -> Result<Vec<Content>> {
-    let program = |name: &str, entry: &str| {
-        let source = image::program_named(name).ok_or_else(|| {
-            Failure::new(format!("case {} needs the program {name}, which nobody builds", case.name))
-        })?;
-        Ok(Content::new(entry, EntryKind::Program, image::program_image(source)?))
-    };
-    let arguments = Content::new(ARGUMENTS, EntryKind::Arguments, case.name.as_bytes().to_vec());
-    let mut contents = vec![program("target-tests", BOOT)?, arguments];
-    for name in case.programs {
-        contents.push(program(name, name)?);
-    }
+    let mut contents = vec![
+        Content::new(BOOT, EntryKind::Program, host::program("target-tests")?),
+        Content::new(ARGUMENTS, EntryKind::Arguments, case.name.as_bytes().to_vec()),
+    ];
+    contents.extend(programs(case.programs)?);
     Ok(contents)
+}
+
+/// Entries with the images of these programs, under their own names.
+///
+/// # Errors
+/// When one does not build.
+pub fn programs(names: &[&str]) -> Result<Vec<Content>> {
+    names.iter().map(|name| Ok(Content::new(name, EntryKind::Program, host::program(name)?))).collect()
 }

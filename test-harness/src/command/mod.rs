@@ -1,12 +1,13 @@
 //! What each command does.
 
+mod bench;
 mod lint;
 mod prepare;
 mod run;
 mod soak;
 
 use crate::cli::{Cli, Command, Options};
-use crate::failure::{Failure, Result};
+use crate::failure::Result;
 use crate::tools::Install;
 
 /// Carries out a command.
@@ -19,7 +20,7 @@ pub fn execute(cli: &Cli) -> Result<()> {
         Some(Command::Run { manifest, input }) => {
             run::run(&cli.options, manifest.as_deref(), input.as_deref())
         }
-        Some(Command::Bench { .. }) => Err(Failure::new("the bench is not there yet")),
+        Some(Command::Bench { json }) => bench::bench(&cli.options, json.as_deref()),
         Some(Command::Soak { minutes, seed }) => soak::soak(&cli.options, *minutes, *seed),
         Some(Command::Lint) => lint::lint(),
         Some(Command::Prepare) => prepare::prepare(&cli.options),

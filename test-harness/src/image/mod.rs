@@ -53,6 +53,7 @@ pub const PROGRAMS: &[ProgramSource] = &[
     program("spinner", "subos-spinner"),
     program("linux-server", "linux"),
     program("target-tests", "guest-tests"),
+    program("bench", "guest-tests"),
 ];
 
 /// The program with this name.

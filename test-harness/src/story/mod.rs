@@ -1,19 +1,6 @@
 //! The story of a run, as its transcript tells it: pure, so that a recorded transcript is a test of it.
 //!
-//! Records that a run of the supervisor writes (`t` is in ticks of the machine's clock):
-//!
-//! | record | fields |
-//! | --- | --- |
-//! | `@boot` | `t hz cores memory` |
-//! | `@own` | `t core owner`: the core belongs to `owner` from now on; `free` is nobody |
-//! | `@mem` | `t subos chunks`: that many chunks of 2 MiB belong to it from now on |
-//! | `@out` | `subos data`: a piece of what it prints |
-//! | `@step` | `t n result text`: step n begins (`begin`), is done (`ok`), or is not (`failed`) |
-//! | `@exit` | `t subos status` |
-//! | `@epitaph` | `subos text`: how its kernel, or a server of it, died |
-//! | `@audit`, `@ledger` | `result text`: `ok` or `equal`, or what differs |
-//! | `@stat` | `subos core`, and counts by name |
-//! | `@test` | `result message`: how the whole of it ended |
+//! [`idl::record`] lists the records that the supervisor writes. What is not listed there is skipped.
 
 mod timeline;
 mod verdict;
@@ -103,6 +90,13 @@ pub enum Event {
         /// How.
         text: String,
     },
+    /// Something else about a subOS.
+    Remark {
+        /// Which subOS.
+        subos: String,
+        /// What.
+        text: String,
+    },
     /// A line for people.
     Text(String),
 }
@@ -147,6 +141,9 @@ impl Story {
             }
             "mem" => {
                 let (subos, chunks) = (text(&record, "subos"), record.number("chunks")?);
+                if subos == FREE {
+                    return None;
+                }
                 let from = self.timeline.holds(time?, &subos, chunks * 2);
                 Some(Event::Memory { subos, from, to: chunks * 2 })
             }
@@ -168,6 +165,9 @@ impl Story {
             }
             "exit" => Some(Event::Ended { subos: text(&record, "subos"), status: text(&record, "status") }),
             "epitaph" => Some(Event::Epitaph { subos: text(&record, "subos"), text: text(&record, "text") }),
+            "crash" | "restart" | "lot" | "beat" => {
+                Some(Event::Remark { subos: text(&record, "subos"), text: remark(&record) })
+            }
             "stat" => {
                 self.stat(&record);
                 None
@@ -194,6 +194,34 @@ impl Story {
         let counts = counts.filter_map(|(key, value)| Some((key.to_owned(), value.number()?))).collect();
         if let Some(core) = record.number("core") {
             self.stats.push(Stat { subos: text(record, "subos"), core, counts });
+        }
+    }
+}
+
+/// A record about a subOS, in words.
+fn remark(record: &Record<'_>) -> String {
+    let value = |key| text(record, key);
+    let count = |key| record.number(key).unwrap_or(0);
+    match record.name {
+        "crash" => {
+            let place =
+                format!("vector {}, address {}, rip {}", value("vector"), value("address"), value("rip"));
+            format!("a server crashed ({place}), {} times by now", count("times"))
+        }
+        "restart" => format!("is built again, {} times by now", count("times")),
+        "lot" => format!(
+            "says of its lot {}: {} pages looked at, {} of them not all zero",
+            count("lot"),
+            count("looked"),
+            count("used")
+        ),
+        _ => {
+            let made = count("after").saturating_sub(count("before"));
+            format!(
+                "did {made} more of its work over step {}, {} calls meanwhile",
+                count("n") + 1,
+                count("during")
+            )
         }
     }
 }

@@ -86,6 +86,7 @@ impl Live {
                 let dead = self.paint("\x1b[31m", "died");
                 self.line(at, subos, &format!("{subos} {dead}: {text}"));
             }
+            Event::Remark { subos, text } => self.line(at, subos, &format!("{subos} {text}")),
             Event::Text(text) => self.line(at, "", text),
         }
         self.status.set_message(self.now());

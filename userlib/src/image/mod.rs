@@ -7,4 +7,4 @@ mod system_call;
 
 pub use entry::start_program;
 pub(crate) use entry::{halt, stack_pointer, stray_write, thread_entry};
-pub(crate) use system_call::{Raw, pause, raw, ticks};
+pub(crate) use system_call::{Raw, mark, pause, raw, ticks};

@@ -55,3 +55,17 @@ pub(crate) fn ticks() -> u64 {
 pub(crate) fn pause() {
     core::hint::spin_loop();
 }
+
+/// Executes a marker of the counting plugin (`test-harness/plugin`): a long no-operation that changes nothing.
+#[inline(always)]
+pub(crate) fn mark<const ID: i32>() {
+    // SAFETY: the instruction computes an address and does nothing with it. The compiler takes it for one that
+    // accesses memory, so that nothing is moved across it.
+    unsafe {
+        core::arch::asm!(
+            "nop dword ptr [rax + {marker}]",
+            marker = const 0x4d4b_0000 | ID,
+            options(nostack, preserves_flags)
+        );
+    }
+}
