@@ -6,24 +6,24 @@
 //! core's count at each of them, and a record `@span name= begin= end= cores=` says which cores' counts between which
 //! markers make the figure. Waiting (instructions around PAUSE) is listed apart.
 
-mod plugin;
 mod report;
+mod spans;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use idl::bundle::{ARGUMENTS, BOOT, EntryKind};
 use idl::record::Record;
 
 use crate::cases::programs;
-use crate::failure::{Doing, Failure, Result};
+use crate::failure::{Failure, Result};
 use crate::host;
 use crate::image::{self, Class, Content};
 use crate::machine::{Accelerator, Clockwork, Debugger, Exit, Machine, Run};
-use crate::place;
+use crate::measure::Counting;
+use crate::measure::log::Log;
 use crate::say::say;
 
-pub use plugin::{Counts, Point};
 pub use report::{json, table};
 
 /// What one operation costs.
@@ -37,7 +37,7 @@ pub struct Row {
     pub worst: u64,
     /// Of the median, the instructions of each core that counts, where there are several.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub cores: Vec<(u64, u64)>,
+    pub cores: Vec<(usize, u64)>,
     /// How often PAUSE was executed on those cores at most: waiting for another core, not in the figures of work.
     pub pauses: u64,
 }
@@ -63,16 +63,15 @@ const EXPERIMENTS: &[Experiment] = &[
 pub struct Bench {
     qemu: PathBuf,
     kernel: PathBuf,
-    plugin: PathBuf,
 }
 
 impl Bench {
-    /// Builds what is needed: the kernel of this class and the plugin.
+    /// Builds the kernel of this class.
     ///
     /// # Errors
     /// When something does not build.
     pub fn prepare(qemu: PathBuf, class: Class) -> Result<Self> {
-        Ok(Self { qemu, kernel: image::kernel(class)?, plugin: image::plugin()? })
+        Ok(Self { qemu, kernel: image::kernel(class)? })
     }
 
     /// Runs every experiment. `words` are added to the guest program's arguments.
@@ -89,9 +88,8 @@ impl Bench {
 
     fn experiment(&self, experiment: &Experiment, words: &str) -> Result<Vec<Row>> {
         say(format_args!("counting instructions: {}", experiment.arguments));
-        let log =
-            place::scratch("bench")?.join(format!("{}-{}.log", experiment.arguments, std::process::id()));
-        let machine = self.machine(experiment, &log);
+        let counting = Counting::new(experiment.arguments)?;
+        let machine = self.machine(experiment, counting.arguments()?);
         let arguments = format!("{} {words}", experiment.arguments);
         let mut contents = vec![
             Content::new(BOOT, EntryKind::Program, host::program("bench")?),
@@ -105,14 +103,11 @@ impl Bench {
         if outcome.exit != Exit::Success {
             return Err(outcome.failure(&format!("the bench ({}) did not end well", experiment.arguments)));
         }
-        let text = std::fs::read_to_string(&log).doing(|| format!("cannot read {}", log.display()))?;
-        // Kept only when something is wrong with it.
-        let counts = Counts::parse(&text)?;
-        let _ = std::fs::remove_file(&log);
+        let counts = counting.take()?;
         rows(&outcome.transcript, &counts).map_err(|failure| failure.detail(outcome.transcript.join("\n")))
     }
 
-    fn machine(&self, experiment: &Experiment, log: &Path) -> Machine {
+    fn machine(&self, experiment: &Experiment, extra: Vec<String>) -> Machine {
         Machine {
             qemu: self.qemu.clone(),
             accelerator: Accelerator::Tcg,
@@ -120,13 +115,13 @@ impl Bench {
             memory: experiment.memory,
             clockwork: Clockwork::Deterministic,
             debugger: Debugger::None,
-            extra: vec!["-plugin".to_owned(), format!("{},out={}", self.plugin.display(), log.display())],
+            extra,
         }
     }
 }
 
 /// What a transcript and the plugin's counts say together.
-fn rows(transcript: &[String], counts: &Counts) -> Result<Vec<Row>> {
+fn rows(transcript: &[String], counts: &Log) -> Result<Vec<Row>> {
     let mut rows = Vec::new();
     for record in transcript.iter().filter_map(|line| Record::parse(line)) {
         let text = |key| {
@@ -145,8 +140,9 @@ fn rows(transcript: &[String], counts: &Counts) -> Result<Vec<Row>> {
                 pauses: 0,
             }),
             "span" => {
-                let cores: Vec<u64> = text("cores").split(',').filter_map(|core| core.parse().ok()).collect();
-                rows.push(counts.span(&text("name"), number("begin")?, number("end")?, &cores)?);
+                let cores: Vec<usize> =
+                    text("cores").split(',').filter_map(|core| core.parse().ok()).collect();
+                rows.push(spans::row(counts, &text("name"), number("begin")?, number("end")?, &cores)?);
             }
             _ => {}
         }
