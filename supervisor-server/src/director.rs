@@ -3,6 +3,7 @@
 //! It performs nothing and waits for nothing; it only knows what it was told. So every run can be replayed on the
 //! host, and whatever a subOS does, or does not do, the next order is never further than a deadline away.
 
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::mem::take;
@@ -45,7 +46,7 @@ enum Stage {
 /// The state machine.
 #[derive(Clone, Debug)]
 pub struct Director {
-    pub(crate) plan: Plan,
+    pub(crate) plan: Box<Plan>,
     /// Ticks of the deadline clock in a millisecond.
     pub(crate) rate: u64,
     pub(crate) members: Vec<Member>,
@@ -62,7 +63,7 @@ pub struct Director {
 impl Director {
     /// A run of this plan on a machine whose deadline clock has so many ticks a second.
     #[must_use]
-    pub fn new(plan: Plan, ticks_per_second: u64) -> Self {
+    pub fn new(plan: Box<Plan>, ticks_per_second: u64) -> Self {
         let members = plan.suboses.iter().map(|_| Member::default()).collect();
         let mut director = Self {
             plan,
@@ -88,7 +89,7 @@ impl Director {
 
     /// The plan.
     #[must_use]
-    pub const fn plan(&self) -> &Plan {
+    pub fn plan(&self) -> &Plan {
         &self.plan
     }
 

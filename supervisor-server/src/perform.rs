@@ -1,5 +1,6 @@
 //! Carries out what the director orders, and listens to everybody between any two orders.
 
+use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -43,7 +44,7 @@ pub struct Supervisor<P> {
 
 impl<P: MachinePort> Supervisor<P> {
     /// A supervisor that is to carry out this plan.
-    pub fn new(port: P, plan: Plan) -> Self {
+    pub fn new(port: P, plan: Box<Plan>) -> Self {
         let director = Director::new(plan, port.ticks_per_second());
         Self { port, director, before: None }
     }

@@ -9,7 +9,7 @@ pub const MESSAGE_PAGE: u64 = 0x11_0000;
 /// The end of the first thread's stack; below the stack is a page that is never mapped.
 pub const STACK_TOP: u64 = 0x18_0000;
 /// Bytes of the first thread's stack.
-pub const STACK_SIZE: u64 = 64 << 10;
+pub const STACK_SIZE: u64 = 128 << 10;
 /// Where programs are linked.
 pub const PROGRAM_BASE: u64 = 0x20_0000;
 
