@@ -7,6 +7,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 use caps::{Error, Handle, SlotIndex};
 use idl::slots::INIT_SLOTS;
+use idl::types::Progress;
 
 use crate::cap::complete;
 use crate::environment::environment;
@@ -103,7 +104,15 @@ pub fn fill(fill: impl FnOnce(SlotIndex) -> Result<Handle, Error>) -> Result<Han
 /// As `CSpace.delete`.
 pub fn delete(handle: Handle) -> Result<(), Error> {
     let table = environment().cspace();
-    complete(|| table.delete(handle))?;
+    let mut begun = false;
+    complete(|| match table.delete(handle) {
+        // It went in an earlier step, and another thread has seen to what was left.
+        Err(Error::EmptySlot | Error::StaleHandle) if begun => Ok(Progress::Done),
+        progress => {
+            begun = true;
+            progress
+        }
+    })?;
     release(handle.index());
     Ok(())
 }

@@ -85,9 +85,23 @@ impl Kernel {
     }
 
     fn remove(&mut self, caller: &Caller, source: Handle, removing: Removing) -> Result<Outcome, Error> {
-        let found = self.forest.locate(&self.memory, target(caller)?, source)?;
-        let progress = self.removal_step(found.slot, removing)?;
+        let table = target(caller)?;
+        let slot = match self.forest.locate(&self.memory, table, source) {
+            Ok(found) => found.slot,
+            Err(error) => self.emptied(table, source, removing).ok_or(error)?,
+        };
+        let progress = self.removal_step(slot, removing)?;
         self.answer_progress(caller, progress)
+    }
+
+    /// The slot that an earlier step of this deletion has emptied, while something is left to do.
+    fn emptied(&self, table: caps::Table, source: Handle, removing: Removing) -> Option<caps::SlotRef> {
+        if removing != Removing::Delete || self.removal.is_settled() {
+            return None;
+        }
+        let slot = table.at(source.index()).ok()?;
+        let state = self.memory.slot(slot);
+        (state.is_free() && state.generation() == source.generation().next()).then_some(slot)
     }
 }
 

@@ -119,7 +119,7 @@ pub(crate) fn mappings_come_and_go() -> Outcome {
     check_eq!(&bytes, b"over");
     again.unmap().map_err(said("unmap again"))?;
     slots::delete(region.handle()).map_err(said("delete"))?;
-    check_eq!(region.info(), Err(Error::StaleHandle));
+    check_eq!(region.info(), Err(Error::EmptySlot));
     Ok(())
 }
 

@@ -6,11 +6,12 @@ use core::time::Duration;
 
 use idl::abi::TrapKind;
 use idl::bundle::{BOOT, Bundle};
+use idl::interface::CallError;
 use idl::types::{Badge, Pages};
 use userlib::cap::Endpoint;
 use userlib::process::{Builder, Process};
 use userlib::server::{Connection, Service};
-use userlib::{Cap, Rights, cap, check, check_eq, environment, println};
+use userlib::{Cap, Error, Rights, cap, check, check_eq, environment, println};
 
 use crate::library::{line, next_fault};
 use crate::parlour::{Host, ParlourClient, ParlourDispatch};
@@ -48,7 +49,7 @@ fn panic() {
 
 /// Wants more memory than it has.
 fn hoard() {
-    let hoard: alloc::vec::Vec<u8> = alloc::vec::Vec::with_capacity(1 << 30);
+    let hoard: alloc::vec::Vec<u8> = core::hint::black_box(alloc::vec::Vec::with_capacity(1 << 30));
     println!("the child has {}", hoard.capacity());
 }
 
@@ -76,7 +77,8 @@ pub(crate) fn a_process_serves() -> Outcome {
         check_eq!(client.repeat("process ", 20).map(|text| text.len()), Ok(160));
         let budget = child.end().map_err(said("end"))?;
         check_eq!(budget.info().map_err(said("info"))?.used, 0);
-        check!(client.divide(10, 3).is_err(), "a process that has ended answers");
+        let hurried = ParlourClient::new(Connection::new(endpoint).patience(Duration::from_millis(5)));
+        check_eq!(hurried.divide(10, 3), Err(CallError::Kernel(Error::TimedOut)));
         userlib::slots::delete(budget.handle()).map_err(said("delete"))?;
     }
     Ok(())
