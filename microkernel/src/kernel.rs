@@ -247,6 +247,7 @@ pub fn entered(core: &mut Core, cause: Cause) -> Exit {
             Step::Leave(next) => match kernel.leave(next) {
                 Leave::Run(thread) => {
                     let (frame, root) = kernel.frame_and_root(thread);
+                    core.thread = thread.address().as_u64();
                     drop(guard);
                     return Exit::Run { frame, root };
                 }
@@ -343,15 +344,22 @@ impl Kernel {
         if self.memory[thread].guest.is_some() {
             return Step::Leave(self.guest_syscall(thread));
         }
-        match self.invoke(thread) {
+        let result = self.invoke(thread);
+        // The thread may have destroyed itself, or left this core: then nobody is there for an answer.
+        let there = self.current() == Some(thread);
+        match result {
             Ok(Outcome::Answered(answer, next)) => {
-                self.memory[thread].frame.set_answer(answer.words);
+                if there {
+                    self.memory[thread].frame.set_answer(answer.words);
+                }
                 Step::Leave(next)
             }
             Ok(Outcome::Deferred(next)) => Step::Leave(next),
             Ok(Outcome::Visit(visit)) => Step::Visit(visit),
             Err(error) => {
-                self.memory[thread].frame.set_error(error);
+                if there {
+                    self.memory[thread].frame.set_error(error);
+                }
                 Step::Leave(NextThread::Same)
             }
         }

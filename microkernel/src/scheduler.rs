@@ -234,6 +234,7 @@ impl Kernel {
     /// Decides who has this core from now on.
     pub fn schedule(&mut self, next: NextThread) {
         let now = self.now;
+        self.send_home();
         let current = self.current();
         let alive = current.filter(|thread| thread.is_ready(&self.memory));
         let here = &mut self.cores[self.me.index()];
@@ -276,12 +277,25 @@ impl Kernel {
         self.become_current(chosen, slice_end);
     }
 
+    /// The current thread leaves this core if its seat has come to point elsewhere.
+    fn send_home(&mut self) {
+        let Some(thread) = self.current().filter(|thread| thread.is_ready(&self.memory)) else { return };
+        if let Some(home) = self.core_of(thread).filter(|home| *home != self.me) {
+            let slice_end = self.here().slice_end;
+            self.become_current(None, slice_end);
+            self.enqueue(thread, End::Back);
+            send_ipi(home, Vector::RESCHEDULE);
+        }
+    }
+
     fn become_current(&mut self, thread: Option<Ref<Thread>>, slice_end: Ticks) {
         let now = self.now;
         let here = &mut self.cores[self.me.index()];
         if here.current != thread {
-            if here.current.is_some() {
-                here.counters.busy += now.0.saturating_sub(here.since.0);
+            let ran = now.0.saturating_sub(here.since.0);
+            if let Some(before) = here.current {
+                here.counters.busy += ran;
+                self.memory[before].ran.0 += ran;
             }
             here.since = now;
             here.counters.switches += 1;
