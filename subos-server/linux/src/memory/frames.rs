@@ -98,7 +98,7 @@ impl FramePool {
     /// A frame of zeros, held once.
     pub(crate) fn take_zeroed<P: Platform>(&mut self, platform: &mut P) -> Result<Frame> {
         let frame = self.take()?;
-        platform.frame_mut(frame).fill(0);
+        platform.clear_frame(frame);
         Ok(frame)
     }
 
