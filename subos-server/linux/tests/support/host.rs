@@ -190,7 +190,7 @@ pub(crate) fn run(
         // Everybody is given work before anybody runs: each call is made while other guests "run".
         for (number, context) in (0..executors).zip(&mut contexts) {
             match linux.next(ExecutorId(number), context) {
-                Work::Run(space) => running.push((number, space)),
+                Work::Run { space, .. } => running.push((number, space)),
                 Work::Idle(until) => idle_until.push(until),
                 Work::Finished(status) => {
                     let output = std::mem::take(&mut linux.platform_mut().output);
