@@ -90,6 +90,11 @@ impl Memory {
         }
     }
 
+    /// The frame of every page, once for each page.
+    pub(crate) fn frames(&self) -> impl Iterator<Item = Frame> + '_ {
+        self.pages.values().map(|page| page.frame)
+    }
+
     /// How many pages exist.
     pub(crate) fn resident(&self) -> usize {
         self.pages.len()

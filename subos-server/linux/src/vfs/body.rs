@@ -44,6 +44,11 @@ impl Body {
         self.size
     }
 
+    /// Every frame that the file holds.
+    pub(crate) fn frames(&self) -> impl Iterator<Item = Frame> + '_ {
+        self.pages.values().map(|page| page.frame())
+    }
+
     /// Reads at `offset`; the answer is how many bytes there were.
     pub(crate) fn read<P: Platform>(
         &mut self,

@@ -193,6 +193,7 @@ pub(crate) fn run(
                 Work::Run { space, .. } => running.push((number, space)),
                 Work::Idle(until) => idle_until.push(until),
                 Work::Finished(status) => {
+                    linux.audit().expect("every count adds up");
                     let output = std::mem::take(&mut linux.platform_mut().output);
                     let error = std::mem::take(&mut linux.platform_mut().error);
                     return Finished { output, error, status, linux };
