@@ -6,7 +6,7 @@
 use spin::Once;
 
 use super::features::{Features, features};
-use super::instructions::{pause, read_msr, read_tsc, write_msr};
+use super::instructions::{pause, read_msr, write_msr};
 use super::interrupts::Vector;
 use super::layout;
 use crate::limits::MAX_CORES;
