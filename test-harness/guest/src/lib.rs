@@ -14,6 +14,7 @@ mod library;
 pub mod measure;
 mod parlour;
 mod processes;
+mod suboses;
 
 use alloc::format;
 use alloc::string::String;
@@ -41,6 +42,10 @@ cases! {
         heap_grows threads_return_values a_lock_excludes a_stack_overflow_faults mappings_come_and_go
         an_interface_is_served waits_end signals_end_a_receive
     }
+    suboses {
+        one_is_made_and_ends a_core_moves one_is_suspended_and_resumed a_lot_moves one_is_killed_by_force
+        wrong_requests_are_refused one_without_a_master_ends
+    }
     processes { a_process_serves a_stray_write_is_reported a_panic_is_reported a_process_stays_in_its_budget }
 }
 
@@ -53,7 +58,7 @@ pub fn find(name: &str) -> Option<Case> {
 /// What a case started as a process of its own runs, if this is such a name.
 #[must_use]
 pub fn child(name: &str) -> Option<fn()> {
-    processes::CHILDREN.iter().find(|(known, _)| *known == name).map(|(_, child)| *child)
+    processes::CHILDREN.iter().chain(suboses::CHILDREN).find(|(known, _)| *known == name).map(|(_, child)| *child)
 }
 
 /// What to say of an error: `.map_err(said("what was tried"))`.
