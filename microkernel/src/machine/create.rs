@@ -4,7 +4,7 @@ use caps::ledger::{self, Life, LedgerChange, LotEntry, LotId, LotRole, Resource}
 use caps::{Capability, Error, Kind, Rights, SlotIndex, SlotRef, Table};
 
 use super::books::{Books, Record, Stage};
-use super::{Target, number_of, places, raw, share, visit};
+use super::{Target, cores, number_of, places, raw, share, visit};
 use crate::arch::x86_64::clock;
 use crate::arch::x86_64::half::HalfError;
 use crate::arch::{Access, Core, KernelHalf};
@@ -25,7 +25,12 @@ pub fn create(books: &mut Books, core: &mut Core, home: u32, slot: SlotIndex) ->
     let made = build(books, id, home)
         .and_then(|()| visit::visit(books, core, supervisor(books)?, |kernel| plant_subos(kernel, id, slot))?);
     match made {
-        Ok(handle) => Ok(Answer::one(handle)),
+        Ok(handle) => {
+            // From now on the new subOS's doorbell interrupts the supervisor.
+            let supervisor = supervisor(books)?;
+            cores::retarget(books, supervisor);
+            Ok(Answer::one(handle))
+        }
         Err(error) => {
             unmake(books, id);
             Err(error)

@@ -58,7 +58,11 @@ pub fn find(name: &str) -> Option<Case> {
 /// What a case started as a process of its own runs, if this is such a name.
 #[must_use]
 pub fn child(name: &str) -> Option<fn()> {
-    processes::CHILDREN.iter().chain(suboses::CHILDREN).find(|(known, _)| *known == name).map(|(_, child)| *child)
+    processes::CHILDREN
+        .iter()
+        .chain(suboses::CHILDREN)
+        .find(|(known, _)| *known == name)
+        .map(|(_, child)| *child)
 }
 
 /// What to say of an error: `.map_err(said("what was tried"))`.
