@@ -405,7 +405,10 @@ impl Kernel {
                 self.memory[thread].quiet = 0;
             }
             if self.guest_must_end(thread) {
-                self.leave_guest(thread, idl::abi::Trap { kind: idl::abi::TrapKind::Interrupted as u32, ..Default::default() });
+                self.leave_guest(
+                    thread,
+                    idl::abi::Trap { kind: idl::abi::TrapKind::Interrupted as u32, ..Default::default() },
+                );
             }
             if self.root_of(thread).is_some() {
                 self.set_timer();

@@ -375,7 +375,8 @@ impl Kernel {
         self.board.join(core);
         let first = self.cores.iter().all(|other| !other.active);
         let counters = self.cores[core.index()].counters;
-        self.cores[core.index()] = CoreState { active: true, counters, arrived: self.now, ..CoreState::ABSENT };
+        self.cores[core.index()] =
+            CoreState { active: true, counters, arrived: self.now, ..CoreState::ABSENT };
         if first {
             self.seats = [Some(core); MAX_CORES];
             self.timekeeper = Some(core);

@@ -4,8 +4,8 @@ use caps::{Error, Kind};
 use idl::kernel::notification::Call;
 use idl::types::Bits;
 
-use crate::arch::send_ipi;
 use crate::arch::Vector;
+use crate::arch::send_ipi;
 use crate::kernel::Kernel;
 use crate::machine;
 use crate::memory::{Header, Object, Ref};

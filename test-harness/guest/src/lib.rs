@@ -15,6 +15,7 @@ pub mod measure;
 mod parlour;
 mod processes;
 mod suboses;
+mod walls;
 
 use alloc::format;
 use alloc::string::String;
@@ -46,6 +47,13 @@ cases! {
         one_is_made_and_ends a_core_moves one_is_suspended_and_resumed a_lot_moves one_is_killed_by_force
         wrong_requests_are_refused one_without_a_master_ends
     }
+    walls {
+        another_kernel_is_out_of_reach free_memory_is_out_of_reach the_ledger_is_out_of_reach
+        other_cores_areas_are_out_of_reach others_shares_are_out_of_reach the_image_cannot_be_written
+        a_stack_overflow_is_contained a_double_fault_is_contained a_panic_is_contained
+        a_lock_that_is_held_for_ever_costs_its_holder a_lying_kernel_is_found_out_by_a_visit
+        a_panic_of_the_supervisors_kernel_ends_the_machine
+    }
     processes { a_process_serves a_stray_write_is_reported a_panic_is_reported a_process_stays_in_its_budget }
 }
 
@@ -61,6 +69,7 @@ pub fn child(name: &str) -> Option<fn()> {
     processes::CHILDREN
         .iter()
         .chain(suboses::CHILDREN)
+        .chain(walls::CHILDREN)
         .find(|(known, _)| *known == name)
         .map(|(_, child)| *child)
 }

@@ -20,15 +20,15 @@ use userlib::{Cap, Error, Rights, cap, check, check_eq, environment, page, print
 use crate::{Outcome, said};
 
 /// How long anything here may take at most.
-const PATIENCE: Duration = Duration::from_secs(8);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(8);
 /// What a child says when it runs.
-const HELLO: u64 = 1;
+pub(crate) const HELLO: u64 = 1;
 /// How far a child that counts has come.
 const COUNT: u64 = 2;
 /// What a child found in a lot: how many pages, how many of them not zero.
 const LOT: u64 = 3;
 /// The answer to words that are sent down.
-const ECHO: u64 = 4;
+pub(crate) const ECHO: u64 = 4;
 
 /// What a subOS that a case makes runs, by the name in its arguments.
 pub(crate) const CHILDREN: &[(&str, fn())] =
@@ -112,14 +112,15 @@ fn spin() {
 // --- how a case handles them ----------------------------------------------------------------------------------------
 
 /// A subOS that a case made.
-struct Child {
-    subos: Cap<SubOs>,
+pub(crate) struct Child {
+    /// Its capability.
+    pub(crate) subos: Cap<SubOs>,
     bell: Cap<Notification>,
 }
 
 impl Child {
     /// Makes one with a home lot of so many chunks and loads it with what `CHILDREN` calls by this name.
-    fn new(name: &str, home: u32) -> Result<Self, String> {
+    pub(crate) fn new(name: &str, home: u32) -> Result<Self, String> {
         let made = slots::fill(|slot| environment().machine().create(Chunks(home), slot));
         let subos: Cap<SubOs> = cap(made.map_err(said("create"))?);
         let bell: Cap<Notification> = memory::create(0).map_err(said("a notification"))?;
@@ -140,7 +141,7 @@ impl Child {
     }
 
     /// Gives it cores and starts it.
-    fn start(&self, cores: &[u32]) -> Outcome {
+    pub(crate) fn start(&self, cores: &[u32]) -> Outcome {
         for core in cores {
             self.subos.grant_core(CoreNumber(*core)).map_err(said("grant_core"))?;
         }
@@ -149,7 +150,7 @@ impl Child {
     }
 
     /// The next record with this first word; others are passed over.
-    fn wait_for(&self, code: u64) -> Result<[u64; 5], String> {
+    pub(crate) fn wait_for(&self, code: u64) -> Result<[u64; 5], String> {
         let end = time::after(PATIENCE);
         loop {
             match self.subos.receive() {
@@ -170,6 +171,19 @@ impl Child {
         }
     }
 
+    /// The next record, whatever it is.
+    pub(crate) fn wait_for_any(&self) -> Result<[u64; 5], String> {
+        let end = time::after(PATIENCE);
+        loop {
+            match self.subos.receive() {
+                Ok(words) => return Ok(words),
+                Err(_) => {
+                    self.bell.wait(end).map_err(|error| format!("waiting for a record: {error}"))?;
+                }
+            }
+        }
+    }
+
     /// Takes a core by force.
     fn take_core(&self, core: u32) -> Outcome {
         let take = || self.subos.reclaim_core(CoreNumber(core), Ticks(0));
@@ -182,7 +196,7 @@ impl Child {
     }
 
     /// Ends it.
-    fn destroy(self) -> Outcome {
+    pub(crate) fn destroy(self) -> Outcome {
         complete(|| self.subos.destroy()).map_err(said("destroy"))?;
         slots::release(self.subos.handle().index());
         check_eq!(self.subos.info(), Err(Error::EmptySlot));
@@ -191,7 +205,7 @@ impl Child {
 }
 
 /// Every entry of the ledger.
-fn ledger() -> Result<Vec<LedgerEntry>, String> {
+pub(crate) fn ledger() -> Result<Vec<LedgerEntry>, String> {
     let machine = environment().machine();
     let [cores, chunks, ..] = machine.info(MachineQuestion::Totals).map_err(said("info"))?;
     let mut entries = Vec::new();
@@ -203,7 +217,7 @@ fn ledger() -> Result<Vec<LedgerEntry>, String> {
     Ok(entries)
 }
 
-fn compare(before: &[LedgerEntry]) -> Outcome {
+pub(crate) fn compare(before: &[LedgerEntry]) -> Outcome {
     let after = ledger()?;
     let differs = before.iter().zip(&after).position(|(before, after)| before != after);
     if let Some(index) = differs {
@@ -212,7 +226,7 @@ fn compare(before: &[LedgerEntry]) -> Outcome {
     Ok(())
 }
 
-fn audit() -> Outcome {
+pub(crate) fn audit() -> Outcome {
     let report = environment().machine().audit().map_err(said("audit"))?;
     check!(report.violations == 0, "the audit found {report:?}");
     check!(report.entries > 100, "the audit looked at {} entries", report.entries);
