@@ -174,6 +174,7 @@ impl KernelCell {
 
     /// Waits for the kernel on behalf of one of its own cores. `None`: the core is wanted elsewhere, or the kernel
     /// has failed; either way it parks.
+    #[allow(clippy::mut_from_ref, reason = "the lock, not the borrow, is what makes it exclusive")]
     fn enter(&'static self, core: CoreId) -> Option<(Guard<'static>, &'static mut Kernel)> {
         // Nothing of this kernel's is in the hands of a core that waits: its frame was written before.
         let service = || if park_requested(core) { Wait::Withdraw } else { Wait::On };
@@ -185,6 +186,7 @@ impl KernelCell {
 
     /// Waits for the kernel on behalf of a core that comes back from a visit: also when it is wanted elsewhere, since
     /// it has an answer to deliver first. `None`: the kernel has failed.
+    #[allow(clippy::mut_from_ref, reason = "the lock, not the borrow, is what makes it exclusive")]
     fn return_to(&'static self, core: CoreId) -> Option<(Guard<'static>, &'static mut Kernel)> {
         let guard = self.lock.acquire(core, || Wait::On).ok()?;
         // SAFETY: as in `enter`.
