@@ -11,7 +11,7 @@ use core::ptr::NonNull;
 use caps::{Capability, Forest, Kind, Slots, Table};
 
 use crate::arch::{
-    Cause, Core, Exit, FramePtr, Vector, flush_all, now, park_requested, pause, physmap, send_ipi,
+    Cause, Core, Exit, FramePtr, Pending, Vector, flush_all, now, park_requested, pause, physmap, send_ipi,
 };
 use crate::board::{Board, Epoch};
 use crate::deadline::Deadlines;
@@ -292,7 +292,7 @@ impl Kernel {
         match cause {
             Cause::Syscall => self.syscall(),
             Cause::Interrupt(vector) => {
-                self.here().counters.interrupts += 1;
+                self.here().counters.interrupt(vector);
                 if vector == Vector::TIMER {
                     self.here().armed = Ticks::NEVER;
                     self.expire();
@@ -308,7 +308,15 @@ impl Kernel {
                 Step::Leave(self.thread_fault(thread, fault))
             }
             Cause::Woken(pending) => {
-                self.here().counters.interrupts += u64::from(pending.bits().count_ones());
+                for (bit, vector) in [(Pending::TIMER, Vector::TIMER), (Pending::DOORBELL, Vector::DOORBELL)]
+                {
+                    if pending.contains(bit) {
+                        self.here().counters.interrupt(vector);
+                    }
+                }
+                if pending.intersects(Pending::FLUSH | Pending::RESCHEDULE | Pending::OTHER) {
+                    self.here().counters.interrupt(Vector::RESCHEDULE);
+                }
                 self.look_around()
             }
             Cause::Arrived => self.look_around(),

@@ -5,6 +5,7 @@
 
 use crate::arch::Vector;
 use crate::arch::{mask_timer, send_ipi, set_timer};
+use crate::counters::Counters;
 use crate::kernel::Kernel;
 use crate::limits::{MAX_CORES, PRIORITIES};
 use crate::memory::{Memory, Ref};
@@ -99,7 +100,7 @@ pub struct CoreState {
     pub slice_end: Ticks,
     /// What the core's timer is set to.
     pub armed: Ticks,
-    /// What happened on this core since it came.
+    /// What happened on this core whenever it was here.
     pub counters: Counters,
 }
 
@@ -115,33 +116,6 @@ impl CoreState {
         armed: Ticks::NEVER,
         counters: Counters::ZERO,
     };
-}
-
-/// What happened on a core while it worked for this kernel.
-#[derive(Clone, Copy, Debug)]
-pub struct Counters {
-    /// System calls, all kinds.
-    pub calls: u64,
-    /// Messages delivered to a receiver, calls and answers both.
-    pub messages: u64,
-    /// Interrupts, the timer's among them.
-    pub interrupts: u64,
-    /// Faults of threads.
-    pub faults: u64,
-    /// Guests entered.
-    pub guests: u64,
-    /// Times that another thread got the core.
-    pub switches: u64,
-    /// Threads started.
-    pub starts: u64,
-    /// Ticks during which a thread ran.
-    pub busy: u64,
-}
-
-impl Counters {
-    /// Nothing happened.
-    pub const ZERO: Self =
-        Self { calls: 0, messages: 0, interrupts: 0, faults: 0, guests: 0, switches: 0, starts: 0, busy: 0 };
 }
 
 impl Kernel {
@@ -349,6 +323,8 @@ impl Kernel {
         self.board.leave(core);
         let left = &mut self.cores[core.index()];
         left.active = false;
+        left.counters.departures += 1;
+        left.counters.owned += self.now.0.saturating_sub(left.arrived.0);
         let mut run = core::mem::take(&mut left.run);
         // The thread that ran there comes first among its equals.
         if let Some(thread) = left.current.take()
@@ -374,7 +350,8 @@ impl Kernel {
     pub fn welcome(&mut self, core: CoreId) {
         self.board.join(core);
         let first = self.cores.iter().all(|other| !other.active);
-        let counters = self.cores[core.index()].counters;
+        let mut counters = self.cores[core.index()].counters;
+        counters.arrivals += 1;
         self.cores[core.index()] =
             CoreState { active: true, counters, arrived: self.now, ..CoreState::ABSENT };
         if first {

@@ -96,6 +96,7 @@ impl Kernel {
         if bits == 0 {
             return NextThread::Same;
         }
+        self.here().counters.signals += 1;
         if let Some(waiter) = self.memory[notification].waiters.first() {
             self.unblock(waiter);
             self.memory[waiter].frame.set_answer(Answer::one(bits).words);

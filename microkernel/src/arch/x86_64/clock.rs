@@ -189,7 +189,8 @@ mod tests {
     #[test]
     fn rates_follow_from_two_looks() {
         let start = Look { pit: 60_000, tsc: 1_000, timer: u32::MAX, gap: 0 };
-        let end = Look { pit: 60_000 - 11_932, tsc: 1_000 + 30_000_000, timer: u32::MAX - 10_000_000, gap: 0 };
+        let end =
+            Look { pit: 60_000 - 11_932, tsc: 1_000 + 30_000_000, timer: u32::MAX - 10_000_000, gap: 0 };
         let rates = rates_between(start, end);
         assert!((2_990_000_000..3_010_000_000).contains(&rates.ticks_per_second));
         assert_eq!(rates.counts_per_tick, (10_000_000_u64 << 32) / 30_000_000);
