@@ -54,6 +54,10 @@ pub enum Command {
         /// Where to write the results as JSON.
         #[arg(long, value_name = "FILE")]
         json: Option<PathBuf>,
+        /// Also run it again, which must give the same figures, and with a hundred instructions more on one path,
+        /// which must move that row by a hundred.
+        #[arg(long)]
+        check: bool,
     },
     /// Runs the target cases again and again, in another order each round.
     Soak {

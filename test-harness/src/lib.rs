@@ -10,10 +10,9 @@
 //!    the harness knows of a run it knows from there, so that a recorded transcript is a test of the harness.
 //!
 //! Reading order: [`failure`], [`place`], [`tools`] (what is installed), [`image`] (what is built), [`machine`] (what
-//! runs it), [`cases`] (the tests on the target), [`bench`] (what it costs), [`manifest`] (what a run is made of), [`host`] (its files), [`story`]
-//! (what happened), [`view`] (how it is shown), [`cli`] and [`command`] (what a person types).
+//! runs it), [`cases`] (the tests on the target), [`measure`] (what it costs), [`manifest`] (what a run is made of), [`host`]
+//! (its files), [`story`] (what happened), [`view`] (how it is shown), [`cli`] and [`command`] (what a person types).
 
-pub mod bench;
 pub mod cases;
 pub mod cli;
 pub mod command;

@@ -31,8 +31,7 @@ impl Kernel {
         let tag = message_tag(op)?;
         self.check_outgoing(caller.thread, tag)?;
         let badge = caller.found.capability.badge;
-        let next =
-            self.send(caller.thread, Sending { endpoint, badge, pending, deadline: caller.deadline })?;
+        let next = self.send(caller.thread, Sending { endpoint, badge, pending, deadline: caller.deadline })?;
         Ok(Outcome::Deferred(next))
     }
 
@@ -86,3 +85,4 @@ impl Kernel {
         Ok(Ref::at(object_of(&found.capability)))
     }
 }
+

@@ -44,15 +44,13 @@ impl Kernel {
         let frame = &self.memory[thread].frame;
         let op = OpWord(frame.rax);
         if op.0 == idl::abi::NULL_CALL {
+            #[cfg(feature = "bench-padding")]
+            crate::arch::x86_64::instructions::hundred_nops();
             return Ok(Answer::NOTHING.into());
         }
         let (handle, words) = (Handle(frame.rdi), frame.message_words());
         let (deadline, second) = (frame.r12, Handle(frame.r13));
         op.check()?;
-        #[cfg(feature = "hooks")]
-        if let Some(outcome) = crate::machine::hooks::invoked(self, op, &words) {
-            return outcome;
-        }
         let kind = op.kind().ok_or(Error::UnknownMethod)?;
         let rights = required_rights(kind, op.method())?;
         let table = self.table_of(thread)?;

@@ -25,7 +25,6 @@
 extern crate alloc;
 
 mod arena;
-mod audit;
 mod call;
 mod error;
 mod file;

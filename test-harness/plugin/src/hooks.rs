@@ -2,6 +2,7 @@
 
 use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use crate::api::{self, Block, Info, PluginId};
 use crate::marker::{self, Meaning};
@@ -17,6 +18,11 @@ struct Setup {
 }
 
 static SETUP: OnceLock<Setup> = OnceLock::new();
+
+/// How many ordinary markers were executed. The first value is 1, so that no quiet marker equals a zero below.
+static ORDINARY: AtomicU64 = AtomicU64::new(1);
+/// The quiet marker that each core executed last, with the value of [`ORDINARY`] then.
+static LAST_QUIET: [AtomicU64; counts::CORES] = [const { AtomicU64::new(0) }; counts::CORES];
 
 /// QEMU calls this once, when it has loaded us. Anything but 0 ends QEMU.
 ///
@@ -80,8 +86,9 @@ extern "C" fn translate(_: PluginId, block: *mut Block) {
         }
         let (bytes, size) = api.bytes::<{ marker::LOOKED_AT }>(instruction);
         match marker::meaning(bytes.get(..size).unwrap_or(&[])) {
+            Meaning::Ordinary if setup.options.is_apart(address) => api.before(instruction, at_apart, 0),
             Meaning::Ordinary => api.before(instruction, at_instruction, 0),
-            Meaning::Pause => api.before(instruction, at_pause, 0),
+            Meaning::Pause => api.before(instruction, at_pause, address),
             Meaning::Marker(number) => api.before(instruction, at_marker, u64::from(number)),
         }
         if setup.options.memory {
@@ -94,18 +101,34 @@ extern "C" fn at_instruction(core: c_uint, _: *mut c_void) {
     counts::instruction(core);
 }
 
-extern "C" fn at_pause(core: c_uint, _: *mut c_void) {
-    counts::pause(core);
+extern "C" fn at_apart(core: c_uint, _: *mut c_void) {
+    counts::apart(core);
+}
+
+extern "C" fn at_pause(core: c_uint, address: *mut c_void) {
+    counts::pause(core, address.addr() as u64);
 }
 
 extern "C" fn at_marker(core: c_uint, number: *mut c_void) {
     let (Some(setup), Ok(number)) = (SETUP.get(), u16::try_from(number.addr())) else { return };
+    if marker::is_quiet(number) && !is_news(core, number) {
+        return;
+    }
+    if !marker::is_quiet(number) {
+        ORDINARY.fetch_add(1, Relaxed);
+    }
     log::counts(format_args!("point {number}"), core, setup.cores);
     match number {
         marker::SHARING_BEGIN => sharing::begin(),
         marker::SHARING_END => sharing::end(),
         _ => {}
     }
+}
+
+/// Whether this core executes this quiet marker for the first time since the last ordinary one.
+fn is_news(core: c_uint, number: u16) -> bool {
+    let this = ORDINARY.load(Relaxed) << 16 | u64::from(number);
+    LAST_QUIET.get(core as usize).is_some_and(|last| last.swap(this, Relaxed) != this)
 }
 
 extern "C" fn at_watched(core: c_uint, address: *mut c_void) {

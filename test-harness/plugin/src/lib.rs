@@ -15,6 +15,8 @@
 //! - `out=FILE`: where to write; needed. One line per event, see `log`.
 //! - `watch=ADDRESS`: also note the counts whenever the instruction at this virtual address is about to run; may be
 //!   given up to eight times.
+//! - `apart=FIRST-END`: also count apart the instructions at virtual addresses from `FIRST` to before `END`: those that
+//!   copy or clear memory, say. May be given several times.
 //! - `memory=on`: between the markers `marker::SHARING_BEGIN` and `marker::SHARING_END`, note which core touches
 //!   which line of physical memory, and write the lines that one core wrote and another touched.
 //!

@@ -2,8 +2,8 @@
 //!
 //! ```text
 //! cores 4
-//! point 17 core 0 instructions 5120,0,311,0 pauses 0,0,2,0
-//! watch 0x200000 core 0 instructions 91844,12,12,12 pauses 0,0,0,0
+//! point 17 core 0 instructions 5120,0,311,0 waits 0,0,9,0 apart 0,0,0,0
+//! watch 0x200000 core 0 instructions 91844,12,12,12 waits 0,0,0,0 apart 0,0,0,0
 //! shared 0x3fe41000 readers 0x1 writers 0x4 read-at 0xffffffff80001234 written-at 0xffffffff80005678
 //! sharing lines 991 shared 1
 //! ```
@@ -41,14 +41,16 @@ pub(crate) fn line(text: fmt::Arguments<'_>) {
 
 /// Writes where a core is, and all counts.
 pub(crate) fn counts(what: fmt::Arguments<'_>, core: u32, cores: usize) {
-    let (mut instructions, mut pauses) = (String::new(), String::new());
-    for (number, (executed, waited)) in counts::so_far(cores).enumerate() {
+    let mut lists = [String::new(), String::new(), String::new()];
+    for (number, counts) in counts::so_far(cores).enumerate() {
         let comma = if number == 0 { "" } else { "," };
-        // Writing to a String cannot fail.
-        let _ = write!(instructions, "{comma}{executed}");
-        let _ = write!(pauses, "{comma}{waited}");
+        for (list, value) in lists.iter_mut().zip([counts.instructions, counts.waits, counts.apart]) {
+            // Writing to a String cannot fail.
+            let _ = write!(list, "{comma}{value}");
+        }
     }
-    line(format_args!("{what} core {core} instructions {instructions} pauses {pauses}"));
+    let [instructions, waits, apart] = lists;
+    line(format_args!("{what} core {core} instructions {instructions} waits {waits} apart {apart}"));
 }
 
 /// Writes the last line, `end`, and everything that is still on its way to the file.
@@ -69,6 +71,6 @@ mod tests {
         super::close();
         let text = std::fs::read_to_string(&path).expect("the file is there");
         std::fs::remove_file(&path).expect("the file is ours");
-        assert_eq!(text, "cores 2\npoint 7 core 1 instructions 0,0 pauses 0,0\nend\n");
+        assert_eq!(text, "cores 2\npoint 7 core 1 instructions 0,0 waits 0,0 apart 0,0\nend\n");
     }
 }

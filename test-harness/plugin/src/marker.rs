@@ -6,10 +6,18 @@
 
 /// What the upper half of a marker's displacement holds.
 const MAGIC: u32 = 0x4d4b_0000;
+/// From this number up to the two below, markers are *quiet*: of those that a core executes again and again, only the
+/// first after each ordinary marker, of whatever core, is a point. What spins uses them.
+const FIRST_QUIET: u16 = 0x8000;
 /// From here on the plugin notes which core touches which memory.
 pub(crate) const SHARING_BEGIN: u16 = 0xfff0;
 /// Up to here.
 pub(crate) const SHARING_END: u16 = 0xfff1;
+
+/// Whether a marker is quiet.
+pub(crate) const fn is_quiet(number: u16) -> bool {
+    number >= FIRST_QUIET && number < SHARING_BEGIN
+}
 
 /// Bytes of the longest instruction that is looked at.
 pub(crate) const LOOKED_AT: usize = 8;
@@ -19,7 +27,7 @@ pub(crate) const LOOKED_AT: usize = 8;
 pub(crate) enum Meaning {
     /// Just counted.
     Ordinary,
-    /// Counted, and counted apart: how a core waits for another.
+    /// Counted; how a core waits for another.
     Pause,
     /// Not counted: a marker with this number.
     Marker(u16),

@@ -12,6 +12,8 @@ pub(crate) struct Options {
     pub(crate) out: PathBuf,
     /// Virtual addresses of instructions that are points.
     pub(crate) watched: Vec<u64>,
+    /// Virtual addresses, first and past the last, whose instructions are counted apart.
+    pub(crate) apart: Vec<(u64, u64)>,
     /// Whether memory accesses are looked at.
     pub(crate) memory: bool,
 }
@@ -24,6 +26,10 @@ impl Options {
             match argument.split_once('=') {
                 Some(("out", path)) => options.out = path.into(),
                 Some(("watch", address)) => options.watched.push(number(address)?),
+                Some(("apart", range)) => {
+                    let (first, end) = range.split_once('-').ok_or("a range is FIRST-END")?;
+                    options.apart.push((number(first)?, number(end)?));
+                }
                 Some(("memory", "on")) => options.memory = true,
                 Some(("memory", "off")) => options.memory = false,
                 _ => return Err(format!("unknown argument {argument:?}")),
@@ -36,6 +42,11 @@ impl Options {
             return Err(format!("more than {MOST_WATCHED} addresses to watch"));
         }
         Ok(options)
+    }
+
+    /// Whether an instruction at this address is counted apart.
+    pub(crate) fn is_apart(&self, address: u64) -> bool {
+        self.apart.iter().any(|(first, end)| (*first..*end).contains(&address))
     }
 }
 
@@ -53,9 +64,17 @@ mod tests {
 
     #[test]
     fn arguments_are_read_and_wrong_ones_refused() {
-        let options = Options::parse(["out=/tmp/x", "watch=0x200000", "watch=16", "memory=on"]);
-        let expected = Options { out: "/tmp/x".into(), watched: vec![0x20_0000, 16], memory: true };
+        let options =
+            Options::parse(["out=/tmp/x", "watch=0x200000", "watch=16", "memory=on", "apart=0x10-0x20"]);
+        let expected = Options {
+            out: "/tmp/x".into(),
+            watched: vec![0x20_0000, 16],
+            apart: vec![(16, 32)],
+            memory: true,
+        };
+        assert!(expected.is_apart(31) && !expected.is_apart(32));
         assert_eq!(options, Ok(expected));
+        assert!(Options::parse(["out=x", "apart=5"]).is_err());
         assert!(Options::parse([]).is_err(), "no file");
         assert!(Options::parse(["out=x", "watch=here"]).is_err());
         assert!(Options::parse(["out=x", "verbose"]).is_err());

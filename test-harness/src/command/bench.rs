@@ -1,25 +1,52 @@
-//! Counts instructions and shows the figures.
+//! Counts guest instructions, and shows that the counting can be trusted.
 
-use std::fs;
 use std::path::Path;
+use std::process::Command;
 
-use crate::bench::{Bench, json, table};
 use crate::cli::Options;
 use crate::failure::{Doing, Result};
 use crate::image::Class;
+use crate::measure::bench::{Rows, measure};
+use crate::measure::compare::{moved, same};
+use crate::measure::report::{json, table};
+use crate::measure::rows::{PADDED, PADDING};
 use crate::place::{self, shown};
-use crate::tools;
+use crate::say::say;
 
-/// Runs the bench.
-pub(super) fn bench(options: &Options, file: Option<&Path>) -> Result<()> {
-    let qemu = tools::qemu(options.install())?;
-    let rows = Bench::prepare(qemu.clone(), Class::Kernel)?.run("")?;
-    println!("Guest instructions\n\n{}", table(&rows));
-    let file = match file {
-        Some(file) => file.to_owned(),
-        None => place::scratch("bench")?.join("bench.json"),
-    };
-    fs::write(&file, json(&rows, &qemu)?).doing(|| format!("cannot write {}", file.display()))?;
-    println!("The same as JSON: {}", shown(&file));
+/// What to check besides measuring.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Checking {
+    /// Nothing.
+    Nothing,
+    /// That a second run gives the same figures, and that a hundred instructions more on one path move that row by a
+    /// hundred.
+    TwiceAndPadded,
+}
+
+/// Measures, prints the table and writes the document.
+pub(super) fn bench(options: &Options, file: Option<&Path>, checking: Checking) -> Result<()> {
+    let bench = measure(options.install(), Class::Kernel, Rows::All)?;
+    print!("{}", table(&bench));
+    let own = place::scratch("bench")?.join("bench.json");
+    let path = file.unwrap_or(&own);
+    std::fs::write(path, json(&bench, &commit())).doing(|| format!("cannot write {}", path.display()))?;
+    say(format_args!("written to {}", shown(path)));
+    if checking == Checking::TwiceAndPadded {
+        same(&bench, &measure(options.install(), Class::Kernel, Rows::All)?)?;
+        say("a second run gives the same figures");
+        moved(&bench, &measure(options.install(), Class::KernelPadded, Rows::OneCore)?)?;
+        say(format_args!("{PADDING} instructions more on its path move the row {PADDED} by {PADDING}"));
+    }
     Ok(())
+}
+
+/// The commit that is checked out, with a word if the tree differs from it.
+fn commit() -> String {
+    let git = |arguments: &[&str]| {
+        let output = Command::new("git").args(arguments).current_dir(place::root()).output().ok()?;
+        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    };
+    let Some(commit) = git(&["rev-parse", "HEAD"]) else { return "unknown".to_owned() };
+    let changed = git(&["status", "--porcelain"]).is_none_or(|changes| !changes.is_empty());
+    if changed { format!("{commit} and changes") } else { commit }
 }

@@ -12,9 +12,12 @@ use crate::say::say;
 pub(super) fn lint() -> Result<()> {
     let programs: BTreeSet<&str> = PROGRAMS.iter().map(|program| program.package).collect();
     let kernel = BTreeSet::from(["microkernel"]);
-    for (class, packages) in
-        [(Class::Kernel, &kernel), (Class::KernelHooks, &kernel), (Class::User, &programs)]
-    {
+    for (class, packages) in [
+        (Class::Kernel, &kernel),
+        (Class::KernelHooks, &kernel),
+        (Class::KernelPadded, &kernel),
+        (Class::User, &programs),
+    ] {
         let names: Vec<&str> = packages.iter().copied().collect();
         say(format_args!("clippy for {}", names.join(", ")));
         let mut command = guest_cargo("clippy", class)?;

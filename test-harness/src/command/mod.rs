@@ -10,6 +10,8 @@ use crate::cli::{Cli, Command, Options};
 use crate::failure::Result;
 use crate::tools::Install;
 
+use bench::Checking;
+
 /// Carries out a command.
 ///
 /// # Errors
@@ -20,7 +22,10 @@ pub fn execute(cli: &Cli) -> Result<()> {
         Some(Command::Run { manifest, input }) => {
             run::run(&cli.options, manifest.as_deref(), input.as_deref())
         }
-        Some(Command::Bench { json }) => bench::bench(&cli.options, json.as_deref()),
+        Some(Command::Bench { json, check }) => {
+            let checking = if *check { Checking::TwiceAndPadded } else { Checking::Nothing };
+            bench::bench(&cli.options, json.as_deref(), checking)
+        }
         Some(Command::Soak { minutes, seed }) => soak::soak(&cli.options, *minutes, *seed),
         Some(Command::Lint) => lint::lint(),
         Some(Command::Prepare) => prepare::prepare(&cli.options),

@@ -13,6 +13,33 @@ pub enum What {
     Watched(u64),
 }
 
+/// What one core executed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// All instructions.
+    pub instructions: u64,
+    /// Those of them that were rounds of a loop that waits for another core.
+    pub waits: u64,
+    /// Those of them that lie in the addresses that were to be counted apart.
+    pub apart: u64,
+}
+
+impl Counts {
+    /// What was neither waiting nor to be counted apart.
+    #[must_use]
+    pub const fn work(self) -> u64 {
+        self.instructions.saturating_sub(self.waits).saturating_sub(self.apart)
+    }
+
+    const fn since(self, earlier: Self) -> Self {
+        Self {
+            instructions: self.instructions.wrapping_sub(earlier.instructions),
+            waits: self.waits.wrapping_sub(earlier.waits),
+            apart: self.apart.wrapping_sub(earlier.apart),
+        }
+    }
+}
+
 /// The counts at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Point {
@@ -20,10 +47,8 @@ pub struct Point {
     pub what: What,
     /// On which core.
     pub core: usize,
-    /// Instructions that each core had executed.
-    pub instructions: Vec<u64>,
-    /// How many of them were PAUSE.
-    pub pauses: Vec<u64>,
+    /// What each core had executed.
+    pub counts: Vec<Counts>,
 }
 
 /// What each core executed between two points.
@@ -33,10 +58,8 @@ pub struct Interval {
     pub from: usize,
     /// The core on which it ended.
     pub to: usize,
-    /// Instructions, for each core.
-    pub instructions: Vec<u64>,
-    /// How many of them were PAUSE.
-    pub pauses: Vec<u64>,
+    /// What each core executed.
+    pub counts: Vec<Counts>,
 }
 
 /// A line of memory that one core wrote and another touched.
@@ -99,12 +122,8 @@ impl Log {
     fn take(&mut self, fields: &[&str]) -> Option<()> {
         match *fields {
             ["cores", cores] => self.cores = cores.parse().ok()?,
-            ["point", marker, "core", core, "instructions", counts, "pauses", pauses] => {
-                self.point(What::Marker(marker.parse().ok()?), core, counts, pauses)?;
-            }
-            ["watch", address, "core", core, "instructions", counts, "pauses", pauses] => {
-                self.point(What::Watched(hexadecimal(address)?), core, counts, pauses)?;
-            }
+            ["point", marker, ref rest @ ..] => self.point(What::Marker(marker.parse().ok()?), rest)?,
+            ["watch", address, ref rest @ ..] => self.point(What::Watched(hexadecimal(address)?), rest)?,
             [
                 "shared",
                 address,
@@ -133,15 +152,23 @@ impl Log {
         Some(())
     }
 
-    fn point(&mut self, what: What, core: &str, counts: &str, pauses: &str) -> Option<()> {
-        let numbers = |text: &str| -> Option<Vec<u64>> {
-            let numbers: Vec<u64> =
-                text.split(',').map(str::parse).collect::<std::result::Result<_, _>>().ok()?;
-            (numbers.len() == self.cores).then_some(numbers)
+    fn point(&mut self, what: What, fields: &[&str]) -> Option<()> {
+        let ["core", core, "instructions", instructions, "waits", waits, "apart", apart] = *fields else {
+            return None;
         };
         let core = core.parse().ok().filter(|core| *core < self.cores)?;
-        self.points.push(Point { what, core, instructions: numbers(counts)?, pauses: numbers(pauses)? });
+        let (instructions, waits) = (self.numbers(instructions)?, self.numbers(waits)?);
+        let counts = instructions.into_iter().zip(waits).zip(self.numbers(apart)?);
+        let counts = counts.map(|((instructions, waits), apart)| Counts { instructions, waits, apart });
+        self.points.push(Point { what, core, counts: counts.collect() });
         Some(())
+    }
+
+    /// A number for each core.
+    fn numbers(&self, text: &str) -> Option<Vec<u64>> {
+        let numbers: Vec<u64> =
+            text.split(',').map(str::parse).collect::<std::result::Result<_, _>>().ok()?;
+        (numbers.len() == self.cores).then_some(numbers)
     }
 
     /// Every stretch from one event to the next that is the other, in order. An event that happens again before the
@@ -168,15 +195,8 @@ impl Interval {
     /// What happened from one point to a later one.
     #[must_use]
     pub fn between(begin: &Point, end: &Point) -> Self {
-        let difference = |later: &[u64], earlier: &[u64]| {
-            later.iter().zip(earlier).map(|(later, earlier)| later.wrapping_sub(*earlier)).collect()
-        };
-        Self {
-            from: begin.core,
-            to: end.core,
-            instructions: difference(&end.instructions, &begin.instructions),
-            pauses: difference(&end.pauses, &begin.pauses),
-        }
+        let counts = end.counts.iter().zip(&begin.counts).map(|(end, begin)| end.since(*begin));
+        Self { from: begin.core, to: end.core, counts: counts.collect() }
     }
 }
 
@@ -189,11 +209,11 @@ mod tests {
     use super::*;
 
     const TEXT: &str = "cores 2\n\
-        watch 0x200000 core 0 instructions 5,0 pauses 0,0\n\
-        point 1 core 0 instructions 10,2 pauses 0,1\n\
-        point 1 core 0 instructions 20,2 pauses 0,1\n\
-        point 2 core 1 instructions 25,9 pauses 1,3\n\
-        point 2 core 1 instructions 30,9 pauses 1,3\n\
+        watch 0x200000 core 0 instructions 5,0 waits 0,0 apart 0,0\n\
+        point 1 core 0 instructions 10,2 waits 0,1 apart 0,0\n\
+        point 1 core 0 instructions 20,2 waits 0,1 apart 0,0\n\
+        point 2 core 1 instructions 25,9 waits 1,3 apart 2,0\n\
+        point 2 core 1 instructions 30,9 waits 1,3 apart 2,0\n\
         shared 0x9000 readers 0x1 writers 0x2 read-at 0x10 written-at 0x20\n\
         sharing lines 7 shared 1\n\
         end\n";
@@ -202,8 +222,12 @@ mod tests {
     fn points_pair_up() {
         let log = Log::parse(TEXT).expect("it is well formed");
         let intervals = log.intervals(What::Marker(1), What::Marker(2));
-        let expected = Interval { from: 0, to: 1, instructions: vec![5, 7], pauses: vec![1, 2] };
-        assert_eq!(intervals, [expected]);
+        let counts = vec![
+            Counts { instructions: 5, waits: 1, apart: 2 },
+            Counts { instructions: 7, waits: 2, apart: 0 },
+        ];
+        assert_eq!(counts.iter().map(|counts| counts.work()).collect::<Vec<_>>(), [2, 5]);
+        assert_eq!(intervals, [Interval { from: 0, to: 1, counts }]);
         assert_eq!(log.intervals(What::Watched(0x20_0000), What::Marker(1)).len(), 1);
         assert_eq!(log.sharing, Some((7, 1)));
         assert_eq!(log.shared.first().map(|line| (line.address, line.writers)), Some((0x9000, 2)));
@@ -213,9 +237,13 @@ mod tests {
     fn what_is_cut_short_or_damaged_is_refused() {
         assert!(Log::parse(TEXT.trim_end_matches("end\n")).is_err());
         assert!(Log::parse("").is_err());
-        for damage in ["cores x\nend\n", "cores 2\npoint 1 core 2 instructions 1,1 pauses 1,1\nend\n"] {
+        for damage in [
+            "cores x\nend\n",
+            "cores 2\npoint 1 core 2 instructions 1,1 waits 1,1 apart 0,0\nend\n",
+            "cores 2\npoint 1 core 0 instructions 1 waits 1,1 apart 0,0\nend\n",
+            "cores 2\npoint 1 core 0 instructions 1,1\nend\n",
+        ] {
             assert!(Log::parse(damage).is_err(), "{damage:?}");
         }
-        assert!(Log::parse("cores 2\npoint 1 core 0 instructions 1 pauses 1,1\nend\n").is_err());
     }
 }

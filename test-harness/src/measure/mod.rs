@@ -1,8 +1,16 @@
 //! Measuring: counts of executed guest instructions, the same in every run.
 //!
-//! Reading order: [`log`] (what the plugin wrote).
+//! Reading order: [`rows`] (what is measured), [`mod@bench`] (how), [`log`] (what the plugin wrote), [`figures`] (what it
+//! comes to), [`report`] (how it is shown), [`compare`] (what shows that it can be
+//! trusted). What figures mean is in `docs/measuring.md`.
 
+pub mod bench;
+pub mod compare;
+pub mod figures;
+pub mod kernel_image;
 pub mod log;
+pub mod report;
+pub mod rows;
 
 use std::path::{Path, PathBuf};
 
@@ -16,6 +24,7 @@ use crate::place;
 pub struct Counting {
     file: PathBuf,
     watched: Vec<u64>,
+    apart: Vec<(u64, u64)>,
     memory: bool,
 }
 
@@ -26,13 +35,20 @@ impl Counting {
     /// When there is no place for the plugin's file.
     pub fn new(name: &str) -> Result<Self> {
         let file = place::scratch("counts")?.join(format!("{name}-{}.log", std::process::id()));
-        Ok(Self { file, watched: Vec::new(), memory: false })
+        Ok(Self { file, watched: Vec::new(), apart: Vec::new(), memory: false })
     }
 
     /// Also notes the counts whenever the instruction at this virtual address is about to run.
     #[must_use]
     pub fn watch(mut self, address: u64) -> Self {
         self.watched.push(address);
+        self
+    }
+
+    /// Also counts apart what lies at these virtual addresses.
+    #[must_use]
+    pub fn apart(mut self, addresses: std::ops::Range<u64>) -> Self {
+        self.apart.push((addresses.start, addresses.end));
         self
     }
 
@@ -51,6 +67,9 @@ impl Counting {
         let mut value = format!("{},out={}", plain(&image::plugin()?)?, plain(&self.file)?);
         for address in &self.watched {
             value.push_str(&format!(",watch={address:#x}"));
+        }
+        for (first, end) in &self.apart {
+            value.push_str(&format!(",apart={first:#x}-{end:#x}"));
         }
         if self.memory {
             value.push_str(",memory=on");
