@@ -290,7 +290,7 @@ choices! {
         Calls = 0,
         /// context switches, timer interrupts, doorbells, other interrupts, ticks idle
         Interrupts = 1,
-        /// arrivals of the core, departures, ticks owned, ticks in the kernel, objects made
+        /// arrivals of the core, departures, ticks owned, ticks busy, objects made
         Moves = 2,
     }
 }

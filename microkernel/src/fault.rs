@@ -8,8 +8,8 @@ use caps::{Error, Kind};
 use idl::abi::{GuestFrame, MessagePage, Trap, TrapKind};
 use zerocopy::{FromBytes, IntoBytes};
 
-use crate::arch::send_ipi;
 use crate::arch::Vector;
+use crate::arch::send_ipi;
 use crate::entry::Fault;
 use crate::ipc::Sending;
 use crate::kernel::Kernel;

@@ -11,7 +11,7 @@ use core::ptr::NonNull;
 use caps::{Capability, Forest, Kind, Slots, Table};
 
 use crate::arch::{
-    Cause, Core, Exit, FramePtr, Vector, flush_all, now, park_requested, pause, physmap, send_ipi,
+    Cause, Core, Exit, FramePtr, Pending, Vector, flush_all, now, park_requested, pause, physmap, send_ipi,
 };
 use crate::board::{Board, Epoch};
 use crate::deadline::Deadlines;
@@ -174,6 +174,7 @@ impl KernelCell {
 
     /// Waits for the kernel on behalf of one of its own cores. `None`: the core is wanted elsewhere, or the kernel
     /// has failed; either way it parks.
+    #[allow(clippy::mut_from_ref, reason = "the lock, not the borrow, is what makes it exclusive")]
     fn enter(&'static self, core: CoreId) -> Option<(Guard<'static>, &'static mut Kernel)> {
         // Nothing of this kernel's is in the hands of a core that waits: its frame was written before.
         let service = || if park_requested(core) { Wait::Withdraw } else { Wait::On };
@@ -185,6 +186,7 @@ impl KernelCell {
 
     /// Waits for the kernel on behalf of a core that comes back from a visit: also when it is wanted elsewhere, since
     /// it has an answer to deliver first. `None`: the kernel has failed.
+    #[allow(clippy::mut_from_ref, reason = "the lock, not the borrow, is what makes it exclusive")]
     fn return_to(&'static self, core: CoreId) -> Option<(Guard<'static>, &'static mut Kernel)> {
         let guard = self.lock.acquire(core, || Wait::On).ok()?;
         // SAFETY: as in `enter`.
@@ -247,6 +249,7 @@ pub fn entered(core: &mut Core, cause: Cause) -> Exit {
             Step::Leave(next) => match kernel.leave(next) {
                 Leave::Run(thread) => {
                     let (frame, root) = kernel.frame_and_root(thread);
+                    core.thread = thread.address().as_u64();
                     drop(guard);
                     return Exit::Run { frame, root };
                 }
@@ -289,7 +292,7 @@ impl Kernel {
         match cause {
             Cause::Syscall => self.syscall(),
             Cause::Interrupt(vector) => {
-                self.here().counters.interrupts += 1;
+                self.here().counters.interrupt(vector);
                 if vector == Vector::TIMER {
                     self.here().armed = Ticks::NEVER;
                     self.expire();
@@ -305,7 +308,15 @@ impl Kernel {
                 Step::Leave(self.thread_fault(thread, fault))
             }
             Cause::Woken(pending) => {
-                self.here().counters.interrupts += u64::from(pending.bits().count_ones());
+                for (bit, vector) in [(Pending::TIMER, Vector::TIMER), (Pending::DOORBELL, Vector::DOORBELL)]
+                {
+                    if pending.contains(bit) {
+                        self.here().counters.interrupt(vector);
+                    }
+                }
+                if pending.intersects(Pending::FLUSH | Pending::RESCHEDULE | Pending::OTHER) {
+                    self.here().counters.interrupt(Vector::RESCHEDULE);
+                }
                 self.look_around()
             }
             Cause::Arrived => self.look_around(),
@@ -343,15 +354,22 @@ impl Kernel {
         if self.memory[thread].guest.is_some() {
             return Step::Leave(self.guest_syscall(thread));
         }
-        match self.invoke(thread) {
+        let result = self.invoke(thread);
+        // The thread may have destroyed itself, or left this core: then nobody is there for an answer.
+        let there = self.current() == Some(thread);
+        match result {
             Ok(Outcome::Answered(answer, next)) => {
-                self.memory[thread].frame.set_answer(answer.words);
+                if there {
+                    self.memory[thread].frame.set_answer(answer.words);
+                }
                 Step::Leave(next)
             }
             Ok(Outcome::Deferred(next)) => Step::Leave(next),
             Ok(Outcome::Visit(visit)) => Step::Visit(visit),
             Err(error) => {
-                self.memory[thread].frame.set_error(error);
+                if there {
+                    self.memory[thread].frame.set_error(error);
+                }
                 Step::Leave(NextThread::Same)
             }
         }
@@ -397,7 +415,10 @@ impl Kernel {
                 self.memory[thread].quiet = 0;
             }
             if self.guest_must_end(thread) {
-                self.leave_guest(thread, idl::abi::Trap { kind: idl::abi::TrapKind::Interrupted as u32, ..Default::default() });
+                self.leave_guest(
+                    thread,
+                    idl::abi::Trap { kind: idl::abi::TrapKind::Interrupted as u32, ..Default::default() },
+                );
             }
             if self.root_of(thread).is_some() {
                 self.set_timer();

@@ -28,6 +28,7 @@ extern crate std;
 pub mod arch;
 pub mod board;
 pub mod boot;
+pub mod counters;
 pub mod deadline;
 pub mod entry;
 pub mod fault;

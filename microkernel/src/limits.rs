@@ -49,9 +49,9 @@ pub const CANCEL_BUDGET: u32 = 16;
 /// Slots of the table that a subOS's first server starts with.
 pub const INIT_SLOTS: u32 = 1024;
 
-/// Pages for page tables that the space of a subOS's first program gets, beyond what its program takes: 128 MiB
+/// Pages for page tables that the space of a subOS's first program gets, beyond what its program takes: 256 MiB
 /// of mappings.
-pub const SPACE_PAGES: u64 = 64 + 32;
+pub const SPACE_PAGES: u64 = 128 + 32;
 
 /// Bytes of the console that every subOS is born with.
 pub const CONSOLE_BYTES: u64 = 16 * PAGE;

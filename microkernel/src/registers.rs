@@ -3,8 +3,8 @@
 use caps::Error;
 use idl::abi::{FxArea as PageFx, REGISTER_WORDS, Registers, ResultWord, Trap, TrapKind};
 
-use crate::arch::x86_64::frame::{Frame, FrameFlags, FxArea};
 use crate::arch::Vector;
+use crate::arch::x86_64::frame::{Frame, FrameFlags, FxArea};
 use crate::entry::Fault;
 
 impl Frame {
@@ -99,8 +99,14 @@ impl Fault {
     /// The fault as a trap.
     #[must_use]
     pub const fn trap(&self) -> Trap {
-        let kind = if self.vector.0 == Vector::PAGE_FAULT.0 { TrapKind::PageFault } else { TrapKind::Exception };
-        Trap { kind: kind as u32, vector: self.vector.0 as u32, error_code: self.error, address: self.address }
+        let kind =
+            if self.vector.0 == Vector::PAGE_FAULT.0 { TrapKind::PageFault } else { TrapKind::Exception };
+        Trap {
+            kind: kind as u32,
+            vector: self.vector.0 as u32,
+            error_code: self.error,
+            address: self.address,
+        }
     }
 
     /// The words of the message that tells of the fault.

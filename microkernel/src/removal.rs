@@ -8,8 +8,8 @@
 use caps::{Effect, Effects, Error, Kind, Reset, SlotRef, Slots, Step};
 use idl::types::Progress;
 
-use crate::arch::send_ipi;
 use crate::arch::Vector;
+use crate::arch::send_ipi;
 use crate::board::Epoch;
 use crate::kernel::Kernel;
 use crate::limits::{CANCEL_BUDGET, CLEAR_BUDGET, PAGE, REVOKE_BUDGET, SCAN_BUDGET};
@@ -40,7 +40,8 @@ pub struct Removal {
 
 impl Removal {
     /// Nothing.
-    pub const NOTHING: Self = Self { endpoints: None, notifications: None, scans: 0, unquiet: false, latest: Epoch(0) };
+    pub const NOTHING: Self =
+        Self { endpoints: None, notifications: None, scans: 0, unquiet: false, latest: Epoch(0) };
 
     /// Whether nothing is left that takes steps.
     #[must_use]

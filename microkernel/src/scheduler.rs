@@ -5,6 +5,7 @@
 
 use crate::arch::Vector;
 use crate::arch::{mask_timer, send_ipi, set_timer};
+use crate::counters::Counters;
 use crate::kernel::Kernel;
 use crate::limits::{MAX_CORES, PRIORITIES};
 use crate::memory::{Memory, Ref};
@@ -99,7 +100,7 @@ pub struct CoreState {
     pub slice_end: Ticks,
     /// What the core's timer is set to.
     pub armed: Ticks,
-    /// What happened on this core since it came.
+    /// What happened on this core whenever it was here.
     pub counters: Counters,
 }
 
@@ -115,33 +116,6 @@ impl CoreState {
         armed: Ticks::NEVER,
         counters: Counters::ZERO,
     };
-}
-
-/// What happened on a core while it worked for this kernel.
-#[derive(Clone, Copy, Debug)]
-pub struct Counters {
-    /// System calls, all kinds.
-    pub calls: u64,
-    /// Messages delivered to a receiver, calls and answers both.
-    pub messages: u64,
-    /// Interrupts, the timer's among them.
-    pub interrupts: u64,
-    /// Faults of threads.
-    pub faults: u64,
-    /// Guests entered.
-    pub guests: u64,
-    /// Times that another thread got the core.
-    pub switches: u64,
-    /// Threads started.
-    pub starts: u64,
-    /// Ticks during which a thread ran.
-    pub busy: u64,
-}
-
-impl Counters {
-    /// Nothing happened.
-    pub const ZERO: Self =
-        Self { calls: 0, messages: 0, interrupts: 0, faults: 0, guests: 0, switches: 0, starts: 0, busy: 0 };
 }
 
 impl Kernel {
@@ -234,6 +208,7 @@ impl Kernel {
     /// Decides who has this core from now on.
     pub fn schedule(&mut self, next: NextThread) {
         let now = self.now;
+        self.send_home();
         let current = self.current();
         let alive = current.filter(|thread| thread.is_ready(&self.memory));
         let here = &mut self.cores[self.me.index()];
@@ -276,12 +251,25 @@ impl Kernel {
         self.become_current(chosen, slice_end);
     }
 
+    /// The current thread leaves this core if its seat has come to point elsewhere.
+    fn send_home(&mut self) {
+        let Some(thread) = self.current().filter(|thread| thread.is_ready(&self.memory)) else { return };
+        if let Some(home) = self.core_of(thread).filter(|home| *home != self.me) {
+            let slice_end = self.here().slice_end;
+            self.become_current(None, slice_end);
+            self.enqueue(thread, End::Back);
+            send_ipi(home, Vector::RESCHEDULE);
+        }
+    }
+
     fn become_current(&mut self, thread: Option<Ref<Thread>>, slice_end: Ticks) {
         let now = self.now;
         let here = &mut self.cores[self.me.index()];
         if here.current != thread {
-            if here.current.is_some() {
-                here.counters.busy += now.0.saturating_sub(here.since.0);
+            let ran = now.0.saturating_sub(here.since.0);
+            if let Some(before) = here.current {
+                here.counters.busy += ran;
+                self.memory[before].ran.0 += ran;
             }
             here.since = now;
             here.counters.switches += 1;
@@ -335,6 +323,8 @@ impl Kernel {
         self.board.leave(core);
         let left = &mut self.cores[core.index()];
         left.active = false;
+        left.counters.departures += 1;
+        left.counters.owned += self.now.0.saturating_sub(left.arrived.0);
         let mut run = core::mem::take(&mut left.run);
         // The thread that ran there comes first among its equals.
         if let Some(thread) = left.current.take()
@@ -360,8 +350,10 @@ impl Kernel {
     pub fn welcome(&mut self, core: CoreId) {
         self.board.join(core);
         let first = self.cores.iter().all(|other| !other.active);
-        let counters = self.cores[core.index()].counters;
-        self.cores[core.index()] = CoreState { active: true, counters, arrived: self.now, ..CoreState::ABSENT };
+        let mut counters = self.cores[core.index()].counters;
+        counters.arrivals += 1;
+        self.cores[core.index()] =
+            CoreState { active: true, counters, arrived: self.now, ..CoreState::ABSENT };
         if first {
             self.seats = [Some(core); MAX_CORES];
             self.timekeeper = Some(core);

@@ -93,6 +93,12 @@ impl Director {
         &self.plan
     }
 
+    /// Why the run has failed, if it has.
+    #[must_use]
+    pub fn failure(&self) -> Option<&str> {
+        self.failure.as_deref()
+    }
+
     /// What there is to tell since this was last asked.
     pub fn news(&mut self) -> Vec<News> {
         take(&mut self.news)
@@ -135,7 +141,6 @@ impl Director {
                 Stage::End => {
                     self.note_failure();
                     self.news.append(&mut self.records);
-                    self.news.push(News::Test { failure: self.failure.clone() });
                     self.stage = Stage::Over;
                 }
                 Stage::Over => {

@@ -11,10 +11,10 @@ use idl::types::{
     Bits, Deadline, Length, MachineQuestion, PageIndex, Pages, Progress, ResourceKind, StatisticsQuestion,
     Ticks,
 };
-use userlib::cap::{Cap, Machine, Notification, SubOs, cap};
+use userlib::cap::{Cap, Core, Machine, Notification, SubOs, cap};
 use userlib::{Environment, console, memory, page, slots, testing, time};
 
-use crate::port::{MachinePort, Totals};
+use crate::port::{MachinePort, Own, Totals};
 
 /// The bit that every subOS's doorbell sets.
 const RING: Bits = Bits(1);
@@ -26,6 +26,7 @@ pub struct ThisMachine {
     modules: Handle,
     bundle: Bundle<'static>,
     doorbell: Cap<Notification>,
+    core: Cap<Core>,
     suboses: Vec<Option<Cap<SubOs>>>,
 }
 
@@ -33,13 +34,14 @@ impl ThisMachine {
     /// The machine, with the boot bundle.
     ///
     /// # Errors
-    /// Those of making a notification.
+    /// Those of making a notification, and of copying the capability to this core.
     pub fn new(environment: &Environment, bundle: Bundle<'static>) -> Result<Self, Error> {
         Ok(Self {
             machine: environment.machine(),
             modules: environment.modules().handle(),
             bundle,
             doorbell: memory::create::<Notification>(0)?,
+            core: environment.core(environment.startup().core)?,
             suboses: Vec::new(),
         })
     }
@@ -68,6 +70,12 @@ impl MachinePort for ThisMachine {
     fn totals(&mut self) -> Result<Totals, Error> {
         let [cores, chunks, free, _, _] = self.machine.info(MachineQuestion::Totals)?;
         Ok(Totals { cores, chunks, free })
+    }
+
+    fn own(&mut self) -> Result<Own, Error> {
+        let core = self.core.info()?;
+        let [_, _, audits, core_moves, lot_moves] = self.machine.info(MachineQuestion::Clock)?;
+        Ok(Own { switches: core.switches, interrupts: core.interrupts, core_moves, lot_moves, audits })
     }
 
     fn ledger(&mut self, kind: ResourceKind, index: u64) -> Result<LedgerEntry, Error> {

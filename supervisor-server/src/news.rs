@@ -8,6 +8,7 @@ use idl::record::RecordWriter;
 use idl::types::{Pages, Ticks};
 
 use crate::activity::Activity;
+use crate::port::Own;
 
 /// Who has a core.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +49,7 @@ pub enum News {
     Epitaph { subos: SubOsIndex, text: String },
     Restart { subos: SubOsIndex, times: u8 },
     Stat { subos: SubOsIndex, core: CoreNumber, activity: Activity, expects: Expects },
+    Supervisor { core: CoreNumber, own: Own },
     Processes { subos: SubOsIndex, started: u64 },
     Ledger { difference: Option<String> },
     Audit { entries: u64, wrong: Option<String> },
@@ -140,6 +142,15 @@ pub fn write(out: &mut impl Write, names: &impl Names, now: Ticks, news: &News) 
             let record = begin(out, "stat")?.field("subos", names.name(*subos))?.field("core", core.0)?;
             stat(record, activity, *expects)
         }
+        News::Supervisor { core, own } => begin(out, "stat")?
+            .field("subos", "supervisor")?
+            .field("core", core.0)?
+            .field("switches", own.switches)?
+            .field("interrupts", own.interrupts)?
+            .field("core_moves_opt", own.core_moves)?
+            .field("lot_moves_opt", own.lot_moves)?
+            .field("audits_opt", own.audits)?
+            .end(),
         News::Processes { subos, started } => {
             let record = begin(out, "stat")?.field("subos", names.name(*subos))?.field("core", "all")?;
             record.field("processes", started)?.end()

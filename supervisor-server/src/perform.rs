@@ -58,6 +58,7 @@ impl<P: MachinePort> Supervisor<P> {
             let order = self.director.next(now);
             self.tell();
             if let Order::Finish(verdict) = order {
+                self.sum_up();
                 let status = match verdict {
                     Verdict::Success => SUCCESS,
                     Verdict::Failure => FAILURE,
@@ -90,6 +91,15 @@ impl<P: MachinePort> Supervisor<P> {
             };
             self.say(&News::Own { core: CoreNumber(core), owner });
         }
+    }
+
+    /// Says what the supervisor itself did; the director cannot know.
+    fn sum_up(&mut self) {
+        if let Ok(own) = self.port.own() {
+            self.say(&News::Supervisor { core: CoreNumber(0), own });
+        }
+        let failure = self.director.failure().map(String::from);
+        self.say(&News::Test { failure });
     }
 
     fn perform(&mut self, order: Order) -> Answer {

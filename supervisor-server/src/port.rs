@@ -17,6 +17,21 @@ pub struct Totals {
     pub free: u64,
 }
 
+/// What the supervisor itself did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Own {
+    /// Times its core went from one thread to another.
+    pub switches: u64,
+    /// Interrupts that its core took.
+    pub interrupts: u64,
+    /// Cores that were moved.
+    pub core_moves: u64,
+    /// Lots that were moved.
+    pub lot_moves: u64,
+    /// Audits.
+    pub audits: u64,
+}
+
 /// A machine to supervise. SubOSes go by their number in the plan. No method waits but [`MachinePort::rest`]; those
 /// that answer with [`Progress`] do a bounded amount and want to be called again.
 ///
@@ -30,6 +45,8 @@ pub trait MachinePort {
     fn ticks_per_second(&self) -> u64;
     /// How large the machine is.
     fn totals(&mut self) -> Result<Totals, Error>;
+    /// What the supervisor itself did.
+    fn own(&mut self) -> Result<Own, Error>;
     /// Who has a resource.
     fn ledger(&mut self, kind: ResourceKind, index: u64) -> Result<LedgerEntry, Error>;
     /// Compares everything with the ledger.

@@ -1,5 +1,5 @@
-//! From the first Rust instruction to the seal. Reading order: [`start`], then [`firmware`], [`acpi`], [`memory`] for
-//! what the machine is, [`roots`](mod@roots) and [`cores`] for what is made of it.
+//! From the first Rust instruction to the seal. Reading order: `start`, then [`firmware`], [`acpi`], [`memory`] for
+//! what the machine is, `roots` and `cores` for what is made of it.
 //!
 //! Boot runs on the first core, on the boot stack and the boot page tables, where the image is writable. Everything it
 //! computes once and for all goes into sealed cells. It ends by loading subOS 0's home root, in which the image is

@@ -8,8 +8,8 @@ use crate::arch::x86_64::core::Core;
 use crate::arch::x86_64::pages::SystemPages;
 use crate::arch::x86_64::serial::{self, Com1};
 use crate::arch::x86_64::{apic, area, clock, entry, features, image, layout, park, physmap, traps};
-use crate::machine;
 use crate::limits::{AREA_STRIDE, CHUNK, MAX_CORES, PAGE, SYSTEM_PAGE_CHUNKS};
+use crate::machine;
 use crate::types::{CoreId, PhysAddr};
 
 use super::info::{BootInfo, Cores};

@@ -130,7 +130,11 @@ fn check_half(books: &mut Books, id: ledger::SubOsId, findings: &mut Findings) {
     // Taken out for as long as the ledger is asked about what it maps.
     let Some(half) = books.record(id).half.take() else { return };
     half.for_each_leaf(&mut |address, entry, level| {
-        let wrong = if is_user(entry) { Some(Violation::Foreign) } else { check_leaf(books, id, address, entry, level) };
+        let wrong = if is_user(entry) {
+            Some(Violation::Foreign)
+        } else {
+            check_leaf(books, id, address, entry, level)
+        };
         findings.check(address, wrong);
     });
     books.record(id).half = Some(half);
@@ -184,10 +188,7 @@ fn check_doorbells(books: &mut Books, id: ledger::SubOsId, findings: &mut Findin
         return;
     }
     let Ok(supervisor) = create::supervisor(books) else { return };
-    let ends = [
-        (Books::doorbell_target(number), id),
-        (places().share(number).up().target(), supervisor),
-    ];
+    let ends = [(Books::doorbell_target(number), id), (places().share(number).up().target(), supervisor)];
     for (target, owner) in ends {
         let core = target.checked_sub(1).and_then(|core| u8::try_from(core).ok()).map(LedgerCore);
         let holder = core.map(|core| books.ledger().core(core));

@@ -256,14 +256,8 @@ impl Drop for OpenBooks<'_> {
 
 impl Record {
     /// No subOS.
-    pub const EMPTY: Self = Self {
-        id: None,
-        half: None,
-        cell: None,
-        stage: Stage::Created,
-        condemned: false,
-        attached: 0,
-    };
+    pub const EMPTY: Self =
+        Self { id: None, half: None, cell: None, stage: Stage::Created, condemned: false, attached: 0 };
 }
 
 impl Books {
@@ -307,9 +301,7 @@ impl Books {
 
     /// The lot with this number of a subOS.
     pub fn lot_of(&mut self, id: ledger::SubOsId, seat: u32) -> Option<(LotId, LotEntry)> {
-        self.ledger()
-            .lots()
-            .find(|(_, lot)| lot.holder.subos() == Some(id) && u32::from(lot.seat) == seat)
+        self.ledger().lots().find(|(_, lot)| lot.holder.subos() == Some(id) && u32::from(lot.seat) == seat)
     }
 
     /// The cores that work for a subOS, or are on their way from it, one bit each.

@@ -153,8 +153,7 @@ fn load_first(kernel: &mut Kernel, bundle: Option<(PhysAddr, u64)>, home_bytes: 
     let text = parsed.find(ARGUMENTS).and_then(|entry| core::str::from_utf8(entry.data).ok());
     let mut arguments = |startup: &mut Startup| startup.set_arguments(text.unwrap_or(""));
     let image = load::Image { start: start.plus(program.offset as u64), length: program.data.len() as u64 };
-    let around =
-        load::Circumstances { home_bytes, modules_length: length, arguments: &mut arguments };
+    let around = load::Circumstances { home_bytes, modules_length: length, arguments: &mut arguments };
     if let Err(error) = load::build(kernel, image, around) {
         panic!("the program {BOOT:?} cannot be loaded: {error}");
     }

@@ -1,10 +1,10 @@
 //! Making a subOS: a home lot, a kernel half, a kernel, the table of roots, a clean share.
 
-use caps::ledger::{self, Life, LedgerChange, LotEntry, LotId, LotRole, Resource};
+use caps::ledger::{self, LedgerChange, Life, LotEntry, LotId, LotRole, Resource};
 use caps::{Capability, Error, Kind, Rights, SlotIndex, SlotRef, Table};
 
 use super::books::{Books, Record, Stage};
-use super::{Target, number_of, places, raw, share, visit};
+use super::{Target, cores, number_of, places, raw, share, visit};
 use crate::arch::x86_64::clock;
 use crate::arch::x86_64::half::HalfError;
 use crate::arch::{Access, Core, KernelHalf};
@@ -22,10 +22,16 @@ pub const ROOT_OWN: SlotIndex = SlotIndex(ROOT_SLOTS - 1);
 /// `BadSize`, `NoResource`, `SlotOccupied`; a full table of subOSes is `NoResource` too.
 pub fn create(books: &mut Books, core: &mut Core, home: u32, slot: SlotIndex) -> Result<Answer, Error> {
     let id = books.ledger().create()?;
-    let made = build(books, id, home)
-        .and_then(|()| visit::visit(books, core, supervisor(books)?, |kernel| plant_subos(kernel, id, slot))?);
+    let made = build(books, id, home).and_then(|()| {
+        visit::visit(books, core, supervisor(books)?, |kernel| plant_subos(kernel, id, slot))?
+    });
     match made {
-        Ok(handle) => Ok(Answer::one(handle)),
+        Ok(handle) => {
+            // From now on the new subOS's doorbell interrupts the supervisor.
+            let supervisor = supervisor(books)?;
+            cores::retarget(books, supervisor);
+            Ok(Answer::one(handle))
+        }
         Err(error) => {
             unmake(books, id);
             Err(error)
@@ -55,12 +61,7 @@ fn build(books: &mut Books, id: ledger::SubOsId, home: u32) -> Result<(), Error>
 }
 
 /// Maps into a new kernel half what a subOS has from birth, but for cores.
-fn map_own(
-    books: &mut Books,
-    half: &KernelHalf,
-    id: ledger::SubOsId,
-    home: &LotEntry,
-) -> Result<(), Error> {
+fn map_own(books: &mut Books, half: &KernelHalf, id: ledger::SubOsId, home: &LotEntry) -> Result<(), Error> {
     map_lot(books, half, home)?;
     let number = number_of(id);
     for page in 0..share::PAGES {

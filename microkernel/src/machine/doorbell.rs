@@ -86,7 +86,8 @@ pub(super) fn interrupt(target: u64) {
 pub fn doorbell_interrupt(kernel: &mut Kernel) -> NextThread {
     let mut next = NextThread::Same;
     for index in 0..MAX_SUBOSES {
-        if let (Some(Some(bound)), Ok(index)) = (kernel.shares.bound.get(index).copied(), u8::try_from(index)) {
+        if let (Some(Some(bound)), Ok(index)) = (kernel.shares.bound.get(index).copied(), u8::try_from(index))
+        {
             next = next.and(deliver(kernel, SubOsId(index), bound));
         }
     }

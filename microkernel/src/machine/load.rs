@@ -76,8 +76,7 @@ pub fn attach(books: &mut Books, core: &mut Core, target: Target, pages: Pages) 
         raw::copy_page(pages.start.plus(page * PAGE), start.plus(page * PAGE));
     }
     books.record(id).attached = end;
-    let progress =
-        if end == pages.count { idl::types::Progress::Done } else { idl::types::Progress::More };
+    let progress = if end == pages.count { idl::types::Progress::Done } else { idl::types::Progress::More };
     Ok(Answer { words: progress.to_words() })
 }
 
@@ -178,7 +177,8 @@ pub fn build(kernel: &mut Kernel, image: Image, around: Circumstances<'_>) -> Re
         .table()
         .ok_or(Error::OutOfMemory)?;
     let tables = SPACE_PAGES + program.memory() / CHUNK;
-    let space = Ref::<AddressSpace>::at(PhysAddr(retype(kernel, SPACE, Kind::AddressSpace, tables * PAGE)?.object));
+    let space =
+        Ref::<AddressSpace>::at(PhysAddr(retype(kernel, SPACE, Kind::AddressSpace, tables * PAGE)?.object));
     retype(kernel, THREAD, Kind::Thread, crate::object::thread::SIZE)?;
     let end = map_program(kernel, space, image, &program)?;
     let furniture = furnish(kernel, space)?;
@@ -311,8 +311,7 @@ fn hand_over(kernel: &mut Kernel, table: Table) -> Result<(), Error> {
         let (source, dest) = (root_slot(kernel, root)?, table.at(slot)?);
         derive(kernel, source, dest)?;
     }
-    let authority =
-        if kernel.id == SubOsId::SUPERVISOR { Kind::Machine } else { Kind::Uplink };
+    let authority = if kernel.id == SubOsId::SUPERVISOR { Kind::Machine } else { Kind::Uplink };
     for (kind, slot) in [(Kind::DebugConsole, slots::CONSOLE), (authority, slots::UPLINK)] {
         let capability = Capability::new(kind, Rights::all(), 0, 0);
         kernel.forest.plant(&mut kernel.memory, table.at(slot)?, capability)?;

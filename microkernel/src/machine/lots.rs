@@ -46,12 +46,7 @@ pub fn grant(books: &mut Books, core: &mut Core, target: Target, chunks: u32) ->
     given.map(|()| Answer::one(u64::from(entry.seat)))
 }
 
-fn give(
-    books: &mut Books,
-    core: &mut Core,
-    id: ledger::SubOsId,
-    entry: &LotEntry,
-) -> Result<(), Error> {
+fn give(books: &mut Books, core: &mut Core, id: ledger::SubOsId, entry: &LotEntry) -> Result<(), Error> {
     if !create::is_supervisor(id) {
         let half = books.record(id).half.take().ok_or(Error::WrongState)?;
         let mapped = create::map_lot(books, &half, entry);

@@ -55,16 +55,9 @@ pub fn statistics(
 ) -> Result<Answer, Error> {
     let id = target.find(books)?;
     books.ledger().core(LedgerCore(which.0)).map_err(|_| Error::NoResource)?;
-    let state = visit::visit(books, core, id, |kernel| kernel.cores[which.index()])?;
-    let counters = state.counters;
-    let words = match question {
-        StatisticsQuestion::Calls => {
-            [counters.calls, counters.messages, counters.starts, counters.faults, counters.guests]
-        }
-        StatisticsQuestion::Interrupts => [counters.switches, counters.interrupts, 0, 0, 0],
-        StatisticsQuestion::Moves => [u64::from(state.active), 0, counters.busy, 0, 0],
-    };
-    Ok(Answer { words })
+    let (state, now) = visit::visit(books, core, id, |kernel| (kernel.cores[which.index()], kernel.now))?;
+    let staying = if state.active { now.0.saturating_sub(state.arrived.0) } else { 0 };
+    Ok(Answer { words: state.counters.answer(question, staying) })
 }
 
 /// `Machine.info`.

@@ -48,9 +48,9 @@ pub(super) fn copy_page(from: PhysAddr, to: PhysAddr) {
     let target = physmap::pointer::<u64>(to);
     for index in 0..(PAGE / 8) as usize {
         // SAFETY: within the page, which is memory of the supervisor's; volatile, since its programs may write it.
-        let word = unsafe { source.add(index).read_volatile() };
+        let word = unsafe { source.wrapping_add(index).read_volatile() };
         // SAFETY: within the page, which is memory of a subOS whose lock is held and that has not started.
-        unsafe { target.add(index).write(word) };
+        unsafe { target.wrapping_add(index).write(word) };
     }
 }
 
@@ -62,7 +62,7 @@ pub(super) fn read_words<const N: usize>(page: PhysAddr) -> [u64; N] {
     let mut words = [0; N];
     for (index, word) in words.iter_mut().enumerate() {
         // SAFETY: within the page, by the assertion; volatile, since programs may write it.
-        *word = unsafe { source.add(index).read_volatile() };
+        *word = unsafe { source.wrapping_add(index).read_volatile() };
     }
     words
 }
@@ -72,7 +72,7 @@ pub(super) fn upper_half(root: PhysAddr) -> [u64; 256] {
     let mut upper = [0; 256];
     for (index, word) in upper.iter_mut().enumerate() {
         // SAFETY: a page root is a page of 512 words.
-        *word = unsafe { physmap::pointer::<u64>(root).add(256 + index).read_volatile() };
+        *word = unsafe { physmap::pointer::<u64>(root).wrapping_add(256 + index).read_volatile() };
     }
     upper
 }

@@ -270,13 +270,7 @@ enum Make {
 }
 
 /// Visits the leaves below a table. The recursion is three calls deep, one a level.
-fn walk(
-    memory: &Memory,
-    table: PhysAddr,
-    level: u32,
-    base: VirtAddr,
-    visit: &mut dyn FnMut(VirtAddr, Pte),
-) {
+fn walk(memory: &Memory, table: PhysAddr, level: u32, base: VirtAddr, visit: &mut dyn FnMut(VirtAddr, Pte)) {
     let entries = if level == 4 { 256 } else { 512 };
     for index in 0..entries {
         let entry = Pte::from_bits(memory.page(table)[index]);

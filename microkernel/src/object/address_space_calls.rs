@@ -5,8 +5,8 @@ use idl::Words;
 use idl::kernel::address_space::{Call, Mapping};
 use idl::types::{BindingNumber, PageIndex, Pages, UserPage};
 
-use crate::arch::x86_64::paging::{BindingNumber as Number, Pte};
 use crate::arch::flush_page;
+use crate::arch::x86_64::paging::{BindingNumber as Number, Pte};
 use crate::kernel::Kernel;
 use crate::limits::{MAP_BUDGET, PAGE};
 use crate::memory::Ref;
@@ -142,12 +142,7 @@ impl Kernel {
         }
     }
 
-    fn protect_page(
-        &mut self,
-        space: Ref<AddressSpace>,
-        at: VirtAddr,
-        rights: Rights,
-    ) -> Result<(), Error> {
+    fn protect_page(&mut self, space: Ref<AddressSpace>, at: VirtAddr, rights: Rights) -> Result<(), Error> {
         let entry = space.entry(&mut self.memory, at).ok_or(Error::NotMapped)?;
         let slot = space.binding(&self.memory, entry.binding().get()).ok_or(Error::NotMapped)?;
         let allowed = self.memory.slot(slot).capability().ok_or(Error::NotMapped)?.rights;

@@ -17,11 +17,11 @@ impl Kernel {
         let number = usize::try_from(caller.found.capability.badge).unwrap_or(MAX_CORES);
         let state = self.cores.get(number).ok_or(Error::InvalidArgument)?;
         let counters = state.counters;
-        let here = self.now.0.saturating_sub(state.arrived.0);
+        let here = counters.owned + self.now.0.saturating_sub(state.arrived.0);
         let info = CoreInfo {
             core: CoreNumber(u32::try_from(number).map_err(|_| Error::InvalidArgument)?),
             switches: counters.switches,
-            interrupts: counters.interrupts,
+            interrupts: counters.timers + counters.doorbells + counters.others,
             idle: Ticks(here.saturating_sub(counters.busy)),
         };
         Ok(Answer { words: info.to_words() }.into())

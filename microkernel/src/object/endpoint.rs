@@ -37,7 +37,14 @@ impl Endpoint {
     /// An endpoint where nobody waits.
     #[must_use]
     pub const fn new() -> Self {
-        Self { header: Header::new(Kind::Endpoint), callers: Queue::EMPTY, receivers: Queue::EMPTY, drain: Drain::Nobody, enlisted: false, next_dying: None }
+        Self {
+            header: Header::new(Kind::Endpoint),
+            callers: Queue::EMPTY,
+            receivers: Queue::EMPTY,
+            drain: Drain::Nobody,
+            enlisted: false,
+            next_dying: None,
+        }
     }
 }
 

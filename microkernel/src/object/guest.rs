@@ -37,7 +37,11 @@ impl Guest {
     /// A guest without an address space.
     #[must_use]
     pub const fn new() -> Self {
-        Self { slots: [const { Slot::FREE }; GUEST_SLOTS as usize], header: Header::new(Kind::Guest), occupant: None }
+        Self {
+            slots: [const { Slot::FREE }; GUEST_SLOTS as usize],
+            header: Header::new(Kind::Guest),
+            occupant: None,
+        }
     }
 }
 

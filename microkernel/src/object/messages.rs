@@ -31,7 +31,8 @@ impl Kernel {
         let tag = message_tag(op)?;
         self.check_outgoing(caller.thread, tag)?;
         let badge = caller.found.capability.badge;
-        let next = self.send(caller.thread, Sending { endpoint, badge, pending, deadline: caller.deadline })?;
+        let next =
+            self.send(caller.thread, Sending { endpoint, badge, pending, deadline: caller.deadline })?;
         Ok(Outcome::Deferred(next))
     }
 
@@ -85,4 +86,3 @@ impl Kernel {
         Ok(Ref::at(object_of(&found.capability)))
     }
 }
-

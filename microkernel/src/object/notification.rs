@@ -4,8 +4,8 @@ use caps::{Error, Kind};
 use idl::kernel::notification::Call;
 use idl::types::Bits;
 
-use crate::arch::send_ipi;
 use crate::arch::Vector;
+use crate::arch::send_ipi;
 use crate::kernel::Kernel;
 use crate::machine;
 use crate::memory::{Header, Object, Ref};
@@ -96,6 +96,7 @@ impl Kernel {
         if bits == 0 {
             return NextThread::Same;
         }
+        self.here().counters.signals += 1;
         if let Some(waiter) = self.memory[notification].waiters.first() {
             self.unblock(waiter);
             self.memory[waiter].frame.set_answer(Answer::one(bits).words);

@@ -37,9 +37,7 @@ impl Kernel {
                 Visit::Attach(target, self.source(caller, region, page, pages)?)
             }
             Call::Start => Visit::Start(target),
-            Call::GrantCore { core } => {
-                Visit::GrantCore(target, core_of(core).ok_or(Error::NoResource)?)
-            }
+            Call::GrantCore { core } => Visit::GrantCore(target, core_of(core).ok_or(Error::NoResource)?),
             Call::ReclaimCore { core, deadline } => {
                 let core = core_of(core).ok_or(Error::NotOwner)?;
                 Visit::ReclaimCore(target, core, Ticks(deadline.0))

@@ -8,8 +8,8 @@ use caps::bounds::THREAD_SLOTS;
 use caps::{Kind, Slot, SlotRef};
 
 use crate::arch::x86_64::frame::{Frame, FrameFlags};
-use crate::entry::Fault;
 use crate::deadline::Node;
+use crate::entry::Fault;
 use crate::memory::{Header, Memory, Object, Ref, slot_at};
 use crate::object::endpoint::Endpoint;
 use crate::object::guest::Guest;

@@ -7,9 +7,9 @@ use idl::kernel::thread::{Call, ThreadInfo};
 use idl::types::{Badge, PageIndex, ThreadState};
 use zerocopy::{FromBytes, IntoBytes};
 
+use crate::arch::Vector;
 use crate::arch::send_ipi;
 use crate::arch::x86_64::frame::Frame;
-use crate::arch::Vector;
 use crate::kernel::Kernel;
 use crate::limits::PAGE;
 use crate::memory::Ref;
@@ -105,8 +105,10 @@ impl Kernel {
                 Ok(Outcome::Answered(Answer::NOTHING, NextThread::Same))
             }
             Call::Info => {
-                let info =
-                    ThreadInfo { state: self.state_of(thread), ticks: idl::types::Ticks(self.memory[thread].ran.0) };
+                let info = ThreadInfo {
+                    state: self.state_of(thread),
+                    ticks: idl::types::Ticks(self.memory[thread].ran.0),
+                };
                 Ok(Answer { words: info.to_words() }.into())
             }
         }

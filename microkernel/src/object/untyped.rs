@@ -61,6 +61,7 @@ impl Kernel {
 
     /// Writes a new object into the memory that retype carved, which is zero.
     pub fn create(&mut self, kind: Kind, at: PhysAddr, size: u64) {
+        self.here().counters.objects += 1;
         match kind {
             Kind::Thread => {
                 let seat = self.me;

@@ -51,6 +51,10 @@ impl Kernel {
         let (handle, words) = (Handle(frame.rdi), frame.message_words());
         let (deadline, second) = (frame.r12, Handle(frame.r13));
         op.check()?;
+        #[cfg(feature = "hooks")]
+        if let Some(outcome) = crate::machine::hooks::invoked(self, op, &words) {
+            return outcome;
+        }
         let kind = op.kind().ok_or(Error::UnknownMethod)?;
         let rights = required_rights(kind, op.method())?;
         let table = self.table_of(thread)?;

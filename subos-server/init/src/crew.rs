@@ -66,15 +66,18 @@ impl<'a> Crew<'a> {
         Self { config, files, faults, servers: Vec::new(), pairs: Vec::new() }
     }
 
+    /// Whether the pairs of a core are at work on it.
+    #[must_use]
+    pub fn works_on(&self, number: CoreNumber) -> bool {
+        self.pairs.iter().any(|pair| pair.number == number && pair.core.is_some())
+    }
+
     /// A core is there: its pairs are started on it, or go back to it.
     ///
     /// # Errors
     /// The first thing that fails; what was started by then stays.
     pub fn core_granted(&mut self, number: CoreNumber) -> Result<(), ProcessError> {
         let known = self.pairs.iter().any(|pair| pair.number == number);
-        if self.pairs.iter().any(|pair| pair.number == number && pair.core.is_some()) {
-            return Ok(());
-        }
         if known {
             return Ok(self.go_back(number)?);
         }

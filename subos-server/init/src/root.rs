@@ -133,6 +133,10 @@ impl Init<'_> {
     }
 
     fn core_granted(&mut self, core: CoreNumber) {
+        // What was there from the start is announced as well.
+        if self.crew.works_on(core) {
+            return;
+        }
         match self.crew.core_granted(core) {
             Ok(()) => info!("at work on core {}", core.0),
             Err(error) => warn!("cannot work on core {}: {error}", core.0),

@@ -115,6 +115,15 @@ impl<T> Arena<T> {
         self.entries[id.index as usize].take().map(|entry| entry.value)
     }
 
+    /// The name of every entry.
+    pub(crate) fn ids(&self) -> impl Iterator<Item = Id<T>> + '_ {
+        self.entries
+            .iter()
+            .zip(0u32..)
+            .filter(|(entry, _)| entry.is_some())
+            .map(|(_, index)| Id { index, kind: PhantomData })
+    }
+
     /// Every entry with its name, to change.
     pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (Id<T>, &mut T)> {
         self.entries.iter_mut().zip(0u32..).filter_map(|(entry, index)| {

@@ -25,6 +25,7 @@
 extern crate alloc;
 
 mod arena;
+mod audit;
 mod call;
 mod error;
 mod file;

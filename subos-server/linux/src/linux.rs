@@ -30,8 +30,14 @@ use crate::vfs::{Ino, Inodes};
 /// What an executor is to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Work {
-    /// Run the guest in this space with the context that was filled in.
-    Run(Space),
+    /// Run a guest with the context that was filled in.
+    Run {
+        /// The address space it runs in.
+        space: Space,
+        /// Interrupt it at this moment on the platform's clock: its turn is over, or there is
+        /// something else to do.
+        until: u64,
+    },
     /// Nothing to run. Ask again when kicked, or at this moment on the platform's clock.
     Idle(Option<u64>),
     /// No process is left. The status is the first program's.
@@ -126,6 +132,12 @@ impl<P: Platform> Linux<P> {
         &self.report
     }
 
+    /// How the first program ended, once no process is left.
+    #[must_use]
+    pub fn ended(&self) -> Option<ExitStatus> {
+        self.first.and_then(|(_, exit)| exit).filter(|_| self.tasks.is_empty())
+    }
+
     /// What each executor has done, by its number.
     pub fn executor_counts(&self) -> Vec<crate::scheduler::ExecutorCounts> {
         self.scheduler.executors.iter().map(|executor| executor.counts).collect()
@@ -144,6 +156,16 @@ impl<P: Platform> Linux<P> {
     /// An executor to wake, because there is work that it could do. Each is named once.
     pub fn take_kick(&mut self) -> Option<ExecutorId> {
         self.scheduler.take_idle()
+    }
+
+    /// Takes an executor out of service, for instance because its core is gone: what it was at goes
+    /// to the others. It comes back by asking for work.
+    pub fn retire(&mut self, executor: ExecutorId) {
+        let slot = self.scheduler.executor(executor);
+        slot.idle = false;
+        if let Some(tid) = slot.current.take() {
+            self.scheduler.push(tid);
+        }
     }
 
     /// Notes what `executor`'s guest did. `context` is the guest's state at that point.
@@ -216,7 +238,9 @@ impl<P: Platform> Linux<P> {
             slot.idle = false;
             slot.counts.entries += 1;
             slot.counts.processes += u64::from(first_run);
-            return Work::Run(space);
+            let turn = slot.slice_end.max(now + 1);
+            let until = self.next_moment().map_or(turn, |moment| turn.min(moment.max(now + 1)));
+            return Work::Run { space, until };
         }
     }
 
@@ -225,7 +249,11 @@ impl<P: Platform> Linux<P> {
         let slot = self.scheduler.executor(executor);
         let (current, slice_end) = (slot.current, slot.slice_end);
         if let Some(tid) = current {
-            if now < slice_end || !self.scheduler.has_ready() {
+            if now < slice_end {
+                return Some(tid);
+            }
+            if !self.scheduler.has_ready() {
+                self.scheduler.begin_turn(executor, tid, now);
                 return Some(tid);
             }
             self.scheduler.executor(executor).current = None;

@@ -62,15 +62,16 @@ pub struct OutOfTables;
 /// Contract of the mapping calls: when `unmap` or `protect` returns, no core can use the translation
 /// that was there before, whichever executor runs a guest in that space meanwhile.
 pub trait Platform {
-    /// The bytes of a frame.
-    fn frame(&self, frame: Frame) -> &[u8; PAGE];
-    /// The bytes of a frame, to change.
-    fn frame_mut(&mut self, frame: Frame) -> &mut [u8; PAGE];
+    /// Copies bytes of a frame out, from an offset on. The range lies in the frame. Guests that run
+    /// meanwhile may be writing it; then the bytes are torn, as they would be on any machine.
+    fn read(&self, frame: Frame, offset: usize, out: &mut [u8]);
+    /// Copies bytes into a frame, from an offset on. The range lies in the frame.
+    fn write(&mut self, frame: Frame, offset: usize, bytes: &[u8]);
     /// An empty address space, or `None` when the stock is used up.
     fn new_space(&mut self) -> Option<Space>;
-    /// Gives a space back; it is empty afterwards and no guest runs in it.
+    /// Gives a space back. Nothing is mapped in it any more, and no guest runs in it.
     fn drop_space(&mut self, space: Space);
-    /// Makes `page` of `space` show `frame`, in place of whatever it showed.
+    /// Makes `page` of `space`, which shows nothing, show `frame`.
     fn map(&mut self, space: Space, page: VirtualPage, frame: Frame, prot: Prot) -> Result<(), OutOfTables>;
     /// Takes `count` pages out; those that show nothing are passed over.
     fn unmap(&mut self, space: Space, first: VirtualPage, count: u64);
@@ -87,7 +88,13 @@ pub trait Platform {
 
     /// Copies one frame to another.
     fn copy_frame(&mut self, from: Frame, to: Frame) {
-        let bytes = *self.frame(from);
-        self.frame_mut(to).copy_from_slice(&bytes);
+        let mut bytes = [0; PAGE];
+        self.read(from, 0, &mut bytes);
+        self.write(to, 0, &bytes);
+    }
+
+    /// Fills a frame with zeros.
+    fn clear_frame(&mut self, frame: Frame) {
+        self.write(frame, 0, &[0; PAGE]);
     }
 }

@@ -14,6 +14,8 @@ mod boot;
 mod library;
 mod parlour;
 mod processes;
+mod suboses;
+mod walls;
 
 use alloc::format;
 use alloc::string::String;
@@ -41,6 +43,17 @@ cases! {
         heap_grows threads_return_values a_lock_excludes a_stack_overflow_faults mappings_come_and_go
         an_interface_is_served waits_end signals_end_a_receive
     }
+    suboses {
+        one_is_made_and_ends a_core_moves one_is_suspended_and_resumed a_lot_moves one_is_killed_by_force
+        wrong_requests_are_refused one_without_a_master_ends
+    }
+    walls {
+        another_kernel_is_out_of_reach free_memory_is_out_of_reach the_ledger_is_out_of_reach
+        other_cores_areas_are_out_of_reach others_shares_are_out_of_reach the_image_cannot_be_written
+        a_stack_overflow_is_contained a_double_fault_is_contained a_panic_is_contained
+        a_lock_that_is_held_for_ever_costs_its_holder a_lying_kernel_is_found_out_by_a_visit
+        a_panic_of_the_supervisors_kernel_ends_the_machine
+    }
     processes { a_process_serves a_stray_write_is_reported a_panic_is_reported a_process_stays_in_its_budget }
 }
 
@@ -53,7 +66,12 @@ pub fn find(name: &str) -> Option<Case> {
 /// What a case started as a process of its own runs, if this is such a name.
 #[must_use]
 pub fn child(name: &str) -> Option<fn()> {
-    processes::CHILDREN.iter().find(|(known, _)| *known == name).map(|(_, child)| *child)
+    processes::CHILDREN
+        .iter()
+        .chain(suboses::CHILDREN)
+        .chain(walls::CHILDREN)
+        .find(|(known, _)| *known == name)
+        .map(|(_, child)| *child)
 }
 
 /// What to say of an error: `.map_err(said("what was tried"))`.

@@ -6,7 +6,7 @@
 use spin::Once;
 
 use super::features::{Features, features};
-use super::instructions::{pause, read_msr, read_tsc, write_msr};
+use super::instructions::{pause, read_msr, write_msr};
 use super::interrupts::Vector;
 use super::layout;
 use crate::limits::MAX_CORES;
@@ -241,17 +241,15 @@ pub(super) fn stop_timer() {
     write(Register::InitialCount, 0);
 }
 
-/// Runs the timer, masked, while `wait` runs, and returns the counts it took with the TSC ticks.
-pub(super) fn time(wait: impl FnOnce()) -> (u64, u64) {
+/// Lets the timer run down from its largest count, masked, so that it can be compared with another clock.
+pub(super) fn run_masked() {
     write(Register::Timer, MASKED | u32::from(Vector::TIMER.0));
     write(Register::InitialCount, u32::MAX);
-    let count = read(Register::CurrentCount, 0);
-    let start = read_tsc();
-    wait();
-    let end = read_tsc();
-    let left = read(Register::CurrentCount, 0);
-    write(Register::InitialCount, 0);
-    (u64::from(count.saturating_sub(left)), end.saturating_sub(start))
+}
+
+/// How far the timer still has to run.
+pub(super) fn counts_left() -> u32 {
+    read(Register::CurrentCount, 0)
 }
 
 /// The id the APIC itself reports; for a cross-check at boot.

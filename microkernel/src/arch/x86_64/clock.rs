@@ -22,14 +22,22 @@ static RATES: Once<Rates> = Once::new();
 
 /// The PIT's input clock.
 const PIT_HZ: u64 = 1_193_182;
-/// Length of one calibration round: about 10 ms.
-const ROUND: u16 = 11_932;
+/// Length of the calibration in counts of the PIT: about 20 ms, well below its 16 bits.
+const LENGTH: u16 = 23_864;
+/// Looks at all three clocks before the one with the smallest gap is taken for simultaneous.
+const LOOKS: u32 = 16;
+/// Calibrations that a busy host may spoil before the last one is taken as it is.
+const TRIES: u32 = 8;
 const PIT_CHANNEL_2: u16 = 0x42;
 const PIT_COMMAND: u16 = 0x43;
 const PIT_GATE: u16 = 0x61;
 const GATE_OUTPUT: u8 = 0x20;
-/// Polls before the PIT is taken to be absent.
-const PATIENCE: u32 = 1 << 26;
+/// Channel 2, low then high byte, mode 0: counts down, output rises at zero.
+const PIT_COUNT_DOWN: u8 = 0xb0;
+/// Latches channel 2's count.
+const PIT_LATCH: u8 = 0x80;
+/// Looks before the PIT is taken to be absent.
+const PATIENCE: u32 = 1 << 20;
 
 /// The time now.
 #[inline(always)]
@@ -50,47 +58,99 @@ pub fn microseconds(count: u64) -> Ticks {
     Ticks((u128::from(count) * u128::from(ticks_per_second()) / 1_000_000).try_into().unwrap_or(u64::MAX))
 }
 
-/// Measures TSC and timer against the PIT; once, on the first core, with its APIC on. Takes the round with the
-/// fewest ticks of three: a host that was busy elsewhere only makes rounds longer.
+/// The three clocks, read as nearly at the same time as the host allows.
+#[derive(Clone, Copy, Debug)]
+struct Look {
+    pit: u16,
+    tsc: u64,
+    timer: u32,
+    gap: u64,
+}
+
+/// Measures TSC and timer against the PIT; once, on the first core, with its APIC on.
+///
+/// A host that is busy elsewhere stops this core between any two instructions, so what counts is not when an event is
+/// noticed but how close together the clocks were read: of several looks the one with the smallest gap is taken, at
+/// the start and at the end.
 pub fn calibrate() {
     RATES.call_once(|| {
-        let mut best = (0, u64::MAX);
-        for _ in 0..3 {
-            let round = apic::time(wait_one_round);
-            if round.1 < best.1 {
-                best = round;
+        let mut rates = Rates { ticks_per_second: 1_000_000_000, counts_per_tick: 1 << 32 };
+        for _ in 0..TRIES {
+            start_pit();
+            apic::run_masked();
+            let start = look();
+            let Some(end) = look_later(start.pit) else { continue };
+            rates = rates_between(start, end);
+            // The PIT has run out when the core was away for long: its count means nothing then.
+            if pit_gate() & GATE_OUTPUT == 0 {
+                break;
             }
         }
-        let (counts, ticks) = best;
-        let ticks = ticks.max(1);
-        let scaled = u128::from(ticks) * u128::from(PIT_HZ) / u128::from(ROUND);
-        let ratio = ((u128::from(counts.max(1)) << 32) / u128::from(ticks)).max(1);
-        Rates {
-            ticks_per_second: u64::try_from(scaled).unwrap_or(u64::MAX),
-            counts_per_tick: u64::try_from(ratio).unwrap_or(u64::MAX),
-        }
+        apic::stop_timer();
+        rates
     });
 }
 
-fn wait_one_round() {
-    let [low, high] = ROUND.to_le_bytes();
-    // SAFETY: the speaker's gate and the PIT do not reach memory; boot owns them.
-    let gate = unsafe { in_byte(PIT_GATE) } & 0xfc;
-    // Gate on, speaker off; channel 2, low then high byte, mode 0 (output rises at zero).
+fn rates_between(start: Look, end: Look) -> Rates {
+    let pit = u128::from(start.pit.saturating_sub(end.pit)).max(1);
+    let ticks = u128::from(end.tsc.saturating_sub(start.tsc)).max(1);
+    let counts = u128::from(start.timer.saturating_sub(end.timer)).max(1);
+    let ratio = ((counts << 32) / ticks).max(1);
+    Rates {
+        ticks_per_second: u64::try_from(ticks * u128::from(PIT_HZ) / pit).unwrap_or(u64::MAX),
+        counts_per_tick: u64::try_from(ratio).unwrap_or(u64::MAX),
+    }
+}
+
+fn pit_gate() -> u8 {
+    // SAFETY: the speaker's gate does not reach memory; boot owns it.
+    unsafe { in_byte(PIT_GATE) }
+}
+
+/// Lets channel 2 count down from its largest value.
+fn start_pit() {
+    let gate = pit_gate() & 0xfc;
     for (port, value) in
-        [(PIT_GATE, gate | 1), (PIT_COMMAND, 0xb0), (PIT_CHANNEL_2, low), (PIT_CHANNEL_2, high)]
+        [(PIT_GATE, gate | 1), (PIT_COMMAND, PIT_COUNT_DOWN), (PIT_CHANNEL_2, 0xff), (PIT_CHANNEL_2, 0xff)]
     {
-        // SAFETY: as above.
+        // SAFETY: the PIT does not reach memory; boot owns it.
         unsafe { out_byte(port, value) };
     }
+}
+
+fn pit_count() -> u16 {
+    // SAFETY: as in `start_pit`.
+    unsafe { out_byte(PIT_COMMAND, PIT_LATCH) };
+    // SAFETY: as in `start_pit`.
+    let low = unsafe { in_byte(PIT_CHANNEL_2) };
+    // SAFETY: as in `start_pit`.
+    let high = unsafe { in_byte(PIT_CHANNEL_2) };
+    u16::from_le_bytes([low, high])
+}
+
+fn look() -> Look {
+    let mut best: Option<Look> = None;
+    for _ in 0..LOOKS {
+        let before = read_tsc();
+        let (pit, timer) = (pit_count(), apic::counts_left());
+        let after = read_tsc();
+        let gap = after.saturating_sub(before);
+        if best.is_none_or(|best| gap < best.gap) {
+            best = Some(Look { pit, tsc: before, timer, gap });
+        }
+    }
+    best.unwrap_or(Look { pit: 0, tsc: 0, timer: 0, gap: 0 })
+}
+
+/// A look at least [`LENGTH`] after a count.
+fn look_later(start: u16) -> Option<Look> {
     for _ in 0..PATIENCE {
-        // SAFETY: as above.
-        let state = unsafe { in_byte(PIT_GATE) };
-        if state & GATE_OUTPUT != 0 {
-            return;
+        if start.saturating_sub(pit_count()) >= LENGTH {
+            return Some(look());
         }
         pause();
     }
+    None
 }
 
 /// Waits, for boot only.
@@ -125,6 +185,18 @@ fn counts_until(deadline: Ticks, now: Ticks, counts_per_tick: u64) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rates_follow_from_two_looks() {
+        let start = Look { pit: 60_000, tsc: 1_000, timer: u32::MAX, gap: 0 };
+        let end =
+            Look { pit: 60_000 - 11_932, tsc: 1_000 + 30_000_000, timer: u32::MAX - 10_000_000, gap: 0 };
+        let rates = rates_between(start, end);
+        assert!((2_990_000_000..3_010_000_000).contains(&rates.ticks_per_second));
+        assert_eq!(rates.counts_per_tick, (10_000_000_u64 << 32) / 30_000_000);
+        // Clocks that stand still give rates that can be computed with.
+        assert!(rates_between(start, start).counts_per_tick > 0);
+    }
 
     #[test]
     fn counts_are_rounded_up_and_bounded() {

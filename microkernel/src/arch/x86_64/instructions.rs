@@ -1,7 +1,14 @@
-//! Single instructions as functions: the ones that the `x86_64` crate lacks or wraps in checks we do not want on a
-//! hot path. Each is `unsafe` exactly when misuse can break the kernel.
+//! Single instructions as functions, over the `x86_64` crate; those that it lacks, or wraps in a promise that our red
+//! zone breaks, are spelled out. Each is `unsafe` exactly when misuse can break the kernel.
 
 use core::arch::asm;
+
+use ::x86_64::instructions::port::{PortReadOnly, PortWriteOnly};
+use ::x86_64::instructions::{hlt, interrupts, tlb};
+use ::x86_64::registers::control::{Cr0, Cr2, Cr3, Cr3Flags, Cr4};
+use ::x86_64::registers::model_specific::Msr;
+use ::x86_64::structures::paging::PhysFrame;
+use ::x86_64::{PhysAddr, VirtAddr};
 
 /// Tells the processor (and an emulator that runs several cores in turn) that this is a spin loop.
 #[inline(always)]
@@ -24,12 +31,8 @@ pub fn read_tsc() -> u64 {
 #[inline(always)]
 #[must_use]
 pub unsafe fn read_msr(number: u32) -> u64 {
-    let (low, high): (u32, u32);
-    // SAFETY: the caller vouches for the register; reading has no effect on memory.
-    unsafe {
-        asm!("rdmsr", in("ecx") number, out("eax") low, out("edx") high, options(nomem, nostack, preserves_flags));
-    }
-    (u64::from(high) << 32) | u64::from(low)
+    // SAFETY: the caller vouches for the register.
+    unsafe { Msr::new(number).read() }
 }
 
 /// Writes a model-specific register.
@@ -38,11 +41,8 @@ pub unsafe fn read_msr(number: u32) -> u64 {
 /// The register must exist, and the value must keep the kernel's assumptions.
 #[inline(always)]
 pub unsafe fn write_msr(number: u32, value: u64) {
-    let (low, high) = halves(value);
     // SAFETY: the caller vouches for the register and the value.
-    unsafe {
-        asm!("wrmsr", in("ecx") number, in("eax") low, in("edx") high, options(nostack, preserves_flags));
-    }
+    unsafe { Msr::new(number).write(value) };
 }
 
 /// The low and the high half of a word.
@@ -57,10 +57,7 @@ pub const fn halves(value: u64) -> (u32, u32) {
 #[inline(always)]
 #[must_use]
 pub fn read_cr3() -> u64 {
-    let value: u64;
-    // SAFETY: reading CR3 in the kernel has no side effect.
-    unsafe { asm!("mov {}, cr3", out(reg) value, options(nomem, nostack, preserves_flags)) };
-    value
+    Cr3::read_raw().0.start_address().as_u64()
 }
 
 /// Loads CR3, which flushes the TLB except for global entries (SDM vol 3, 4.10.4.1).
@@ -69,28 +66,23 @@ pub fn read_cr3() -> u64 {
 /// The root must map the running code, this core's area and all that the kernel refers to.
 #[inline(always)]
 pub unsafe fn write_cr3(root: u64) {
+    let frame = PhysFrame::containing_address(PhysAddr::new_truncate(root));
     // SAFETY: the caller vouches for the root.
-    unsafe { asm!("mov cr3, {}", in(reg) root, options(nostack, preserves_flags)) };
+    unsafe { Cr3::write(frame, Cr3Flags::empty()) };
 }
 
 /// Reads CR2: the address of the last page fault.
 #[inline(always)]
 #[must_use]
 pub fn read_cr2() -> u64 {
-    let value: u64;
-    // SAFETY: reading CR2 has no side effect.
-    unsafe { asm!("mov {}, cr2", out(reg) value, options(nomem, nostack, preserves_flags)) };
-    value
+    Cr2::read_raw()
 }
 
 /// Reads CR4.
 #[inline(always)]
 #[must_use]
 pub fn read_cr4() -> u64 {
-    let value: u64;
-    // SAFETY: reading CR4 has no side effect.
-    unsafe { asm!("mov {}, cr4", out(reg) value, options(nomem, nostack, preserves_flags)) };
-    value
+    Cr4::read_raw()
 }
 
 /// Writes CR4.
@@ -100,17 +92,14 @@ pub fn read_cr4() -> u64 {
 #[inline(always)]
 pub unsafe fn write_cr4(value: u64) {
     // SAFETY: the caller vouches for the value.
-    unsafe { asm!("mov cr4, {}", in(reg) value, options(nostack, preserves_flags)) };
+    unsafe { Cr4::write_raw(value) };
 }
 
 /// Reads CR0.
 #[inline(always)]
 #[must_use]
 pub fn read_cr0() -> u64 {
-    let value: u64;
-    // SAFETY: reading CR0 has no side effect.
-    unsafe { asm!("mov {}, cr0", out(reg) value, options(nomem, nostack, preserves_flags)) };
-    value
+    Cr0::read_raw()
 }
 
 /// Writes CR0.
@@ -120,14 +109,13 @@ pub fn read_cr0() -> u64 {
 #[inline(always)]
 pub unsafe fn write_cr0(value: u64) {
     // SAFETY: the caller vouches for the value.
-    unsafe { asm!("mov cr0, {}", in(reg) value, options(nostack, preserves_flags)) };
+    unsafe { Cr0::write_raw(value) };
 }
 
 /// Forgets the translation of one page (SDM vol 3, 4.10.4.1). Harmless at worst: the next access walks again.
 #[inline(always)]
 pub fn invlpg(address: u64) {
-    // SAFETY: removing a TLB entry changes no translation that the page tables hold.
-    unsafe { asm!("invlpg [{}]", in(reg) address, options(nostack, preserves_flags)) };
+    tlb::flush(VirtAddr::new_truncate(address));
 }
 
 /// Writes one byte to an I/O port.
@@ -137,7 +125,7 @@ pub fn invlpg(address: u64) {
 #[inline(always)]
 pub unsafe fn out_byte(port: u16, value: u8) {
     // SAFETY: the caller vouches for the port.
-    unsafe { asm!("out dx, al", in("dx") port, in("al") value, options(nomem, nostack, preserves_flags)) };
+    unsafe { PortWriteOnly::new(port).write(value) };
 }
 
 /// Reads one byte from an I/O port.
@@ -147,10 +135,8 @@ pub unsafe fn out_byte(port: u16, value: u8) {
 #[inline(always)]
 #[must_use]
 pub unsafe fn in_byte(port: u16) -> u8 {
-    let value: u8;
     // SAFETY: the caller vouches for the port.
-    unsafe { asm!("in al, dx", in("dx") port, out("al") value, options(nomem, nostack, preserves_flags)) };
-    value
+    unsafe { PortReadOnly::new(port).read() }
 }
 
 /// Sleeps until an interrupt and takes it. Interrupts are off again on return.
@@ -174,11 +160,11 @@ pub unsafe fn take_pending() {
     unsafe { asm!("sti", "nop", "nop", "cli", clobber_abi("C")) };
 }
 
-/// Stops this core for good.
+/// Stops this core for good; an NMI only runs the loop again.
 pub fn halt_for_ever() -> ! {
     loop {
-        // SAFETY: stopping with interrupts off is what is wanted; an NMI only runs the loop again.
-        unsafe { asm!("cli", "hlt", options(nomem, nostack)) };
+        interrupts::disable();
+        hlt();
     }
 }
 

@@ -145,3 +145,15 @@ pub unsafe fn load() {
     // SAFETY: the table is complete and lives as long as the image.
     unsafe { core::arch::asm!("lidt [{}]", in(reg) &raw const pointer, options(readonly, nostack)) };
 }
+
+/// Loads the table up to general protection on this core, so that a page fault becomes a double fault.
+///
+/// # Safety
+/// Nobody relies on interrupts or page faults on this core until [`load`] is called again.
+#[cfg(feature = "hooks")]
+pub(crate) unsafe fn load_without_page_faults() {
+    let Some(table) = TABLE.get() else { return };
+    let pointer = TablePointer { limit: 14 * 16 - 1, base: table.as_ptr() as u64 };
+    // SAFETY: passed on to the caller.
+    unsafe { core::arch::asm!("lidt [{}]", in(reg) &raw const pointer, options(readonly, nostack)) };
+}

@@ -1,6 +1,6 @@
 //! x86-64. Reading order: [`instructions`] and [`serial`], then [`paging`], [`physmap`], [`half`] and [`tlb`] for
-//! memory; [`area`], [`core`](mod@core), [`mailbox`] for what each core has; [`segments`], [`interrupts`], [`apic`], [`clock`]
-//! for what the processor needs; [`frame`], `entry` and `traps` for the way in and out; [`park`] for the way between owners.
+//! memory; [`area`], [`core`](mod@self::core), [`mailbox`] for what each core has; [`segments`], [`interrupts`], [`apic`], [`clock`]
+//! for what the processor needs; [`frame`], `entry` and `traps` for the way in and out; `park` for the way between owners.
 //!
 //! Manual references are to the Intel Software Developer's Manual (SDM) and the AMD64 Architecture Programmer's
 //! Manual (APM); section numbers as of 2023.

@@ -152,6 +152,8 @@ unsafe extern "C" fn parked(area_base: u64) -> ! {
     unsafe { place.write(Core::parked(id, root().0)) };
     // SAFETY: loads of null selectors cleared the bases; these are the kernel's own values. The tables are loaded.
     unsafe { traps::reset_bases(id) };
+    // SAFETY: boot has built the table. It is loaded already, unless the old owner's kernel went mad.
+    unsafe { super::interrupts::load() };
     tlb::flush_all();
     clock::disarm();
     // SAFETY: just written; from here on the only reference to it.

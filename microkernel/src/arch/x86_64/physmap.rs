@@ -1,6 +1,6 @@
 //! The physical map: the only place that turns a physical address into a pointer.
 //!
-//! On the target the map is at [`layout::PHYSMAP`]. Compiled for the host there is no such map; tests lend a piece of
+//! On the target the map is at [`PHYSMAP`](super::layout::PHYSMAP). Compiled for the host there is no such map; tests lend a piece of
 //! memory that stands for physical memory from address 0 on ([`lend`]), so that kernel code which works through this
 //! module can be tested there.
 
@@ -48,7 +48,7 @@ pub fn pointer<T>(address: PhysAddr) -> *mut T {
     base().wrapping_add(address.0) as *mut T
 }
 
-/// As [`pointer`], never null.
+/// As [`pointer()`], never null.
 #[inline(always)]
 #[must_use]
 pub fn non_null<T>(address: PhysAddr) -> NonNull<T> {
@@ -77,7 +77,7 @@ pub unsafe fn reference<'a, T>(address: PhysAddr) -> &'a T {
 /// Borrows what lies at a physical address, exclusively.
 ///
 /// # Safety
-/// As for [`reference`], and nobody else reads or writes it for as long as `'a`.
+/// As for [`reference()`], and nobody else reads or writes it for as long as `'a`.
 #[inline(always)]
 #[must_use]
 pub unsafe fn exclusive<'a, T>(address: PhysAddr) -> &'a mut T {

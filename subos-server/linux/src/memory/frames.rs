@@ -4,6 +4,8 @@
 //! of the pool is the *page cache*: its frames hold clean copies of bundle files and nothing else,
 //! so that the whole part can be given up at any moment ([`FramePool::retire`]).
 
+use alloc::format;
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::ops::Range;
 
@@ -98,7 +100,7 @@ impl FramePool {
     /// A frame of zeros, held once.
     pub(crate) fn take_zeroed<P: Platform>(&mut self, platform: &mut P) -> Result<Frame> {
         let frame = self.take()?;
-        platform.frame_mut(frame).fill(0);
+        platform.clear_frame(frame);
         Ok(frame)
     }
 
@@ -146,6 +148,26 @@ impl FramePool {
             }
             State::Absent => unreachable!("a frame that was given up has no holders"),
         }
+    }
+
+    /// Compares the holders of every frame with what `counted` finds.
+    ///
+    /// # Errors
+    /// The first frame whose count is wrong, or a free list that is.
+    pub(crate) fn audit(&self, counted: impl Fn(Frame) -> u32) -> core::result::Result<(), String> {
+        let (mut free, mut cache_free) = (0, 0);
+        for (number, state) in (0u32..).zip(&self.states) {
+            let (recorded, found) = (self.holders(Frame(number)), counted(Frame(number)));
+            if recorded != found {
+                return Err(format!("frame {number} has {found} holders and {recorded} are recorded"));
+            }
+            free += usize::from(*state == State::General(0));
+            cache_free += usize::from(*state == State::Cache(0));
+        }
+        if (free, cache_free) != (self.free.len(), self.cache_free.len()) {
+            return Err(format!("{free} and {cache_free} frames are free, and the lists say otherwise"));
+        }
+        Ok(())
     }
 
     /// Takes free frames of `range` out of the pool for good. The answer is how many of the range

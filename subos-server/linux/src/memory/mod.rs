@@ -90,6 +90,11 @@ impl Memory {
         }
     }
 
+    /// The frame of every page, once for each page.
+    pub(crate) fn frames(&self) -> impl Iterator<Item = Frame> + '_ {
+        self.pages.values().map(|page| page.frame)
+    }
+
     /// How many pages exist.
     pub(crate) fn resident(&self) -> usize {
         self.pages.len()
@@ -178,7 +183,8 @@ impl Memory {
 
     /// Gives every page, and the space, back. The caller releases the files.
     pub(crate) fn dismantle<P: Platform>(self, machine: &mut Machine<P>) {
-        // The space goes first: afterwards nothing can use the frames.
+        // The mappings go first: afterwards nothing can use the frames.
+        self.unmap_runs(&self.pages, machine);
         machine.platform.drop_space(self.space);
         machine.records -= self.pages.len();
         for page in self.pages.values() {

@@ -8,6 +8,9 @@ use crate::platform::{Frame, Platform};
 use crate::registers::Access;
 use crate::vfs::Inodes;
 
+/// Bytes of a string that are read at once.
+const STRING_PIECE: usize = 128;
+
 /// A piece of a copy that lies within one page.
 struct Piece {
     page: u64,
@@ -41,8 +44,7 @@ impl Memory {
         while done < bytes.len() {
             let piece = piece(pointer.plus(done as u64), bytes.len() - done)?;
             let frame = self.reach(piece.page, Access::Read, machine, inodes)?;
-            let from = &machine.platform.frame(frame)[piece.offset..piece.offset + piece.length];
-            bytes[done..done + piece.length].copy_from_slice(from);
+            machine.platform.read(frame, piece.offset, &mut bytes[done..done + piece.length]);
             done += piece.length;
         }
         Ok(())
@@ -63,8 +65,7 @@ impl Memory {
         while done < bytes.len() {
             let piece = piece(pointer.plus(done as u64), bytes.len() - done)?;
             let frame = self.reach(piece.page, Access::Write, machine, inodes)?;
-            let to = &mut machine.platform.frame_mut(frame)[piece.offset..piece.offset + piece.length];
-            to.copy_from_slice(&bytes[done..done + piece.length]);
+            machine.platform.write(frame, piece.offset, &bytes[done..done + piece.length]);
             done += piece.length;
         }
         Ok(())
@@ -84,9 +85,12 @@ impl Memory {
     ) -> Result<alloc::vec::Vec<u8>> {
         let mut string = alloc::vec::Vec::new();
         while string.len() < limit {
-            let piece = piece(pointer.plus(string.len() as u64), limit - string.len())?;
+            // Most strings are short: a piece at a time is read, never past its page.
+            let mut bytes = [0; STRING_PIECE];
+            let piece = piece(pointer.plus(string.len() as u64), (limit - string.len()).min(STRING_PIECE))?;
             let frame = self.reach(piece.page, Access::Read, machine, inodes)?;
-            let bytes = &machine.platform.frame(frame)[piece.offset..piece.offset + piece.length];
+            let bytes = &mut bytes[..piece.length];
+            machine.platform.read(frame, piece.offset, bytes);
             if let Some(end) = bytes.iter().position(|&byte| byte == 0) {
                 string.extend_from_slice(&bytes[..end]);
                 return Ok(string);

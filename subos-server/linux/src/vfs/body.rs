@@ -10,6 +10,9 @@ use crate::limits::{MAX_FILE_SIZE, PAGE, PAGE_U64};
 use crate::memory::Machine;
 use crate::platform::{Frame, Platform};
 
+/// A page of nothing.
+const ZEROS: [u8; PAGE] = [0; PAGE];
+
 #[derive(Clone, Copy)]
 enum FilePage {
     Cached(Frame),
@@ -41,6 +44,11 @@ impl Body {
         self.size
     }
 
+    /// Every frame that the file holds.
+    pub(crate) fn frames(&self) -> impl Iterator<Item = Frame> + '_ {
+        self.pages.values().map(|page| page.frame())
+    }
+
     /// Reads at `offset`; the answer is how many bytes there were.
     pub(crate) fn read<P: Platform>(
         &mut self,
@@ -56,7 +64,7 @@ impl Body {
             let length = (PAGE - start).min(total - done);
             let out = &mut out[done..done + length];
             match self.clean_page(page, machine) {
-                Some(frame) => out.copy_from_slice(&machine.platform.frame(frame)[start..start + length]),
+                Some(frame) => machine.platform.read(frame, start, out),
                 None => self.bundle_bytes(page, start, out),
             }
             done += length;
@@ -84,8 +92,7 @@ impl Body {
             let (page, start) = split(offset + done as u64);
             let length = (PAGE - start).min(bytes.len() - done);
             let Ok(frame) = self.own_page(page, machine) else { break };
-            machine.platform.frame_mut(frame)[start..start + length]
-                .copy_from_slice(&bytes[done..done + length]);
+            machine.platform.write(frame, start, &bytes[done..done + length]);
             done += length;
             self.size = self.size.max(offset + done as u64);
         }
@@ -101,7 +108,7 @@ impl Body {
         if size < self.size && start != 0 {
             // The rest of the last page must read as zeros later, also where it is mapped.
             let frame = self.own_page(page, machine)?;
-            machine.platform.frame_mut(frame)[start..].fill(0);
+            machine.platform.write(frame, start, &ZEROS[start..]);
         }
         self.size = size;
         let keep = usize::try_from(size).unwrap_or(usize::MAX).min(self.bundle.len());
@@ -147,7 +154,11 @@ impl Body {
     pub(crate) fn copy_page<P: Platform>(&self, page: u64, frame: Frame, machine: &mut Machine<P>) {
         match self.pages.get(&page) {
             Some(there) => machine.platform.copy_frame(there.frame(), frame),
-            None => self.bundle_bytes(page, 0, machine.platform.frame_mut(frame)),
+            None => {
+                let mut bytes = ZEROS;
+                self.bundle_bytes(page, 0, &mut bytes);
+                machine.platform.write(frame, 0, &bytes);
+            }
         }
     }
 

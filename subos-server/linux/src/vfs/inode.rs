@@ -192,7 +192,25 @@ impl Inodes {
         }
     }
 
+    /// How many hold the inode.
+    pub(crate) fn holders(&self, ino: Ino) -> u32 {
+        self.arena.holders(ino)
+    }
+
+    /// The name of every inode.
+    pub(crate) fn ids(&self) -> impl Iterator<Item = Ino> + '_ {
+        self.arena.ids()
+    }
+
     /// Every regular file's contents.
+    pub(crate) fn bodies(&self) -> impl Iterator<Item = &Body> {
+        self.arena.ids().filter_map(|ino| match &self.arena[ino].kind {
+            Kind::Regular(body) => Some(body),
+            _ => None,
+        })
+    }
+
+    /// Every regular file's contents, to change.
     pub(crate) fn bodies_mut(&mut self) -> impl Iterator<Item = &mut Body> {
         self.arena.iter_mut().filter_map(|(_, inode)| match &mut inode.kind {
             Kind::Regular(body) => Some(body),

@@ -59,10 +59,12 @@ impl Host {
         }
     }
 
-    fn at(&self, frame: Frame) -> *mut [u8; 4096] {
+    /// Where bytes of a frame lie.
+    fn at(&self, frame: Frame, offset: usize, length: usize) -> *mut u8 {
         assert!(frame.0 < self.frames, "{frame:?} is in the pool");
+        assert!(offset <= 4096 && length <= 4096 - offset, "the range lies in the frame");
         // SAFETY: the offset lies within the mapping, as was just checked.
-        unsafe { self.memory.add(frame.0 as usize * 4096).cast() }
+        unsafe { self.memory.add(frame.0 as usize * 4096 + offset) }
     }
 
     fn tracee(&mut self, space: Space) -> &mut Tracee {
@@ -80,15 +82,16 @@ impl Drop for Host {
 }
 
 impl Platform for Host {
-    fn frame(&self, frame: Frame) -> &[u8; 4096] {
-        // SAFETY: points to a mapped page. Guests that could write it do not run while the
-        // personality does: there is one thread.
-        unsafe { &*self.at(frame) }
+    fn read(&self, frame: Frame, offset: usize, out: &mut [u8]) {
+        let from = self.at(frame, offset, out.len());
+        // SAFETY: the range is mapped, as `at` checked, and a slice of our own does not overlap it.
+        unsafe { std::ptr::copy_nonoverlapping(from, out.as_mut_ptr(), out.len()) };
     }
 
-    fn frame_mut(&mut self, frame: Frame) -> &mut [u8; 4096] {
-        // SAFETY: as for `frame`, and `self` is borrowed exclusively.
-        unsafe { &mut *self.at(frame) }
+    fn write(&mut self, frame: Frame, offset: usize, bytes: &[u8]) {
+        let to = self.at(frame, offset, bytes.len());
+        // SAFETY: as for `read`.
+        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), to, bytes.len()) };
     }
 
     fn new_space(&mut self) -> Option<Space> {
@@ -108,17 +111,16 @@ impl Platform for Host {
 
     fn drop_space(&mut self, space: Space) {
         let installed = self.installed.remove(&space).expect("the space is in use");
-        let mut tracee = self.spaces[space.0 as usize].take().expect("the space is in use");
-        for page in installed.into_keys() {
-            tracee.unmap(VirtualPage(page), 1);
-        }
+        assert!(installed.is_empty(), "a space that is given back is empty: {installed:x?}");
+        let tracee = self.spaces[space.0 as usize].take().expect("the space is in use");
         self.stock.push(tracee);
     }
 
     fn map(&mut self, space: Space, page: VirtualPage, frame: Frame, prot: Prot) -> Result<(), OutOfTables> {
         let fd = self.fd;
         self.tracee(space).map(page, fd, frame, prot);
-        self.installed.get_mut(&space).expect("the space is in use").insert(page.0, prot);
+        let before = self.installed.get_mut(&space).expect("the space is in use").insert(page.0, prot);
+        assert_eq!(before, None, "{page:?} showed nothing");
         Ok(())
     }
 
@@ -188,9 +190,10 @@ pub(crate) fn run(
         // Everybody is given work before anybody runs: each call is made while other guests "run".
         for (number, context) in (0..executors).zip(&mut contexts) {
             match linux.next(ExecutorId(number), context) {
-                Work::Run(space) => running.push((number, space)),
+                Work::Run { space, .. } => running.push((number, space)),
                 Work::Idle(until) => idle_until.push(until),
                 Work::Finished(status) => {
+                    linux.audit().expect("every count adds up");
                     let output = std::mem::take(&mut linux.platform_mut().output);
                     let error = std::mem::take(&mut linux.platform_mut().error);
                     return Finished { output, error, status, linux };

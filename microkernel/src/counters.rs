@@ -1,0 +1,82 @@
+//! What a core did for a kernel: numbers for people and for the supervisor's policy. Nothing depends on them.
+
+use idl::types::StatisticsQuestion;
+
+use crate::arch::Vector;
+
+/// What happened on a core while it worked for this kernel, over all its stays.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Counters {
+    /// System calls, all kinds.
+    pub calls: u64,
+    /// Messages delivered to a receiver, calls and answers both.
+    pub messages: u64,
+    /// Signals of notifications.
+    pub signals: u64,
+    /// Faults of threads.
+    pub faults: u64,
+    /// Guests entered.
+    pub guests: u64,
+    /// Times that another thread got the core.
+    pub switches: u64,
+    /// Interrupts of its timer.
+    pub timers: u64,
+    /// Doorbells that rang.
+    pub doorbells: u64,
+    /// Other interrupts: other cores asked it to flush, or to look at its queue.
+    pub others: u64,
+    /// Threads started.
+    pub starts: u64,
+    /// Objects made.
+    pub objects: u64,
+    /// Times that the core came.
+    pub arrivals: u64,
+    /// Times that it went.
+    pub departures: u64,
+    /// Ticks that it was here, without the present stay.
+    pub owned: u64,
+    /// Ticks during which a thread ran.
+    pub busy: u64,
+}
+
+impl Counters {
+    /// Nothing happened.
+    pub const ZERO: Self = Self {
+        calls: 0,
+        messages: 0,
+        signals: 0,
+        faults: 0,
+        guests: 0,
+        switches: 0,
+        timers: 0,
+        doorbells: 0,
+        others: 0,
+        starts: 0,
+        objects: 0,
+        arrivals: 0,
+        departures: 0,
+        owned: 0,
+        busy: 0,
+    };
+
+    /// Counts an interrupt.
+    pub fn interrupt(&mut self, vector: Vector) {
+        match vector {
+            Vector::TIMER => self.timers += 1,
+            Vector::DOORBELL => self.doorbells += 1,
+            _ => self.others += 1,
+        }
+    }
+
+    /// The answer to a question, the present stay being `staying` ticks long.
+    #[must_use]
+    pub const fn answer(&self, question: StatisticsQuestion, staying: u64) -> [u64; 5] {
+        let owned = self.owned.saturating_add(staying);
+        let idle = owned.saturating_sub(self.busy);
+        match question {
+            StatisticsQuestion::Calls => [self.calls, self.messages, self.signals, self.faults, self.guests],
+            StatisticsQuestion::Interrupts => [self.switches, self.timers, self.doorbells, self.others, idle],
+            StatisticsQuestion::Moves => [self.arrivals, self.departures, owned, self.busy, self.objects],
+        }
+    }
+}

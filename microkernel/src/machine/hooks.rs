@@ -1,0 +1,103 @@
+//! Deliberate catastrophes, for tests of the walls. Only the hooks build has them; the shipped image does not know
+//! the invocation.
+//!
+//! A program asks by method 255 of DebugConsole; word 0 is the hook, word 1 its argument. What a hook touches, it
+//! touches as a kernel gone mad would: through the physical map, or at the addresses where other kernels have theirs.
+
+use caps::Error;
+use idl::abi::OpWord;
+
+use super::{places, share};
+use crate::arch::physmap;
+use crate::arch::x86_64::{area, interrupts};
+use crate::kernel::Kernel;
+use crate::memory::Ref;
+use crate::outcome::{Answer, Outcome};
+use crate::types::{CoreId, PhysAddr, SubOsId};
+
+/// The method of DebugConsole by which a program asks.
+pub const METHOD: u8 = 255;
+
+/// The numbers of the hooks. A test has its own copy.
+mod number {
+    pub(super) const READ_MEMORY: u64 = 1;
+    pub(super) const WRITE_MEMORY: u64 = 2;
+    pub(super) const READ_LEDGER: u64 = 3;
+    pub(super) const WRITE_LEDGER: u64 = 4;
+    pub(super) const READ_AREA: u64 = 5;
+    pub(super) const WRITE_AREA: u64 = 6;
+    pub(super) const READ_SHARE: u64 = 7;
+    pub(super) const WRITE_SHARE: u64 = 8;
+    pub(super) const WRITE_IMAGE: u64 = 9;
+    pub(super) const OVERFLOW_STACK: u64 = 10;
+    pub(super) const DOUBLE_FAULT: u64 = 11;
+    pub(super) const PANIC: u64 = 12;
+    pub(super) const HOLD_LOCK: u64 = 13;
+    pub(super) const LIE: u64 = 14;
+}
+
+/// Does what was asked, if this is such an invocation.
+pub fn invoked(kernel: &mut Kernel, op: OpWord, words: &[u64; 5]) -> Option<Result<Outcome, Error>> {
+    if op.kind() != Some(caps::Kind::DebugConsole) || op.method() != METHOD {
+        return None;
+    }
+    let [hook, argument, ..] = *words;
+    let memory = physmap::pointer::<u64>(PhysAddr(argument & !7));
+    let ledger = core::ptr::from_ref(places().shelf()).cast::<u64>().cast_mut();
+    let of_core = (area::base(CoreId(argument.to_le_bytes()[0])) + area::CORE_PAGE) as *mut u64;
+    let of_subos = share::address(SubOsId(argument.to_le_bytes()[0])) as *mut u64;
+    match hook {
+        number::READ_MEMORY => touch(memory, Touch::Read),
+        number::WRITE_MEMORY => touch(memory, Touch::Write),
+        number::READ_LEDGER => touch(ledger, Touch::Read),
+        number::WRITE_LEDGER => touch(ledger, Touch::Write),
+        number::READ_AREA => touch(of_core, Touch::Read),
+        number::WRITE_AREA => touch(of_core, Touch::Write),
+        number::READ_SHARE => touch(of_subos, Touch::Read),
+        number::WRITE_SHARE => touch(of_subos, Touch::Write),
+        number::WRITE_IMAGE => touch((invoked as *const ()).cast::<u64>().cast_mut(), Touch::Write),
+        number::OVERFLOW_STACK => drop(overflow(argument)),
+        number::DOUBLE_FAULT => double_fault(),
+        number::PANIC => panic!("a test asked for it"),
+        number::HOLD_LOCK => loop {
+            crate::arch::pause();
+        },
+        // Whoever follows this reference on a visit would leave the subOS.
+        number::LIE => kernel.spaces = Some(Ref::at(PhysAddr(argument))),
+        _ => return Some(Err(Error::InvalidArgument)),
+    }
+    Some(Ok(Answer::NOTHING.into()))
+}
+
+/// How to touch what is not ours.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Touch {
+    Read,
+    Write,
+}
+
+fn touch(place: *mut u64, how: Touch) {
+    match how {
+        Touch::Read => {
+            // SAFETY: none. The access faults, or the wall has a hole, which is what the test is for.
+            let _ = core::hint::black_box(unsafe { place.read_volatile() });
+        }
+        // SAFETY: none, as above.
+        Touch::Write => unsafe { place.write_volatile(0x0bad_0bad) },
+    }
+}
+
+/// Uses up the kernel stack.
+#[inline(never)]
+#[allow(unconditional_recursion, reason = "this is what the hook is for")]
+fn overflow(depth: u64) -> u64 {
+    let frame = core::hint::black_box([depth; 64]);
+    overflow(frame[0] + 1) + core::hint::black_box(frame)[1]
+}
+
+/// A page fault that cannot be delivered.
+fn double_fault() {
+    // SAFETY: none: page faults find no gate from here on, only double faults do. Parking loads the whole table again.
+    unsafe { interrupts::load_without_page_faults() };
+    touch(core::ptr::without_provenance_mut(8), Touch::Read);
+}

@@ -1,0 +1,171 @@
+//! The walls: a kernel that goes mad, by a hook of the test build, costs its own subOS and nobody else anything.
+
+use alloc::format;
+use alloc::string::String;
+use alloc::vec;
+
+use idl::event::Event;
+use idl::types::{
+    Bits, CoreNumber, Deadline, LedgerState, Length, MachineQuestion, ResourceKind, StatisticsQuestion,
+    SubOsState,
+};
+use userlib::cap::Notification;
+use userlib::{Cap, Error, check, check_eq, environment, memory, page, time};
+
+use crate::suboses::{Child, ECHO, HELLO, PATIENCE, audit, compare, ledger};
+use crate::{Outcome, said};
+
+/// The method of DebugConsole that only the hooks build knows.
+const HOOK: u8 = 255;
+/// What a child says whose hook did it no harm.
+const SURVIVED: u64 = 5;
+
+pub(crate) const CHILDREN: &[(&str, fn())] = &[("walls/mad", mad)];
+
+/// Does what it is told by hook.
+fn mad() {
+    let uplink = environment().uplink();
+    let bell: Cap<Notification> = memory::create(0).expect("a notification");
+    uplink.bind(bell.handle(), Bits(1)).expect("bind");
+    let _ = uplink.send(HELLO, 0, 0, 0, 0);
+    loop {
+        while let Ok(words) = uplink.receive() {
+            if Event::from_words(&words).is_err() {
+                let words = [words[0], words[1], 0, 0, 0];
+                let console = environment().console();
+                let done: Result<(), Error> = idl::client::plain(&console, HOOK, words, Deadline::NEVER);
+                let _ = uplink.send(SURVIVED, u64::from(done.is_ok()), 0, 0, 0);
+            }
+        }
+        let _ = bell.wait(time::after(PATIENCE));
+    }
+}
+
+/// How a mad kernel is noticed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Noticed {
+    /// By itself: it faults or panics.
+    AtOnce,
+    /// By the supervisor's next visit.
+    ByVisit,
+}
+
+/// Lets a subOS's kernel go mad by this hook; a neighbour goes on, and all comes back.
+fn goes_mad(hook: u64, argument: u64, noticed: Noticed, says: &str) -> Outcome {
+    let before = ledger()?;
+    let neighbour = Child::new("suboses/talk", 4)?;
+    neighbour.start(&[1])?;
+    let child = Child::new("walls/mad", 4)?;
+    child.start(&[2, 3])?;
+    child.subos.send(hook, argument, 0, 0, 0).map_err(said("send"))?;
+    match noticed {
+        Noticed::AtOnce => {
+            let words = child.wait_for_any()?;
+            let event = Event::from_words(&words).map_err(|_| format!("it says {words:?}"))?;
+            check!(matches!(event, Event::Condemned { .. }), "an event: {event:?}");
+        }
+        Noticed::ByVisit => {
+            time::sleep(core::time::Duration::from_millis(20));
+            check_eq!(environment().machine().audit().err().unwrap_or(Error::Condemned), Error::Condemned);
+            let asked = child.subos.statistics(CoreNumber(2), StatisticsQuestion::Calls);
+            check_eq!(asked.err(), Some(Error::Condemned));
+        }
+    }
+    let info = child.subos.info().map_err(said("info"))?;
+    check_eq!(info.state, SubOsState::Condemned);
+    let text = epitaph(&child)?;
+    check!(text.contains(says), "the epitaph does not say {says:?}: {text}");
+    check_eq!(child.subos.send(1, 0, 0, 0, 0).err(), Some(Error::Condemned));
+    neighbour.subos.send(30, 0, 0, 0, 0).map_err(said("send"))?;
+    check_eq!(neighbour.wait_for(ECHO)?[1], 31);
+    child.destroy()?;
+    // What it had works for the next owner.
+    let next = Child::new("suboses/talk", 4)?;
+    next.start(&[2, 3])?;
+    next.destroy()?;
+    neighbour.destroy()?;
+    audit()?;
+    compare(&before)
+}
+
+fn epitaph(child: &Child) -> Result<String, String> {
+    let Length(length) = child.subos.epitaph().map_err(said("epitaph"))?;
+    let mut text = vec![0; length as usize];
+    page::get_bytes(&mut text).map_err(said("get_bytes"))?;
+    String::from_utf8(text).map_err(|error| format!("the epitaph: {error}"))
+}
+
+/// The address of the first chunk that the ledger says this of.
+fn chunk(state: LedgerState) -> Result<u64, String> {
+    let machine = environment().machine();
+    let [_, chunks, ..] = machine.info(MachineQuestion::Totals).map_err(said("info"))?;
+    for index in 1..chunks {
+        let entry = machine.ledger(ResourceKind::Chunk, index).map_err(said("ledger"))?;
+        if entry.state == state {
+            return Ok(index * idl::abi::CHUNK_SIZE);
+        }
+    }
+    Err(format!("no chunk is {state:?}"))
+}
+
+const STRAY: &str = "page fault";
+
+pub(crate) fn another_kernel_is_out_of_reach() -> Outcome {
+    // The first chunk that has an owner is that of the supervisor's home lot.
+    let kernel = chunk(LedgerState::Owned)?;
+    goes_mad(1, kernel, Noticed::AtOnce, STRAY)?;
+    goes_mad(2, kernel, Noticed::AtOnce, STRAY)
+}
+
+pub(crate) fn free_memory_is_out_of_reach() -> Outcome {
+    let free = chunk(LedgerState::Free)? + 64 * idl::abi::CHUNK_SIZE;
+    goes_mad(1, free, Noticed::AtOnce, STRAY)?;
+    goes_mad(2, free, Noticed::AtOnce, STRAY)
+}
+
+pub(crate) fn the_ledger_is_out_of_reach() -> Outcome {
+    goes_mad(3, 0, Noticed::AtOnce, STRAY)?;
+    goes_mad(4, 0, Noticed::AtOnce, STRAY)
+}
+
+pub(crate) fn other_cores_areas_are_out_of_reach() -> Outcome {
+    goes_mad(5, 1, Noticed::AtOnce, STRAY)?;
+    goes_mad(6, 0, Noticed::AtOnce, STRAY)
+}
+
+pub(crate) fn others_shares_are_out_of_reach() -> Outcome {
+    goes_mad(7, 1, Noticed::AtOnce, STRAY)?;
+    goes_mad(8, 1, Noticed::AtOnce, STRAY)
+}
+
+pub(crate) fn the_image_cannot_be_written() -> Outcome {
+    goes_mad(9, 0, Noticed::AtOnce, STRAY)
+}
+
+pub(crate) fn a_stack_overflow_is_contained() -> Outcome {
+    goes_mad(10, 0, Noticed::AtOnce, STRAY)
+}
+
+pub(crate) fn a_double_fault_is_contained() -> Outcome {
+    goes_mad(11, 0, Noticed::AtOnce, "double fault")
+}
+
+pub(crate) fn a_panic_is_contained() -> Outcome {
+    goes_mad(12, 0, Noticed::AtOnce, "a test asked for it")
+}
+
+pub(crate) fn a_lock_that_is_held_for_ever_costs_its_holder() -> Outcome {
+    goes_mad(13, 0, Noticed::ByVisit, "lock")
+}
+
+pub(crate) fn a_lying_kernel_is_found_out_by_a_visit() -> Outcome {
+    let kernel = chunk(LedgerState::Owned)?;
+    goes_mad(14, kernel, Noticed::ByVisit, "leads out of the visited subOS")
+}
+
+/// In the supervisor's own kernel a panic ends the machine.
+pub(crate) fn a_panic_of_the_supervisors_kernel_ends_the_machine() -> Outcome {
+    let console = environment().console();
+    let done: Result<(), Error> = idl::client::plain(&console, HOOK, [12, 0, 0, 0, 0], Deadline::NEVER);
+    Err(format!("it goes on: {done:?}"))
+}
