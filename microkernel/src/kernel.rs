@@ -22,7 +22,7 @@ use crate::object::address_space::AddressSpace;
 use crate::object::thread::{Own, State, Thread};
 use crate::outcome::{NextThread, Outcome};
 use crate::removal::Removal;
-use crate::scheduler::{CoreState, RunQueue};
+use crate::scheduler::{CoreState, End, RunQueue};
 use crate::sync::{Guard, KernelLock, Wait};
 use crate::types::{CoreId, PhysAddr, SubOsId, Ticks};
 
@@ -397,7 +397,11 @@ impl Kernel {
     /// Decides who runs, and finishes what must be finished before.
     fn leave(&mut self, next: NextThread) -> Leave {
         if park_requested(self.me) {
-            // Its thread stays current until the visitor who asked moves it to another core.
+            // Its thread stays current until the visitor who asked moves it to another core; one that was to take
+            // over queues, so that it is moved too.
+            if let NextThread::Switch(thread) = next {
+                self.requeue(thread, End::Front);
+            }
             return Leave::Park;
         }
         let mut next = next;

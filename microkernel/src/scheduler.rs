@@ -326,17 +326,19 @@ impl Kernel {
         left.counters.departures += 1;
         left.counters.owned += self.now.0.saturating_sub(left.arrived.0);
         let mut run = core::mem::take(&mut left.run);
-        // The thread that ran there comes first among its equals.
-        if let Some(thread) = left.current.take()
-            && thread.is_ready(&self.memory)
-        {
-            run.push(&mut self.memory, thread, End::Front);
-        }
+        let current = left.current.take();
         let target = match successor {
             Some(successor) => &mut self.cores[successor.index()].run,
             None => &mut self.limbo,
         };
         target.append(&mut self.memory, &mut run);
+        // The thread that ran there comes first among its equals, wherever its seat points to by now.
+        if let Some(thread) = current.filter(|thread| thread.is_ready(&self.memory)) {
+            self.enqueue(thread, End::Front);
+            if let Some(home) = self.core_of(thread).filter(|home| Some(*home) != successor) {
+                send_ipi(home, Vector::RESCHEDULE);
+            }
+        }
         if self.timekeeper == Some(core) {
             self.timekeeper = successor;
         }
