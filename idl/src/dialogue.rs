@@ -8,7 +8,7 @@ use caps::Error;
 
 use crate::abi::REGISTER_WORDS;
 use crate::event::Event;
-use crate::types::{LotNumber, Pages, Ticks};
+use crate::types::{CoreNumber, LotNumber, Pages, Ticks};
 use crate::word::Word;
 
 macro_rules! said {
@@ -101,6 +101,22 @@ said! {
             rip: u64,
             /// How often its servers have crashed by now.
             times: u32
+        },
+        /// What it did by now on one of its cores, in its own terms.
+        Work = 6 {
+            /// The core.
+            core: CoreNumber,
+            /// Processes that ran there first.
+            processes: u64,
+            /// Calls that its programs made there.
+            calls: u64
+        },
+        /// Its programs asked for something that it does not have.
+        Missing = 7 {
+            /// The number of the system call.
+            call: u32,
+            /// How often.
+            times: u64
         },
         /// How many processes it has started by now.
         Processes = 5 {

@@ -27,6 +27,7 @@
 //! | `@epitaph subos= text=` | a subOS's kernel was condemned; what it said |
 //! | `@restart subos= times=` | a subOS that died is built again |
 //! | `@stat subos= core= KEY=...` | what a subOS did on a core. 0 is a failure unless the key ends in `_opt` |
+//! | `@missing subos= call= times=` | a subOS's programs asked for a system call that it does not have |
 //! | `@ledger result= text=` | the comparison with the ledger at the start: `equal`, or `different` with the first difference |
 //! | `@audit result= entries= text=` | the audit: `ok` or `failed` |
 //! | `@test result= message=` | how the run ended: `ok` or `failed` with the first reason |

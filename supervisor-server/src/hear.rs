@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use idl::dialogue::{Heard, Report};
 use idl::event::Event;
-use idl::plan::{LotNumber, SubOsIndex};
+use idl::plan::{CoreNumber, LotNumber, SubOsIndex};
 
 use crate::member::{Life, LotReport, Member};
 use crate::news::News;
@@ -75,6 +75,10 @@ fn by_program(
         Report::Crashed { vector, address, rip, times } => {
             news.push(News::Crash { subos, times, vector, address, rip });
         }
+        Report::Work { core, processes, calls } => {
+            member.worked(CoreNumber(u8::try_from(core.0).ok()?), processes, calls);
+        }
+        Report::Missing { call, times } => news.push(News::Missing { subos, call, times }),
         Report::Processes { started } => member.processes = member.processes.max(started),
     }
     None

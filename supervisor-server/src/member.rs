@@ -45,6 +45,8 @@ pub(crate) struct Member {
     pub(crate) report: Option<LotReport>,
     /// Processes that it said it started.
     pub(crate) processes: u64,
+    /// What it said it did on each core: processes started there, and calls of its programs.
+    pub(crate) work: Vec<(CoreNumber, u64, u64)>,
     /// The status with which it ended.
     pub(crate) ended: Option<u32>,
     /// Whether there is an epitaph to read.
@@ -109,6 +111,17 @@ impl Member {
     /// Messages that its kernel has passed on, on all cores it ever had, as last measured.
     pub(crate) fn messages(&self) -> u64 {
         self.activity.iter().fold(0, |sum, (_, did)| sum.saturating_add(did.messages))
+    }
+
+    /// Takes in what it says it did on a core that it ever had; of anything else there is nothing to say.
+    pub(crate) fn worked(&mut self, core: CoreNumber, processes: u64, calls: u64) {
+        if self.ever & bit(core) == 0 {
+            return;
+        }
+        match self.work.iter_mut().find(|(known, ..)| *known == core) {
+            Some(entry) => *entry = (core, processes, calls),
+            None => self.work.push((core, processes, calls)),
+        }
     }
 
     /// The work done on one core, as last measured.

@@ -51,6 +51,8 @@ pub enum News {
     Stat { subos: SubOsIndex, core: CoreNumber, activity: Activity, expects: Expects },
     Supervisor { core: CoreNumber, own: Own },
     Processes { subos: SubOsIndex, started: u64 },
+    Work { subos: SubOsIndex, core: CoreNumber, processes: u64, calls: u64 },
+    Missing { subos: SubOsIndex, call: u32, times: u64 },
     Ledger { difference: Option<String> },
     Audit { entries: u64, wrong: Option<String> },
     Test { failure: Option<String> },
@@ -155,6 +157,15 @@ pub fn write(out: &mut impl Write, names: &impl Names, now: Ticks, news: &News) 
             let record = begin(out, "stat")?.field("subos", names.name(*subos))?.field("core", "all")?;
             record.field("processes", started)?.end()
         }
+        News::Work { subos, core, processes, calls } => {
+            let record = begin(out, "stat")?.field("subos", names.name(*subos))?.field("core", core.0)?;
+            record.field("processes", processes)?.field("linux_calls", calls)?.end()
+        }
+        News::Missing { subos, call, times } => begin(out, "missing")?
+            .field("subos", names.name(*subos))?
+            .field("call", call)?
+            .field("times", times)?
+            .end(),
         News::Ledger { difference } => verdict(begin(out, "ledger")?, "equal", "different", difference),
         News::Audit { entries, wrong } => {
             verdict(begin(out, "audit")?.field("entries", entries)?, "ok", "failed", wrong)

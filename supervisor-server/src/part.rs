@@ -216,9 +216,13 @@ impl Director {
         let expects = self.expects(subos);
         let member = self.member_mut(subos)?;
         let (had, did, processes) = (member.cores, member.activity.clone(), member.processes);
+        let work = member.work.clone();
         member.gone();
         for (core, activity) in did {
             self.records.push(News::Stat { subos, core, activity, expects });
+        }
+        for (core, processes, calls) in work {
+            self.records.push(News::Work { subos, core, processes, calls });
         }
         if processes > 0 {
             self.records.push(News::Processes { subos, started: processes });

@@ -44,6 +44,12 @@ impl Report {
         self.missing.iter().map(|(&number, &times)| (call_name(number), times)).collect()
     }
 
+    /// Calls that answered `ENOSYS`, by number, with how often.
+    #[must_use]
+    pub fn missing_numbers(&self) -> Vec<(u32, u64)> {
+        self.missing.iter().map(|(&number, &times)| (number, times)).collect()
+    }
+
     /// Processes that a signal ended, by its number, with how often.
     #[must_use]
     pub fn killed_by(&self) -> Vec<(u8, u64)> {

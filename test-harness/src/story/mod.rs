@@ -165,7 +165,7 @@ impl Story {
             }
             "exit" => Some(Event::Ended { subos: text(&record, "subos"), status: text(&record, "status") }),
             "epitaph" => Some(Event::Epitaph { subos: text(&record, "subos"), text: text(&record, "text") }),
-            "crash" | "restart" | "lot" | "beat" => {
+            "crash" | "restart" | "lot" | "beat" | "missing" => {
                 Some(Event::Remark { subos: text(&record, "subos"), text: remark(&record) })
             }
             "stat" => {
@@ -192,8 +192,12 @@ impl Story {
     fn stat(&mut self, record: &Record<'_>) {
         let counts = record.fields().filter(|(key, _)| !["subos", "core", "t"].contains(key));
         let counts = counts.filter_map(|(key, value)| Some((key.to_owned(), value.number()?))).collect();
-        if let Some(core) = record.number("core") {
-            self.stats.push(Stat { subos: text(record, "subos"), core, counts });
+        let Some(core) = record.number("core") else { return };
+        let subos = text(record, "subos");
+        // What the kernel counted and what the subOS says of itself come in records of their own.
+        match self.stats.iter_mut().find(|stat| stat.subos == subos && stat.core == core) {
+            Some(stat) => stat.counts.extend::<Vec<_>>(counts),
+            None => self.stats.push(Stat { subos, core, counts }),
         }
     }
 }
@@ -207,6 +211,13 @@ fn remark(record: &Record<'_>) -> String {
             let place =
                 format!("vector {}, address {}, rip {}", value("vector"), value("address"), value("rip"));
             format!("a server crashed ({place}), {} times by now", count("times"))
+        }
+        "missing" => {
+            format!(
+                "asked {} times for system call {}, which it does not have",
+                count("times"),
+                count("call")
+            )
         }
         "restart" => format!("is built again, {} times by now", count("times")),
         "lot" => format!(

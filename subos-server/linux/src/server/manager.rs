@@ -243,6 +243,21 @@ impl Manager {
         self.outbox.push_back(Report::Processes { started });
     }
 
+    /// Says what was done on each core, and what was missing.
+    fn say_work(&mut self) {
+        let (counts, missing) = {
+            let linux = self.system.linux.lock();
+            (linux.executor_counts(), linux.report().missing_numbers())
+        };
+        for seat in &self.seats {
+            if let Some(counts) = counts.get(usize::from(seat.executor.0)) {
+                let (processes, calls) = (counts.processes, counts.calls);
+                self.outbox.push_back(Report::Work { core: seat.core, processes, calls });
+            }
+        }
+        self.outbox.extend(missing.into_iter().map(|(call, times)| Report::Missing { call, times }));
+    }
+
     /// Says once how the first program ended, when no process is left.
     fn look_for_end(&mut self) {
         if self.ended {
@@ -254,6 +269,7 @@ impl Manager {
         };
         if let Some(status) = exit {
             self.ended = true;
+            self.say_work();
             self.outbox.push_back(Report::Processes { started });
             self.outbox.push_back(Report::Ended { status: u32::from(status.shell_code()) });
             self.system.wake_all();
