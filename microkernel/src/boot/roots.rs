@@ -3,7 +3,7 @@
 use crate::arch::x86_64::half::{Access, CommonParts, HalfError, KernelHalf, Use};
 use crate::arch::x86_64::pages::SystemPages;
 use crate::arch::x86_64::paging::Pte;
-use crate::arch::x86_64::{image, layout, physmap, tlb};
+use crate::arch::x86_64::{image, layout, physmap, routes, tlb};
 use crate::limits::{CHUNK, PAGE_BYTES};
 use crate::types::PhysAddr;
 
@@ -44,6 +44,7 @@ pub(super) fn build(memory: &MemoryMap, cores: &Cores, pages: &mut SystemPages) 
         park.map_core_area(core, cores.area(core), pages)?;
         home.map_core_area(core, cores.area(core), pages)?;
     }
+    home.map_page(routes::IO_APIC_MAPPED, routes::IO_APIC, Use::Device, pages)?;
     let (image_start, image_end) = image::physical();
     for number in 1..memory.chunk_count() {
         if memory.class_of(number) == ChunkClass::Absent {

@@ -50,7 +50,12 @@ pub enum Violation {
     Doorbell = 12,
     /// The ledger contradicts itself.
     Ledger = 13,
+    /// An interrupt route is open that nobody owns.
+    Route = 14,
 }
+
+/// The one device page that the supervisor's kernel maps, for [`check_routes`].
+const IO_APIC: PhysAddr = PhysAddr(0xfec0_0000);
 
 /// What was found so far.
 struct Findings {
@@ -80,6 +85,7 @@ pub fn audit(books: &mut Books, core: &mut Core) -> Result<Answer, Error> {
     let sound = books.ledger().audit().is_ok();
     findings.check(0, (!sound).then_some(Violation::Ledger));
     check_park_root(books, &mut findings);
+    check_routes(&mut findings);
     for index in 0..books.records.len() {
         let Some(id) = books.records[index].id else { continue };
         check_half(books, id, &mut findings);
@@ -112,6 +118,19 @@ fn check_park_root(books: &mut Books, findings: &mut Findings) {
         findings.check(address, (!fine || is_user(entry)).then_some(Violation::Foreign));
     });
 }
+
+/// No subOS has a device, so no interrupt route leads anywhere.
+#[cfg(feature = "image")]
+fn check_routes(findings: &mut Findings) {
+    let routes = crate::arch::x86_64::routes::look();
+    for route in 0..routes.count {
+        findings.check(u64::from(route), (route < routes.open).then_some(Violation::Route));
+    }
+}
+
+/// The host has none to look at.
+#[cfg(not(feature = "image"))]
+fn check_routes(_: &mut Findings) {}
 
 /// The part of the kernel half that an address lies in.
 fn part(address: u64) -> u64 {
@@ -161,6 +180,7 @@ fn check_leaf(
             let owner = area_owner(books, address, page);
             (supervisor || owner.is_some_and(|owner| owner == id), Violation::Area)
         }
+        _ if supervisor && page == IO_APIC => (level == Level::One, Violation::Foreign),
         _ => {
             let there = address - layout::PHYSMAP == page.0 && level == Level::Two;
             let chunk = ChunkId(u32::try_from(page.0 / CHUNK).unwrap_or(u32::MAX));

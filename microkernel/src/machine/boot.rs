@@ -8,6 +8,7 @@ use idl::startup::Startup;
 use super::books::{Books, Inventory, OpenBooks, Shelf};
 use super::visit::{lot_slot, root_slot};
 use super::{PLACES, Places, cores, create, load, places, raw, share};
+use crate::arch::x86_64::routes;
 use crate::arch::{Arrival, Seat, now};
 use crate::boot::BootInfo;
 use crate::boot::firmware;
@@ -51,6 +52,7 @@ pub fn boot(info: BootInfo) -> Arrival {
     raw::place_shelf(shelf, inventory);
     PLACES.call_once(|| Places { shelf, shares });
 
+    routes::mask_all();
     let home_root = home.root();
     let mut books = places().shelf().open(FIRST, || {});
     release_memory(&mut books, &memory);

@@ -19,6 +19,8 @@ pub mod mailbox;
 pub mod pages;
 pub mod paging;
 pub mod physmap;
+#[cfg(feature = "image")]
+pub mod routes;
 pub mod segments;
 pub mod serial;
 pub mod tlb;
