@@ -55,7 +55,7 @@ fn build(books: &mut Books, id: ledger::SubOsId, home: u32) -> Result<(), Error>
     books.record(id).half = Some(half);
     mapped?;
     scrub_soiled(books, &entry);
-    places().share(number_of(id)).clear();
+    places().clear_share(number_of(id));
     birth(books, id, &entry, root);
     Ok(())
 }

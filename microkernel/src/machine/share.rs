@@ -122,17 +122,6 @@ impl Share {
         unsafe { &*((self.base + 3 * PAGE) as *const [AtomicU8; CONSOLE_BYTES as usize]) }
     }
 
-    /// Makes everything as it was at the beginning: for the next subOS of this number. Nobody else uses it now.
-    pub fn clear(&self) {
-        for direction in [self.down(), self.up()] {
-            direction.clear();
-        }
-        self.epitaph().died.store(0, Ordering::Relaxed);
-        self.epitaph().length.store(0, Ordering::Relaxed);
-        self.epitaph().text.iter().for_each(|byte| byte.store(0, Ordering::Relaxed));
-        self.console().iter().for_each(|byte| byte.store(0, Ordering::Relaxed));
-    }
-
     /// Adds bytes to the console, all or none. Says whether the console was empty before.
     ///
     /// # Errors
@@ -221,15 +210,6 @@ pub const fn address(subos: SubOsId) -> u64 {
 }
 
 impl Direction {
-    fn clear(&self) {
-        for line in [&self.pending, &self.target, &self.reserved, &self.taken, &self.console] {
-            line.0.store(0, Ordering::Relaxed);
-        }
-        for word in self.records.iter().flatten() {
-            word.store(0, Ordering::Relaxed);
-        }
-    }
-
     /// Adds a record. Several senders may do so at the same time.
     ///
     /// # Errors
