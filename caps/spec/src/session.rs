@@ -3,14 +3,13 @@
 use std::collections::BTreeSet;
 
 use caps::bounds::{MAX_DEPTH, PAGE};
-use caps::{
-    Capability, Change, Effect, Error, Generation, InFlight, Kind, Reset, Rights, Slot, SlotRef, Step, Table,
-};
+use caps::{Capability, Change, Error, Generation, InFlight, Kind, Reset, Rights, Slot, SlotRef, Table};
 
-use crate::invariant::{self, authority::History, revocation};
+use crate::invariant::authority::History;
 use crate::model::Model;
 use crate::operation::{Answer, Operation, Outcome};
 use crate::subject::Subject;
+use crate::transition::transition;
 
 /// What was reached: operations with what they answered.
 pub type Reached = BTreeSet<(&'static str, Option<Error>)>;
@@ -115,52 +114,14 @@ impl Session {
 
     /// Carries an operation out on both sides and checks everything. The error says what is wrong.
     pub fn apply(&mut self, operation: &Operation) -> Result<Outcome, String> {
-        let before = self.subject.clone();
-        let mut effects: Vec<Effect> = Vec::new();
-        let outcome = self.subject.perform(operation, &mut effects);
-        let touched = self.subject.memory.touched() - before.memory.touched();
+        let Self { subject, model, history, fixed, .. } = self;
+        let (outcome, wrong) = transition(subject, model, history, fixed, operation);
         self.log.push((*operation, outcome));
         self.reached.insert((operation.name(), outcome.err()));
         if let Ok(Answer::Ticket(ticket)) = outcome {
             self.flights.push(ticket);
         }
-        let gone: BTreeSet<SlotRef> = before
-            .memory
-            .occupied()
-            .filter(|(at, slot)| {
-                let now = self.subject.memory.peek(*at);
-                now.is_free() || now.generation() != slot.generation()
-            })
-            .map(|(at, _)| at)
-            .collect();
-
-        self.check_total(operation, &outcome, &before)?;
-        check_step(operation, &outcome, &before, &self.subject, touched)?;
-        self.model
-            .judge(operation, &outcome, &gone, &effects)
-            .and_then(|()| self.model.compare(&self.subject))
-            .map_err(|why| format!("I23 refines: {why}"))?;
-        let cleared = cleared_by(operation, &outcome, &before);
-        self.history
-            .no_resurrection(&self.subject, |at| gone.contains(&at), cleared)
-            .map_err(|why| format!("I5 no resurrection: {why}"))?;
-        invariant::check_all(&self.subject, &self.fixed)?;
-        Ok(outcome)
-    }
-
-    /// I25: each error is one that the operation's documentation names, and an error changes nothing.
-    fn check_total(&self, operation: &Operation, outcome: &Outcome, before: &Subject) -> Result<(), String> {
-        let Err(error) = outcome else { return Ok(()) };
-        if !operation.errors().contains(error) {
-            return Err(format!("I25 total: {error} is not documented for {}", operation.name()));
-        }
-        let same = (1..before.memory.len())
-            .filter_map(SlotRef::new)
-            .all(|at| before.memory.peek(at) == self.subject.memory.peek(at));
-        if before.forest != self.subject.forest || !same {
-            return Err(format!("I23 refines: {} answered {error} and changed something", operation.name()));
-        }
-        Ok(())
+        wrong.map(|()| outcome)
     }
 
     /// Finishes every removal there is, step by step with this budget, checking each step; and that it ends after as
@@ -224,73 +185,7 @@ impl Default for Session {
 }
 
 /// The header of the root table.
-const FIRST: SlotRef = match SlotRef::new(8) {
+pub const FIRST: SlotRef = match SlotRef::new(8) {
     Some(first) => first,
     None => panic!("there is no slot 0"),
 };
-
-/// I16, I17, I18 on a step of a removal.
-fn check_step(
-    operation: &Operation,
-    outcome: &Outcome,
-    before: &Subject,
-    after: &Subject,
-    touched: u64,
-) -> Result<(), String> {
-    let children = |root: SlotRef| -> BTreeSet<SlotRef> {
-        let child = |slot: &Slot| slot.links().parent == Some(root);
-        before.memory.occupied().filter(|(_, slot)| child(slot)).map(|(at, _)| at).collect()
-    };
-    let (named, root, budget) = match *operation {
-        Operation::RevokeStep { root, budget } => (children(root), Some(root), budget),
-        Operation::ResetStep { untyped, budget } => (children(untyped), Some(untyped), budget),
-        Operation::DeleteStep { at, budget } => (BTreeSet::from([at]), Some(at), budget),
-        Operation::SweepStep { budget } => (BTreeSet::new(), None, budget),
-        Operation::Move { source, .. } => return unless_moved(before, after, source),
-        Operation::Land { ticket, .. } => return unless_moved(before, after, ticket.slot),
-        _ => return revocation::framed(before, after, &BTreeSet::new()),
-    };
-    if outcome.is_err() {
-        return Ok(());
-    }
-    if touched > revocation::touch_bound(budget) {
-        return Err(format!("I17 bounded: {touched} touches with a budget of {budget}"));
-    }
-    revocation::framed(before, after, &named)?;
-    match outcome {
-        Ok(Answer::Step(Step::Done) | Answer::Reset(Reset::Clear(_) | Reset::Done)) => {
-            revocation::complete(after, root)
-        }
-        _ => Ok(()),
-    }
-}
-
-/// A move empties its source and nothing else.
-fn unless_moved(before: &Subject, after: &Subject, source: SlotRef) -> Result<(), String> {
-    let lost = |(at, slot): &(SlotRef, &Slot)| {
-        *at != source && after.memory.peek(*at).generation() != slot.generation()
-    };
-    match before.memory.occupied().find(lost) {
-        Some((at, _)) => Err(format!("I18 framed: a move emptied {at:?}")),
-        None => Ok(()),
-    }
-}
-
-/// Which slots an operation cleared as memory.
-fn cleared_by(
-    operation: &Operation,
-    outcome: &Outcome,
-    before: &Subject,
-) -> impl Fn(SlotRef) -> bool + use<> {
-    let range = match (*operation, outcome) {
-        (Operation::ResetCleared { untyped, bytes }, Ok(_)) => {
-            let first = before.forest.first_of(&before.memory, untyped);
-            let slot = before.memory.peek(first);
-            let start = slot.capability().map_or(0, |says| says.object);
-            let end = start + slot.watermark().unwrap_or(0);
-            end - bytes..end
-        }
-        _ => 0..0,
-    };
-    move |at: SlotRef| range.contains(&at.address())
-}

@@ -51,6 +51,12 @@ impl Memory {
             .filter_map(|(number, slot)| SlotRef::new(number).map(|at| (at, slot)))
     }
 
+    /// Whether all slots are the same.
+    #[must_use]
+    pub fn same_slots(&self, other: &Self) -> bool {
+        self.slots == other.slots
+    }
+
     /// The slot there, without counting it as touched.
     #[must_use]
     pub fn peek(&self, at: SlotRef) -> &Slot {
@@ -154,7 +160,8 @@ impl Subject {
         }
         let end = used.start + used.bytes;
         for address in (end - bytes..end).filter(|address| address.is_multiple_of(Slot::SIZE)) {
-            if let Some(at) = SlotRef::at(address) {
+            // Memory that the world does not have holds no slots.
+            if let Some(at) = SlotRef::at(address).filter(|at| at.number() < self.memory.len()) {
                 self.memory.set(at, Slot::FREE);
             }
         }

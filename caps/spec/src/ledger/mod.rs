@@ -1,10 +1,13 @@
-//! The ledger: its operations, and the code under test. The specification is in `model`, random play in `play`.
+//! The ledger: its operations, and the code under test. The specification is in `model`, random play in `play`,
+//! every state of a small ledger in `small`.
 
 mod model;
 mod play;
+mod small;
 
 pub use model::{LedgerModel, Lot};
 pub use play::LedgerSession;
+pub use small::SmallLedger;
 
 use caps::Error;
 use caps::ledger::{

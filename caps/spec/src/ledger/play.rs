@@ -40,6 +40,13 @@ impl LedgerSession {
         }
     }
 
+    /// The session that begins in a given state.
+    #[must_use]
+    pub fn at(memory: LedgerMemory) -> Self {
+        let model = LedgerModel::of(&memory);
+        Self { memory, model, log: Vec::new(), reached: BTreeSet::new() }
+    }
+
     /// The same, booted: all but chunk 0 and the last core in the pool, and subOS 0 with a home lot and core 0.
     #[must_use]
     pub fn booted() -> Self {

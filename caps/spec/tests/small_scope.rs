@@ -1,0 +1,83 @@
+//! Every reachable state of small worlds, and every operation in each. The larger ones on request:
+//! `cargo test --release -p caps-spec --test small_scope -- --ignored --nocapture`.
+#![allow(clippy::unwrap_used, reason = "a test may stop anywhere")]
+
+use std::time::Instant;
+
+use caps_spec::ledger::SmallLedger;
+use caps_spec::small::{Extent, Symmetry, World};
+
+fn explore(world: &World) -> Extent {
+    let began = Instant::now();
+    let extent = world.explore(5_000_000).unwrap_or_else(|why| panic!("{why}"));
+    let Extent { states, transitions, accepted, .. } = extent;
+    let (name, slots, seconds) = (world.name, world.slots, began.elapsed().as_secs_f64());
+    println!(
+        "{name} of {slots}: {states} states, {transitions} operations, {accepted} accepted, {seconds:.1} s"
+    );
+    assert!(extent.complete, "{name} of {slots} has more states");
+    extent
+}
+
+#[test]
+fn trees_of_five_capabilities() {
+    explore(&World::tree(5));
+}
+
+#[test]
+fn trees_of_three_slots_that_wear_out() {
+    explore(&World::aging_tree(3));
+}
+
+#[test]
+fn two_tables_that_can_hold_themselves_and_each_other() {
+    explore(&World::tables(2, [1, 1]));
+}
+
+#[test]
+fn a_region_and_two_spaces_in_five_slots() {
+    explore(&World::bindings(5));
+}
+
+#[test]
+fn memory_in_three_slots() {
+    explore(&World::memory(3));
+}
+
+fn explore_ledger(small: SmallLedger) {
+    let began = Instant::now();
+    let Extent { states, transitions, accepted, .. } = small.explore().unwrap_or_else(|why| panic!("{why}"));
+    let seconds = began.elapsed().as_secs_f64();
+    println!("{small:?}: {states} states, {transitions} operations, {accepted} accepted, {seconds:.1} s");
+}
+
+#[test]
+fn a_ledger_of_three_suboses_and_three_resources() {
+    explore_ledger(SmallLedger { cores: 2, chunks: 1, suboses: 3 });
+    explore_ledger(SmallLedger { cores: 1, chunks: 2, suboses: 2 });
+}
+
+#[test]
+#[ignore = "the next sizes: minutes"]
+fn the_next_sizes() {
+    explore(&World::memory(4));
+    explore(&World::aging_tree(4));
+    explore(&World::tables(2, [2, 1]));
+    explore(&World::tree(6));
+    explore(&World::bindings(6));
+    explore_ledger(SmallLedger { cores: 2, chunks: 2, suboses: 3 });
+}
+
+/// Merging symmetric states loses none: the plain search finds exactly as many canonical forms as the merged one has
+/// states.
+#[test]
+fn merging_loses_no_state() {
+    for world in
+        [World::tree(3), World::aging_tree(2), World::tables(2, [1, 1]), World::bindings(4), World::memory(2)]
+    {
+        let merged = explore(&world);
+        let plain = explore(&World { symmetry: Symmetry::Plain, ..world });
+        assert_eq!(plain.forms, merged.states);
+        assert!(plain.states >= merged.states);
+    }
+}
