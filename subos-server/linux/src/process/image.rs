@@ -124,8 +124,8 @@ impl<P: Platform> Builder<'_, P> {
         let tail = file_pages.end * PAGE_U64 - file_end;
         let writable = segment.prot.contains(Prot::WRITE);
         if from_file && writable && segment.memory_size > segment.file_size && tail > 0 {
-            let length = tail.min(segment.memory_size - segment.file_size);
-            let zeros = alloc::vec![0; usize::try_from(length).unwrap_or(0)];
+            // To the end of the page, beyond what the segment asks for: the dynamic loader uses it.
+            let zeros = alloc::vec![0; usize::try_from(tail).unwrap_or(0)];
             match self.memory.write(UserPtr(file_end), &zeros, self.machine, self.inodes) {
                 // The file is shorter than its headers say; the program finds out when it looks.
                 Ok(()) | Err(Errno::EFAULT) => {}

@@ -35,7 +35,7 @@ impl Host {
     pub(crate) fn new(frames: u32) -> Self {
         let bytes = frames as usize * 4096;
         // SAFETY: the name is a C string.
-        let fd = unsafe { libc::memfd_create(c"frames".as_ptr(), 0) };
+        let fd = unsafe { libc::memfd_create(c"frames".as_ptr(), libc::MFD_CLOEXEC) };
         assert!(fd >= 0, "a memory file: {}", std::io::Error::last_os_error());
         // SAFETY: our own file.
         let sized = unsafe { libc::ftruncate(fd, i64::try_from(bytes).expect("a sane size")) };

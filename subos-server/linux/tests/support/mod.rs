@@ -4,6 +4,7 @@
 
 pub(crate) mod busybox;
 pub(crate) mod host;
+pub(crate) mod program;
 pub(crate) mod tracee;
 
 /// What a finished system leaves behind.
