@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
 
 use libtest_mimic::{Arguments, Failed, Trial};
-use test_harness::cases::{CASES, Case, Pairs, Stage};
+use test_harness::cases::{CASES, Case, Pairs, Stage, declared_pairs};
 use test_harness::failure::Result;
 use test_harness::machine::{Accel, end_with_us_on_signals};
 use test_harness::tools::Install;
@@ -42,8 +42,7 @@ fn main() -> ExitCode {
     // What must be observed by all cases together can only be told when all of them run.
     if arguments.filter.is_none() && arguments.skip.is_empty() {
         trials.push(Trial::test("every_declared_error_is_observed", move || {
-            let declared: Vec<(&str, &str)> = test_harness::cases::declared_pairs();
-            let (missing, undeclared) = observed.wait_for_all().differences(&declared);
+            let (missing, undeclared) = observed.wait_for_all().differences(&declared_pairs());
             if missing.is_empty() && undeclared.is_empty() {
                 return Ok(());
             }

@@ -38,6 +38,8 @@ impl idl::Invoke for Kernel {
         second: Handle,
     ) -> (ResultWord, Badge, [u64; REGISTER_WORDS]) {
         let back = platform::raw(Raw { op: op.0, handle: handle.0, words }, deadline.0, second.0);
+        #[cfg(feature = "observe")]
+        crate::observe::note(op, ResultWord(back.op));
         (ResultWord(back.op), Badge(back.handle), back.words)
     }
 }

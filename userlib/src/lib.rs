@@ -27,6 +27,8 @@ pub mod environment;
 #[cfg(feature = "image")]
 mod heap;
 pub mod memory;
+#[cfg(any(test, feature = "observe"))]
+pub mod observe;
 pub mod page;
 #[cfg_attr(feature = "image", path = "image/mod.rs")]
 #[cfg_attr(not(feature = "image"), path = "host.rs")]

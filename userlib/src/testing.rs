@@ -17,6 +17,8 @@ pub fn finish<E: Display>(result: Result<(), E>) -> ! {
     let mut writer = Writer::new();
     let status = if result.is_ok() { SUCCESS } else { FAILURE };
     // A console that does not take the record leaves the exit status to say it.
+    #[cfg(feature = "observe")]
+    let _ = crate::observe::report(&mut writer);
     let _ = report(&mut writer, result);
     flush(&mut writer);
     exit(status)

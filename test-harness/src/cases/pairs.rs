@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use idl::kernel::methods;
+use idl::method::COMMON_ERRORS;
 use idl::record::Record;
 
 /// A set of (method, error) pairs, as `Kind.method` and the error's name.
@@ -26,20 +28,36 @@ impl Pairs {
 
     /// Those of `declared` that were not observed, and those observed that nobody declared.
     #[must_use]
-    pub fn differences(&self, declared: &[(&str, &str)]) -> (Vec<String>, Vec<String>) {
-        let declared: BTreeSet<(String, String)> =
-            declared.iter().map(|(method, error)| ((*method).to_owned(), (*error).to_owned())).collect();
+    pub fn differences(&self, declared: &[(String, String)]) -> (Vec<String>, Vec<String>) {
+        let declared: BTreeSet<(String, String)> = declared.iter().cloned().collect();
+        let shared = |pair: &(String, String)| (ANY.to_owned(), pair.1.clone());
+        // What a method does not declare as its own may be an error that all methods share.
+        let observed: BTreeSet<(String, String)> = self
+            .0
+            .iter()
+            .map(|pair| if declared.contains(pair) { pair.clone() } else { shared(pair) })
+            .collect();
         let show = |(method, error): &(String, String)| format!("{method} -> {error}");
-        let missing = declared.difference(&self.0).map(show).collect();
-        let undeclared = self.0.difference(&declared).map(show).collect();
-        (missing, undeclared)
+        let missing = declared.difference(&observed).map(show).collect();
+        let undeclared =
+            self.0.iter().filter(|pair| !declared.contains(pair) && !declared.contains(&shared(pair)));
+        (missing, undeclared.map(show).collect())
     }
 }
 
-/// Every (method, error) pair that the kernel's interface declares.
+/// What stands for the method in pairs of the errors that every method can answer with.
+const ANY: &str = "any";
+
+/// Every (method, error) pair that the kernel's interface declares. The errors that all methods share are wanted once,
+/// from any method.
 #[must_use]
-pub fn declared_pairs() -> Vec<(&'static str, &'static str)> {
-    Vec::new()
+pub fn declared_pairs() -> Vec<(String, String)> {
+    let own = methods().flat_map(|method| {
+        let name = format!("{:?}.{}", method.kind, method.name);
+        method.errors.iter().map(move |error| (name.clone(), error.name().to_owned()))
+    });
+    let shared = COMMON_ERRORS.iter().map(|error| (ANY.to_owned(), error.name().to_owned()));
+    own.chain(shared).collect()
 }
 
 #[cfg(test)]
