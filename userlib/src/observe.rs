@@ -16,7 +16,7 @@ static SEEN: [[AtomicU64; METHODS]; Kind::ALL.len()] =
     [const { [const { AtomicU64::new(0) }; METHODS] }; Kind::ALL.len()];
 
 /// Notes what came of an invocation.
-pub(crate) fn note(op: OpWord, result: ResultWord) {
+pub fn note(op: OpWord, result: ResultWord) {
     if let Err(error) = result.status() {
         let methods = SEEN.get(usize::from(op.kind_number()));
         if let Some(seen) = methods.and_then(|methods| methods.get(usize::from(op.method()))) {
