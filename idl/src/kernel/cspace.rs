@@ -26,8 +26,8 @@ words! {
 #[kernel_object(kind = CSpace)]
 pub trait CSpace {
     /// Derives a capability with at most the given rights. The source needs DERIVE. Rights that it lacks are
-    /// refused (`MissingRight`), not dropped.
-    #[method(id = 1, rights = READ, errors(SlotOccupied, DepthExceeded))]
+    /// refused (`MissingRight`), not dropped. `Busy`: it is memory that is being reset.
+    #[method(id = 1, rights = READ, errors(SlotOccupied, DepthExceeded, Busy))]
     fn copy(source: Handle, table: Handle, slot: SlotIndex, rights: Rights) -> Handle;
 
     /// As `copy`, with a badge. The source must be of a kind that takes badges (Endpoint, Notification) and
@@ -36,13 +36,13 @@ pub trait CSpace {
     fn mint(source: Handle, table: Handle, slot: SlotIndex, rights: Rights, badge: Badge) -> Handle;
 
     /// Moves a capability to another slot. It keeps its place in the derivation tree; handles of the old slot
-    /// are stale.
-    #[method(id = 3, rights = WRITE, errors(SlotOccupied))]
+    /// are stale. `Busy`: something was derived from it.
+    #[method(id = 3, rights = WRITE, errors(SlotOccupied, Busy))]
     fn move_(source: Handle, table: Handle, slot: SlotIndex) -> Handle;
 
     /// Deletes a capability and all that was derived from it; deleting the first capability of an object
     /// destroys the object. A bounded amount at a time: call until it is done.
-    #[method(id = 4, rights = MANAGE, errors(Busy))]
+    #[method(id = 4, rights = MANAGE)]
     fn delete(source: Handle) -> Progress;
 
     /// Deletes all that was derived from a capability, but not the capability. From the first call on

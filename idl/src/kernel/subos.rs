@@ -88,6 +88,6 @@ pub trait SubOs {
 
     /// Copies pages of a region of the caller into the home lot of a subOS that is not loaded yet, where its
     /// first program finds them in slot `MODULES`. The region needs READ. Call until it is done.
-    #[method(id = 15, rights = MANAGE, errors(WrongState, BadRange, BadSize, OutOfMemory))]
+    #[method(id = 15, rights = MANAGE, errors(WrongState, BadRange, OutOfMemory))]
     fn attach(region: Handle, page: PageIndex, pages: Pages) -> Progress;
 }

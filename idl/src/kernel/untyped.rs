@@ -32,8 +32,9 @@ pub trait Untyped {
     fn retype(kind: Kind, size: u64, slot: SlotIndex) -> Handle;
 
     /// Removes everything that was made from this memory, clears it, and makes it usable again. A bounded
-    /// amount at a time: call until it is done. Meanwhile nothing can be made from it.
-    #[method(id = 2, rights = MANAGE)]
+    /// amount at a time: call until it is done. Meanwhile nothing can be made from it. `Busy`: this is a copy, and
+    /// something was made through another.
+    #[method(id = 2, rights = MANAGE, errors(Busy))]
     fn reset() -> Progress;
 
     /// How large it is, and how much is used.

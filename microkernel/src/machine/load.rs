@@ -63,7 +63,7 @@ pub struct Circumstances<'a> {
 /// `SubOs.attach`: copies a bounded number of pages.
 ///
 /// # Errors
-/// `WrongState`, `BadRange`, `BadSize`, `OutOfMemory`.
+/// `WrongState`, `BadRange`, `OutOfMemory`.
 pub fn attach(books: &mut Books, core: &mut Core, target: Target, pages: Pages) -> Result<Answer, Error> {
     let id = target.find(books)?;
     if create::is_supervisor(id) || books.record(id).stage != Stage::Created {
@@ -87,9 +87,6 @@ fn modules(kernel: &mut Kernel, pages: u64, done: u64) -> Result<PhysAddr, Error
         // A second file, or a first one of another size: there is one region, of one size.
         let same = region.size == pages * PAGE && done < pages;
         return if same { Ok(PhysAddr(region.object)) } else { Err(Error::WrongState) };
-    }
-    if pages == 0 {
-        return Err(Error::BadSize);
     }
     Ok(PhysAddr(retype(kernel, MODULES, Kind::Region, pages * PAGE)?.object))
 }

@@ -11,9 +11,12 @@ extern crate alloc;
 
 pub mod bench;
 mod boot;
+mod errors;
 mod library;
 mod parlour;
 mod processes;
+mod puppet;
+mod subos;
 mod suboses;
 mod walls;
 
@@ -54,6 +57,10 @@ cases! {
         a_lock_that_is_held_for_ever_costs_its_holder a_lying_kernel_is_found_out_by_a_visit
         a_panic_of_the_supervisors_kernel_ends_the_machine
     }
+    errors {
+        of_untyped of_regions of_spaces of_lookup of_tables of_threads of_guests of_endpoints of_replies
+        of_notifications of_consoles of_machine of_suboses of_uplinks
+    }
     processes { a_process_serves a_stray_write_is_reported a_panic_is_reported a_process_stays_in_its_budget }
 }
 
@@ -70,9 +77,14 @@ pub fn child(name: &str) -> Option<fn()> {
         .iter()
         .chain(suboses::CHILDREN)
         .chain(walls::CHILDREN)
+        .chain(SUBOSES)
         .find(|(known, _)| *known == name)
         .map(|(_, child)| *child)
 }
+
+/// What this program does in subOSes of cases.
+const SUBOSES: &[(&str, fn())] =
+    &[("subos::uplink", || subos::inside(errors::uplink_subos)), ("subos::idle", || subos::inside(|| ()))];
 
 /// What to say of an error: `.map_err(said("what was tried"))`.
 pub(crate) fn said(what: &str) -> impl Fn(Error) -> String + '_ {

@@ -9,12 +9,12 @@ use alloc::string::String;
 use core::sync::atomic::{AtomicU64, Ordering};
 use core::time::Duration;
 
-use idl::abi::{FxArea, OpWord, Registers, ResultWord};
+use idl::abi::{OpWord, Registers, ResultWord};
 use idl::message::{Fault, Message, Received};
-use idl::types::{Badge, Deadline, PageIndex, Pages, UserAddress, UserPage};
+use idl::types::{Badge, PageIndex, Pages, UserAddress, UserPage};
 use userlib::cap::{Endpoint, Reply, Thread};
 use userlib::memory::{self, Mapping};
-use userlib::{Cap, Error, Handle, Rights, cap, environment, page, time};
+use userlib::{Cap, Error, Handle, Rights, environment, page, time};
 
 use crate::said;
 
@@ -28,15 +28,6 @@ pub(crate) const INVALID: u32 = 6;
 const SYSCALL: [u8; 2] = [0x0f, 0x05];
 /// How long a puppet may take for anything.
 const PATIENCE: Duration = Duration::from_secs(5);
-
-/// Whether a puppet has a message page.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum PageOf {
-    /// It has none.
-    Nobody,
-    /// It has one.
-    Own,
-}
 
 /// The thread.
 #[derive(Debug)]
@@ -54,17 +45,15 @@ pub(crate) struct End {
     pub(crate) fault: Fault,
     /// Its registers then.
     pub(crate) registers: Registers,
-    /// Its vector and x87 state then.
-    pub(crate) fx: FxArea,
 }
 
 impl Puppet {
-    /// A puppet that has not begun.
-    pub(crate) fn new(code: &[u8], of: PageOf) -> Result<Self, String> {
-        Self::make(code, of).map_err(said("puppet"))?.begin()
+    /// A puppet that has not begun. It has no message page.
+    pub(crate) fn new(code: &[u8]) -> Result<Self, String> {
+        Self::make(code).map_err(said("puppet"))?.begin()
     }
 
-    fn make(code: &[u8], of: PageOf) -> Result<Self, Error> {
+    fn make(code: &[u8]) -> Result<Self, Error> {
         /// Each puppet's page lies beyond the one before.
         static NEXT: AtomicU64 = AtomicU64::new(0x5000_0000_0000);
         let base = NEXT.fetch_add(0x10_0000, Ordering::Relaxed);
@@ -78,13 +67,9 @@ impl Puppet {
         let binding = memory::bind(region, space)?;
         let address = UserPage::new(base).ok_or(Error::BadRange)?;
         memory::map_pages(space, binding, PageIndex(0), address, Pages(1), Rights::READ | Rights::EXECUTE)?;
-        let message = match of {
-            PageOf::Nobody => Handle::NONE,
-            PageOf::Own => memory::create::<cap::Region>(1)?.handle(),
-        };
         let thread = memory::create::<Thread>(0)?;
         let table = environment().cspace();
-        thread.configure(table.handle(), space.handle(), message, PageIndex(0))?;
+        thread.configure(table.handle(), space.handle(), Handle::NONE, PageIndex(0))?;
         let faults = memory::create::<Endpoint>(0)?;
         thread.fault_handler(faults.handle(), Badge(1))?;
         Ok(Self { thread, faults, reply: memory::create::<Reply>(0)?, base })
@@ -108,14 +93,11 @@ impl Puppet {
     }
 
     /// Sets it going with these registers from its first instruction on.
-    pub(crate) fn go(&self, registers: &Registers, fx: Option<&FxArea>) -> Result<(), String> {
+    pub(crate) fn go(&self, registers: &Registers) -> Result<(), String> {
         self.thread.read_registers().map_err(said("read registers"))?;
         let mut frame = page::frame().map_err(said("frame"))?;
         frame.registers = Registers { rip: self.code(), rflags: registers.rflags | 2, ..*registers };
         page::set_frame(&frame).map_err(said("frame"))?;
-        if let Some(fx) = fx {
-            page::set_fx(fx).map_err(said("vectors"))?;
-        }
         self.thread.write_registers().map_err(said("write registers"))?;
         self.reply.reply(&Message::default()).map_err(said("resume"))
     }
@@ -124,27 +106,22 @@ impl Puppet {
     pub(crate) fn end(&self) -> Result<End, String> {
         let fault = self.next_fault()?;
         self.thread.read_registers().map_err(said("read registers"))?;
-        let (frame, fx) = (page::frame().map_err(said("frame"))?, page::fx().map_err(said("vectors"))?);
-        Ok(End { fault, registers: frame.registers, fx })
-    }
-
-    /// Runs it with these registers to its next fault.
-    pub(crate) fn run(&self, registers: &Registers) -> Result<End, String> {
-        self.go(registers, None)?;
-        self.end()
+        Ok(End { fault, registers: page::frame().map_err(said("frame"))?.registers })
     }
 
     fn next_fault(&self) -> Result<Fault, String> {
         match self.faults.receive(&self.reply, time::after(PATIENCE)).map_err(said("no fault"))? {
-            Received::Message { message, .. } => Fault::from_message(&message).ok_or("no fault message".into()),
+            Received::Message { message, .. } => {
+                Fault::from_message(&message).ok_or("no fault message".into())
+            }
             Received::Signal(bits) => Err(format!("a signal: {bits:?}")),
         }
     }
 }
 
-/// A puppet that makes system calls, and no others know of.
-pub(crate) fn caller(of: PageOf) -> Result<Puppet, String> {
-    Puppet::new(&SYSCALL, of)
+/// A puppet that makes one system call at a time, without a message page.
+pub(crate) fn caller() -> Result<Puppet, String> {
+    Puppet::new(&SYSCALL)
 }
 
 /// One system call.
@@ -156,8 +133,8 @@ pub(crate) struct Call {
     pub(crate) handle: Handle,
     /// rsi, rdx, r10, r8, r9.
     pub(crate) words: [u64; 5],
-    /// r12.
-    pub(crate) deadline: Deadline,
+    /// r12, as ticks; 0 is none.
+    pub(crate) deadline: u64,
     /// r13.
     pub(crate) second: Handle,
 }
@@ -174,7 +151,7 @@ impl Call {
             r10,
             r8,
             r9,
-            r12: self.deadline.0,
+            r12: self.deadline,
             r13: self.second.0,
             ..Registers::default()
         }
@@ -183,7 +160,7 @@ impl Call {
 
 /// Makes a caller call, and gives what came of it.
 pub(crate) fn ask(caller: &Puppet, call: &Call) -> Result<ResultWord, String> {
-    caller.go(&call.registers(), None)?;
+    caller.go(&call.registers())?;
     answer(caller, call)
 }
 

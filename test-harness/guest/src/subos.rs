@@ -8,7 +8,7 @@ use idl::bundle::{BOOT, Bundle, PAGE};
 use idl::types::{Chunks, CoreNumber, Length, PageIndex};
 use userlib::cap::{SubOs, complete};
 use userlib::memory::pages_for;
-use userlib::{Cap, Error, cap, environment, page, println, slots, time};
+use userlib::{Cap, cap, environment, page, println, slots, time};
 
 use crate::{Outcome, said};
 
@@ -29,7 +29,7 @@ pub(crate) fn create() -> Result<Cap<SubOs>, String> {
 /// A subOS with a home lot of this size, without a program.
 pub(crate) fn create_of(home: Chunks) -> Result<Cap<SubOs>, String> {
     let handle = slots::fill(|slot| environment().machine().create(home, slot)).map_err(said("create"))?;
-    Ok(cap(handle))
+    Ok(cap::cap(handle))
 }
 
 /// Loads this program with these arguments.
@@ -90,6 +90,5 @@ pub(crate) fn inside(work: fn()) {
         let _ = userlib::observe::report(&mut writer);
     }
     println!("{END}");
-    let _: Result<(), Error> = Ok(());
     userlib::thread::exit()
 }

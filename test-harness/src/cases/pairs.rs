@@ -70,9 +70,16 @@ mod tests {
             ["@pair method=Region.map error=BadRange", "x", "@pair method=Thread.start error=Busy"];
         let mut pairs = Pairs::default();
         pairs.observe(&transcript.map(str::to_owned));
-        let (missing, undeclared) =
-            pairs.differences(&[("Region.map", "BadRange"), ("Reply.send", "NotPending")]);
-        assert_eq!(missing, ["Reply.send -> NotPending"]);
+        pairs.observe(&["@pair method=Reply.send error=WrongKind".to_owned()]);
+        let declared = [
+            ("Region.map", "BadRange"),
+            ("Reply.send", "NotPending"),
+            ("any", "WrongKind"),
+            ("any", "Locked"),
+        ]
+        .map(|(method, error)| (method.to_owned(), error.to_owned()));
+        let (missing, undeclared) = pairs.differences(&declared);
+        assert_eq!(missing, ["Reply.send -> NotPending", "any -> Locked"]);
         assert_eq!(undeclared, ["Thread.start -> Busy"]);
     }
 }

@@ -7,6 +7,7 @@ use userlib::cap::{AddressSpace, Cap, Region, Untyped, complete};
 use userlib::{Error, Handle, Kind, Rights, SlotIndex, cap, check, check_eq, environment, memory, slots};
 
 use super::refused;
+use crate::puppet::{self, Call};
 use crate::{Outcome, said};
 
 /// Where nothing else is mapped.
@@ -51,15 +52,23 @@ fn rights(of: Cap<Untyped>) -> Result<Rights, alloc::string::String> {
 /// While memory is being reset nothing can be made from it.
 fn busy() -> Outcome {
     let large = memory::create::<Untyped>(400).map_err(said("untyped"))?;
-    let made: Result<Vec<Cap<Region>>, Error> = (0..200).map(|_| memory::create_from(large, 1)).collect();
+    let other = memory::copy(large, rights(large)?).map_err(said("copy"))?;
+    let direct = memory::create_from::<Region>(large, 1).map_err(said("region"))?;
+    refused("reset by a copy what others use", other.reset(), Error::Busy)?;
+    slots::delete(direct.handle()).map_err(said("delete"))?;
+    let made: Result<Vec<Cap<Region>>, Error> = (0..200).map(|_| memory::create_from(other, 1)).collect();
     let made = made.map_err(said("regions"))?;
-    check_eq!(large.reset(), Ok(Progress::More));
+    check_eq!(other.reset(), Ok(Progress::More));
     let slot = slots::allocate().map_err(said("slot"))?;
-    let refusal = large.retype(Kind::Region, 1, slot);
-    complete(|| large.reset()).map_err(said("reset"))?;
-    refused("made of memory that is being reset", refusal, Error::Busy)?;
+    let made_meanwhile = large.retype(Kind::Region, 1, slot);
+    let table = environment().cspace();
+    let copied = table.copy(large.handle(), Handle::NONE, slot, Rights::READ);
+    complete(|| other.reset()).map_err(said("reset"))?;
+    refused("made of memory that is being reset", made_meanwhile, Error::Busy)?;
+    refused("copied from memory that is being reset", copied, Error::Busy)?;
     large.retype(Kind::Region, 1, slot).map_err(said("made of memory that was reset"))?;
-    refused("a handle of before", made[0].info(), Error::StaleHandle)
+    check!(made[0].info().is_err(), "a handle of before the reset names something");
+    Ok(())
 }
 
 pub(crate) fn of_regions() -> Outcome {
@@ -73,8 +82,10 @@ pub(crate) fn of_regions() -> Outcome {
     refused("a slice beyond the end", slice(3, 2, free), Error::BadRange)?;
     refused("a slice into a full slot", slice(0, 1, full), Error::SlotOccupied)?;
     let mut last = region;
-    while let Ok(deeper) = slots::fill(|slot| last.slice(PageIndex(0), Pages(1), Rights::all() & REGION, slot)) {
-        last = cap(deeper);
+    while let Ok(deeper) =
+        slots::fill(|slot| last.slice(PageIndex(0), Pages(1), Rights::all() & REGION, slot))
+    {
+        last = cap::cap(deeper);
     }
     refused("a slice too deep", last.slice(PageIndex(0), Pages(1), REGION, free), Error::DepthExceeded)?;
     refused("a binding too deep", last.bind(space, free), Error::DepthExceeded)?;
@@ -86,7 +97,7 @@ const REGION: Rights = BOTH.union(Rights::EXECUTE).union(Rights::DERIVE);
 
 /// A space has so many binding numbers, and no more.
 fn numbers() -> Outcome {
-    let space = memory::create::<AddressSpace>(4).map_err(said("space"))?;
+    let space = memory::create::<AddressSpace>(8).map_err(said("space"))?;
     let region = memory::create::<Region>(1).map_err(said("region"))?;
     // More bindings than this program's table has slots: they lie in tables made for them.
     let own = environment();
@@ -117,29 +128,35 @@ fn numbers() -> Outcome {
 }
 
 pub(crate) fn of_spaces() -> Outcome {
-    let space = memory::create::<AddressSpace>(4).map_err(said("space"))?;
+    let space = memory::create::<AddressSpace>(8).map_err(said("space"))?;
     let region = memory::create::<Region>(8).map_err(said("region"))?;
     let binding = memory::bind(region, space).map_err(said("bind"))?.handle();
     let here = UserPage::new(HERE).ok_or("no address")?;
     let last = UserPage::new(idl::abi::USER_END - 4096).ok_or("no address")?;
-    let map = |page, address, pages, rights| space.map(binding, PageIndex(page), address, Pages(pages), rights);
-    refused("map what is written and run", map(0, here, 1, REGION - Rights::DERIVE), Error::InvalidArgument)?;
+    let map =
+        |page, address, pages, rights| space.map(binding, PageIndex(page), address, Pages(pages), rights);
+    refused("map what is written and not read", map(0, here, 1, Rights::WRITE), Error::InvalidArgument)?;
     refused("map beyond the region", map(8, here, 1, Rights::READ), Error::BadRange)?;
     refused("map beyond the space", map(0, last, 2, Rights::READ), Error::BadRange)?;
     check_eq!(map(0, here, 2, BOTH), Ok(Pages(2)));
     refused("map again", map(0, here, 1, Rights::READ), Error::AlreadyMapped)?;
     refused("unmap beyond the space", space.unmap(last, Pages(2)), Error::BadRange)?;
     refused("protect beyond the space", space.protect(last, Pages(2), Rights::READ), Error::BadRange)?;
-    let wide = BOTH | Rights::EXECUTE;
-    refused("protect to write and run", space.protect(here, Pages(1), wide), Error::InvalidArgument)?;
+    let unread = Rights::WRITE;
+    refused("protect to write and not read", space.protect(here, Pages(1), unread), Error::InvalidArgument)?;
     let far = here.checked_add(Pages(100)).ok_or("no address")?;
     refused("protect nothing", space.protect(far, Pages(1), Rights::READ), Error::NotMapped)?;
     refused("query nothing", space.query(far), Error::NotMapped)?;
-    let kernel = UserPage::new(idl::abi::USER_END - 4096).ok_or("no address")?;
-    refused("query the last page", space.query(kernel), Error::NotMapped)?;
+    refused("query the last page", space.query(last), Error::NotMapped)?;
+    let words = [idl::abi::USER_END, 0, 0, 0, 0];
+    let call = Call { op: Cap::<AddressSpace>::op(4).0, handle: space.handle(), words, ..Call::default() };
+    let beyond = puppet::ask(&puppet::caller()?, &call)?;
+    refused("query the kernel", beyond.status().map(|_| ()), Error::BadRange)?;
     // A slice that can only be read.
-    let narrow = slots::fill(|slot| region.slice(PageIndex(4), Pages(2), Rights::READ | Rights::DERIVE, slot));
-    let narrow = memory::bind(cap::<Region>(narrow.map_err(said("slice"))?), space).map_err(said("bind"))?;
+    let narrow =
+        slots::fill(|slot| region.slice(PageIndex(4), Pages(2), Rights::READ | Rights::DERIVE, slot));
+    let narrow =
+        memory::bind(cap::cap::<Region>(narrow.map_err(said("slice"))?), space).map_err(said("bind"))?;
     let narrow = |rights| space.map(narrow.handle(), PageIndex(0), far, Pages(1), rights);
     refused("write what is read", narrow(BOTH), Error::MissingRight)?;
     check_eq!(narrow(Rights::READ), Ok(Pages(1)));

@@ -9,7 +9,7 @@ use userlib::{Cap, Error, Handle, check, environment, memory, slots, thread, tim
 
 use super::refused;
 use crate::library::line;
-use crate::puppet::{self, Call, PageOf};
+use crate::puppet::{self, Call};
 use crate::{Outcome, said};
 
 /// How long anything may take.
@@ -42,11 +42,11 @@ pub(crate) fn of_endpoints() -> Outcome {
 
 /// A long message needs a page.
 fn without_page(endpoint: Cap<Endpoint>, reply: Cap<Reply>) -> Outcome {
-    let caller = puppet::caller(PageOf::Nobody)?;
+    let caller = puppet::caller()?;
     for method in [1, 2, 4] {
         let op = Cap::<Endpoint>::op(method).with_message(0, 6, 0).0;
         let (handle, second) = (endpoint.handle(), if method == 4 { reply.handle() } else { Handle::NONE });
-        let call = Call { op, handle, second, deadline: Deadline::POLL, ..Call::default() };
+        let call = Call { op, handle, second, deadline: Deadline::POLL.0, ..Call::default() };
         refused("a long message", puppet::ask(&caller, &call)?.status().map(|_| ()), Error::NotConfigured)?;
     }
     Ok(())
@@ -56,10 +56,10 @@ fn without_page(endpoint: Cap<Endpoint>, reply: Cap<Reply>) -> Outcome {
 fn too_long() -> Outcome {
     for calls in [true, false] {
         let (endpoint, reply) = line()?;
-        let receiver = puppet::caller(PageOf::Nobody)?;
+        let receiver = puppet::caller()?;
         let receive = Cap::<Endpoint>::op(3).0;
         let call = Call { op: receive, handle: endpoint.handle(), second: reply.handle(), ..Call::default() };
-        receiver.go(&call.registers(), None)?;
+        receiver.go(&call.registers())?;
         time::sleep(WHILE);
         let deadline = time::after(PATIENCE);
         let result = match calls {
@@ -108,14 +108,14 @@ pub(crate) fn of_replies() -> Outcome {
     let (endpoint, reply) = line()?;
     refused("answer nobody", reply.reply(&Message::default()), Error::NotPending)?;
     // A caller without a page cannot take a long answer, and goes on waiting.
-    let caller = puppet::caller(PageOf::Nobody)?;
+    let caller = puppet::caller()?;
     let call = Call { op: Cap::<Endpoint>::op(1).0, handle: endpoint.handle(), ..Call::default() };
-    caller.go(&call.registers(), None)?;
+    caller.go(&call.registers())?;
     let received = endpoint.receive(&reply, time::after(PATIENCE)).map_err(said("receive"))?;
     check!(matches!(received, Received::Message { .. }), "{received:?}");
     refused("a long answer", reply.reply(&words(6)), Error::TooLong)?;
     // Nor can who has no page give one.
-    let server = puppet::caller(PageOf::Nobody)?;
+    let server = puppet::caller()?;
     let op = Cap::<Reply>::op(1).with_message(0, 6, 0).0;
     let answer = puppet::ask(&server, &Call { op, handle: reply.handle(), ..Call::default() })?;
     refused("a long answer without a page", answer.status().map(|_| ()), Error::NotConfigured)?;
@@ -140,7 +140,7 @@ pub(crate) fn of_notifications() -> Outcome {
 pub(crate) fn of_consoles() -> Outcome {
     let console = environment().console();
     refused("more than the page holds", console.write(Length(4000)), Error::TooLong)?;
-    let caller = puppet::caller(PageOf::Nobody)?;
+    let caller = puppet::caller()?;
     let op = Cap::<DebugConsole>::op(1).0;
     let call = Call { op, handle: console.handle(), words: [4, 0, 0, 0, 0], ..Call::default() };
     refused("write without a page", puppet::ask(&caller, &call)?.status().map(|_| ()), Error::NotConfigured)

@@ -1,11 +1,13 @@
 //! The ledger's authority, and subOSes as their supervisor sees them.
 
-use idl::types::{Bits, Chunks, CoreNumber, Length, LotNumber, PageIndex, Pages, ResourceKind, StatisticsQuestion, Ticks};
+use idl::types::{
+    Bits, Chunks, CoreNumber, Length, LotNumber, PageIndex, Pages, ResourceKind, StatisticsQuestion, Ticks,
+};
 use userlib::cap::{Notification, Region, SubOs};
-use userlib::{Cap, Error, Handle, cap, check_eq, environment, memory, page, slots};
+use userlib::{Cap, Error, Handle, cap, check_eq, environment, memory, slots};
 
 use super::refused;
-use crate::puppet::{self, Call, PageOf};
+use crate::puppet::{self, Call};
 use crate::subos::{self, HOME};
 use crate::{Outcome, said};
 
@@ -27,7 +29,11 @@ pub(crate) fn of_suboses() -> Outcome {
     resources(subos)?;
     ring(subos)?;
     without_page(subos)?;
-    refused("load what is loaded", subos::load(subos, "subos::idle").map_err(|_| Error::WrongState), Error::WrongState)?;
+    refused(
+        "load what is loaded",
+        subos::load(subos, "subos::idle").map_err(|_| Error::WrongState),
+        Error::WrongState,
+    )?;
     subos.start().map_err(said("start"))?;
     refused("start what is started", subos.start(), Error::WrongState)?;
     let program = environment().modules().handle();
@@ -47,10 +53,14 @@ fn unloaded(subos: Cap<SubOs>) -> Outcome {
     refused("arguments beyond the page", load(0, 2, 5000), Error::TooLong)?;
     let attach = |page, pages| subos.attach(region, PageIndex(page), Pages(pages));
     refused("attach beyond the region", attach(1, 2), Error::BadRange)?;
-    refused("attach nothing", attach(0, 0), Error::BadSize)?;
+    refused("attach nothing", attach(0, 0), Error::BadRange)?;
     let large = memory::create::<Region>(u64::from(HOME.0) * 512).map_err(said("a large region"))?;
     let pages = Pages(HOME.0 * 512);
-    refused("attach more than the home lot", subos.attach(large.handle(), PageIndex(0), pages), Error::OutOfMemory)?;
+    refused(
+        "attach more than the home lot",
+        subos.attach(large.handle(), PageIndex(0), pages),
+        Error::OutOfMemory,
+    )?;
     slots::delete(large.handle()).map_err(said("delete"))
 }
 
@@ -92,13 +102,12 @@ fn ring(subos: Cap<SubOs>) -> Outcome {
 
 /// What goes through a message page needs one.
 fn without_page(subos: Cap<SubOs>) -> Outcome {
-    let caller = puppet::caller(PageOf::Nobody)?;
+    let caller = puppet::caller()?;
     let region = environment().modules().handle().0;
     for (method, words) in [(1, [region, 0, 1, 4, 0]), (11, [4, 0, 0, 0, 0]), (13, [0; 5])] {
         let call = Call { op: Cap::<SubOs>::op(method).0, handle: subos.handle(), words, ..Call::default() };
         let result = puppet::ask(&caller, &call)?;
         refused("without a page", result.status().map(|_| ()), Error::NotConfigured)?;
     }
-    let _ = page::frame();
     Ok(())
 }

@@ -1,12 +1,12 @@
 //! Threads and guests.
 
 use idl::abi::{Registers, TrapKind};
-use idl::types::{Badge, Deadline, PageIndex, UserAddress};
+use idl::types::{Deadline, PageIndex, UserAddress};
 use userlib::cap::{AddressSpace, Guest, Notification, Region, Thread};
 use userlib::{Cap, Error, Handle, check_eq, environment, memory, page, thread, time};
 
 use super::refused;
-use crate::puppet::{self, Call, PageOf, Puppet};
+use crate::puppet::{self, Call, Puppet};
 use crate::{Outcome, said};
 
 /// JMP to itself.
@@ -23,8 +23,8 @@ pub(crate) fn of_threads() -> Outcome {
     refused("start in the kernel", bare.start(beyond, entry, 0), Error::BadRange)?;
     refused("suspend what stands", bare.suspend(), Error::WrongState)?;
     refused("yield for another", bare.yield_(), Error::WrongState)?;
-    let spinner = Puppet::new(&SPIN, PageOf::Nobody)?;
-    spinner.go(&Registers::default(), None)?;
+    let spinner = Puppet::new(&SPIN)?;
+    spinner.go(&Registers::default())?;
     let running = spinner.thread();
     refused("configure what runs", running.configure(table, space, region, PageIndex(0)), Error::WrongState)?;
     refused("start what runs", running.start(entry, entry, 0), Error::WrongState)?;
@@ -53,7 +53,7 @@ fn bindings(thread: Cap<Thread>) -> Outcome {
 
 /// Whoever has no message page cannot read or write registers.
 fn pageless(of: Cap<Thread>) -> Outcome {
-    let caller = puppet::caller(PageOf::Nobody)?;
+    let caller = puppet::caller()?;
     for method in [8, 9] {
         let call = Call { op: Cap::<Thread>::op(method).0, handle: of.handle(), ..Call::default() };
         let result = puppet::ask(&caller, &call)?;
@@ -74,15 +74,19 @@ pub(crate) fn of_guests() -> Outcome {
     frame.registers.rip = 0x40_0000;
     page::set_frame(&frame).map_err(said("frame"))?;
     check_eq!(guest.enter(Deadline::NEVER), Ok(TrapKind::PageFault));
-    let caller = puppet::caller(PageOf::Nobody)?;
+    let caller = puppet::caller()?;
     let enter = Call { op: Cap::<Guest>::op(2).0, handle: guest.handle(), ..Call::default() };
-    refused("enter without a page", puppet::ask(&caller, &enter)?.status().map(|_| ()), Error::NotConfigured)?;
+    refused(
+        "enter without a page",
+        puppet::ask(&caller, &enter)?.status().map(|_| ()),
+        Error::NotConfigured,
+    )?;
     occupied(guest, space)
 }
 
 /// A guest has room for one.
 fn occupied(guest: Cap<Guest>, space: Cap<AddressSpace>) -> Outcome {
-    let code = Puppet::new(&SPIN, PageOf::Nobody)?;
+    let code = Puppet::new(&SPIN)?;
     let own = environment().space().handle();
     guest.configure(own).map_err(said("configure with the own space"))?;
     let rip = code.code();
@@ -98,6 +102,5 @@ fn occupied(guest: Cap<Guest>, space: Cap<AddressSpace>) -> Outcome {
     refused("enter what is entered", guest.enter(Deadline::POLL), Error::Busy)?;
     let left = other.join(time::after(core::time::Duration::from_secs(5))).map_err(said("join"))?;
     check_eq!(left, Ok(TrapKind::Interrupted));
-    let _ = Badge(0);
     Ok(())
 }

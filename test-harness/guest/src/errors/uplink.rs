@@ -17,8 +17,8 @@ pub(crate) fn of_uplinks() -> Outcome {
 /// Runs in the subOS: everything that it is refused.
 pub(crate) fn subos() {
     match refusals() {
-        Ok(()) => println!("result: ok"),
-        Err(error) => println!("result: {error}"),
+        Ok(()) => println!("\nresult: ok"),
+        Err(error) => println!("\nresult: {error}"),
     }
 }
 
