@@ -25,8 +25,8 @@ pub fn note(op: OpWord, result: ResultWord) {
     }
 }
 
-/// Writes a record `@pair method=Kind.method error=Name` for each pair seen so far of a method that exists, and
-/// forgets them.
+/// Writes a record `@pair method=Kind.method error=Name` for each pair seen so far, and forgets them. A method that does
+/// not exist is `any`.
 ///
 /// # Errors
 /// Those of the stream.
@@ -37,11 +37,12 @@ pub fn report(out: &mut impl Write) -> fmt::Result {
             let errors = errors.swap(0, Ordering::Relaxed);
             let method = methods.iter().find(|method| usize::from(method.id) == id);
             for error in Error::ALL.iter().filter(|error| errors & 1 << error.number() != 0) {
-                if let Some(method) = method {
-                    let record = RecordWriter::begin(out, "pair")?;
-                    let record = record.field("method", format_args!("{kind:?}.{}", method.name))?;
-                    record.field("error", error)?.end()?;
-                }
+                let record = RecordWriter::begin(out, "pair")?;
+                let record = match method {
+                    Some(method) => record.field("method", format_args!("{kind:?}.{}", method.name)),
+                    None => record.field("method", "any"),
+                };
+                record?.field("error", error)?.end()?;
             }
         }
     }
@@ -62,6 +63,7 @@ mod tests {
         let mut out = String::new();
         report(&mut out).unwrap();
         assert!(out.contains("@pair method=Uplink.receive error=Empty\n"), "{out}");
+        assert!(out.contains("@pair method=any error=UnknownMethod\n"), "{out}");
         let mut again = String::new();
         report(&mut again).unwrap();
         assert!(!again.contains("Uplink.receive"), "{again}");

@@ -46,7 +46,8 @@ pub trait Machine {
     #[method(id = 3, rights = READ, errors(NoResource))]
     fn ledger(resource: ResourceKind, index: u64) -> LedgerEntry;
 
-    /// Compares all page tables, cores and routes with the ledger.
-    #[method(id = 4, rights = READ)]
+    /// Compares all page tables, cores and routes with the ledger. `Condemned`: a subOS's kernel went wrong while it
+    /// was looked at, and was condemned for it.
+    #[method(id = 4, rights = READ, errors(Condemned))]
     fn audit() -> AuditReport;
 }

@@ -75,7 +75,7 @@ pub trait SubOs {
     fn read_console(most: Length) -> Length;
 
     /// What it did on a core, whether it still has the core or not.
-    #[method(id = 12, rights = READ, errors(NoResource))]
+    #[method(id = 12, rights = READ, errors(NoResource, Condemned))]
     fn statistics(core: CoreNumber, which: StatisticsQuestion) -> [u64; 5];
 
     /// What its kernel said when it died, as text in the message page.

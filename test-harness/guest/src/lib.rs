@@ -59,7 +59,7 @@ cases! {
     }
     errors {
         of_untyped of_regions of_spaces of_lookup of_tables of_threads of_guests of_endpoints of_replies
-        of_notifications of_consoles of_machine of_suboses of_uplinks
+        of_notifications of_consoles of_machine of_suboses of_condemned_suboses of_uplinks
     }
     processes { a_process_serves a_stray_write_is_reported a_panic_is_reported a_process_stays_in_its_budget }
 }

@@ -73,8 +73,6 @@ fn fill(lot: LotNumber) -> Result<(u64, u64), Error> {
         used += u64::from(page.iter().any(|byte| *byte != 0));
         mapping.write(index * 4096, &[0x5a; 4096]);
     }
-    // What was mapped goes with the lot; until then it stays.
-    core::mem::forget(mapping);
     Ok((size, used))
 }
 

@@ -6,8 +6,8 @@ use alloc::vec;
 
 use idl::event::Event;
 use idl::types::{
-    Bits, CoreNumber, Deadline, LedgerState, Length, MachineQuestion, ResourceKind, StatisticsQuestion,
-    SubOsState,
+    Bits, Chunks, CoreNumber, Deadline, LedgerState, Length, MachineQuestion, ResourceKind,
+    StatisticsQuestion, SubOsState,
 };
 use userlib::cap::Notification;
 use userlib::{Cap, Error, check, check_eq, environment, memory, page, time};
@@ -48,6 +48,17 @@ enum Noticed {
     AtOnce,
     /// By the supervisor's next visit.
     ByVisit,
+}
+
+/// A subOS whose kernel has panicked, by a hook.
+pub(crate) fn condemned() -> Result<Child, String> {
+    const PANIC: u64 = 12;
+    let child = Child::new("walls/mad", 4)?;
+    child.subos.grant_lot(Chunks(2)).map_err(said("lot"))?;
+    child.start(&[2])?;
+    child.subos.send(PANIC, 0, 0, 0, 0).map_err(said("send"))?;
+    child.wait_for_any()?;
+    Ok(child)
 }
 
 /// Lets a subOS's kernel go mad by this hook; a neighbour goes on, and all comes back.

@@ -48,6 +48,7 @@ pub const CASES: &[Case] = &[
     Case::new("errors::of_consoles"),
     Case::new("errors::of_machine"),
     Case::new("errors::of_suboses").cores(2),
+    Case::new("errors::of_condemned_suboses").cores(4).memory(512).hooks(),
     Case::new("errors::of_uplinks").cores(2),
     Case::new("processes::a_process_serves"),
     Case::new("processes::a_stray_write_is_reported"),

@@ -9,7 +9,7 @@ mod uplink;
 
 pub(crate) use memory::{of_regions, of_spaces, of_untyped};
 pub(crate) use messages::{of_consoles, of_endpoints, of_notifications, of_replies};
-pub(crate) use supervising::{of_machine, of_suboses};
+pub(crate) use supervising::{of_condemned_suboses, of_machine, of_suboses};
 pub(crate) use tables::{of_lookup, of_tables};
 pub(crate) use threads::{of_guests, of_threads};
 pub(crate) use uplink::{of_uplinks, subos as uplink_subos};

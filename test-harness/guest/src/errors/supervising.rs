@@ -9,7 +9,7 @@ use userlib::{Cap, Error, Handle, cap, check_eq, environment, memory, slots};
 use super::refused;
 use crate::puppet::{self, Call};
 use crate::subos::{self, HOME};
-use crate::{Outcome, said};
+use crate::{Outcome, said, walls};
 
 pub(crate) fn of_machine() -> Outcome {
     let machine = environment().machine();
@@ -110,4 +110,17 @@ fn without_page(subos: Cap<SubOs>) -> Outcome {
         refused("without a page", result.status().map(|_| ()), Error::NotConfigured)?;
     }
     Ok(())
+}
+
+/// What needs a kernel that works is refused when there is none any more.
+pub(crate) fn of_condemned_suboses() -> Outcome {
+    let child = walls::condemned()?;
+    let subos = child.subos;
+    refused("start", subos.start(), Error::Condemned)?;
+    refused("a core", subos.grant_core(CoreNumber(3)), Error::Condemned)?;
+    refused("a lot", subos.grant_lot(Chunks(1)), Error::Condemned)?;
+    refused("take a lot", subos.reclaim_lot(LotNumber(1)), Error::Condemned)?;
+    refused("a word", subos.send(1, 0, 0, 0, 0), Error::Condemned)?;
+    refused("what it did", subos.statistics(CoreNumber(2), StatisticsQuestion::Calls), Error::Condemned)?;
+    child.destroy()
 }

@@ -83,7 +83,7 @@ fn unsound_words(notification: Cap<Notification>) -> Outcome {
     let ask = |op: u64, words: [u64; 5]| puppet::ask(&caller, &Call { op, handle, words, ..Call::default() });
     let status = |result: idl::abi::ResultWord| result.status().map(|_| ());
     check_eq!(status(ask(signal, [1, 0, 0, 0, 0])?), Ok(()));
-    refused("no method", status(ask(signal | 0xee, [1, 0, 0, 0, 0])?), Error::UnknownMethod)?;
+    refused("no method", status(ask(signal | 0x1e, [1, 0, 0, 0, 0])?), Error::UnknownMethod)?;
     refused(
         "a bit that means nothing",
         status(ask(signal | 1 << 30, [1, 0, 0, 0, 0])?),
