@@ -58,6 +58,10 @@ pub enum Command {
         /// which must move that row by a hundred.
         #[arg(long)]
         check: bool,
+        /// Instead of the table, show which functions of the kernel the instructions of this row are in. Its name is
+        /// what the document calls the operation: null-call, round-trip, map...
+        #[arg(long, value_name = "ROW", conflicts_with_all = ["json", "check"])]
+        profile: Option<String>,
     },
     /// Runs the target cases again and again, in another order each round.
     Soak {

@@ -1,7 +1,7 @@
 //! The plugin interface of QEMU, declared by hand and looked up by name in the process that loads us.
 //!
 //! Source: `docs/devel/tcg-plugins.rst` and the comments of `include/qemu/qemu-plugin.h` of QEMU. The interface has a
-//! version: 1 in QEMU 4.2 to 8.2, which demand at most 1; 2 to 5 in QEMU 9.0 to 10.2, which demand at least 2. What
+//! version: 1 in QEMU 6.1 to 8.2, which demand at most 1; 2 to 5 in QEMU 9.0 to 10.2, which demand at least 2. What
 //! is used here is the same in all of them but for two things: `qemu_plugin_insn_data` fills a buffer from version 3
 //! on, and the version that a plugin declares must suit the QEMU that loads it. The first is chosen when the plugin
 //! is installed, the second when it is loaded, before QEMU reads it. Exercised with QEMU 7.2.

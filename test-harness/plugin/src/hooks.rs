@@ -8,7 +8,7 @@ use crate::api::{self, Block, Info, PluginId};
 use crate::marker::{self, Meaning};
 use crate::options::Options;
 use crate::sharing::{self, Access};
-use crate::{counts, log};
+use crate::{counts, log, profile};
 
 /// What the callbacks need to know.
 #[derive(Debug)]
@@ -91,6 +91,9 @@ extern "C" fn translate(_: PluginId, block: *mut Block) {
             Meaning::Pause => api.before(instruction, at_pause, address),
             Meaning::Marker(number) => api.before(instruction, at_marker, u64::from(number)),
         }
+        if setup.options.profile {
+            api.before(instruction, at_followed, address);
+        }
         if setup.options.memory {
             api.at_memory(instruction, at_access, address);
         }
@@ -103,6 +106,10 @@ extern "C" fn at_instruction(core: c_uint, _: *mut c_void) {
 
 extern "C" fn at_apart(core: c_uint, _: *mut c_void) {
     counts::apart(core);
+}
+
+extern "C" fn at_followed(core: c_uint, address: *mut c_void) {
+    profile::instruction(core, address.addr() as u64);
 }
 
 extern "C" fn at_pause(core: c_uint, address: *mut c_void) {
@@ -121,6 +128,8 @@ extern "C" fn at_marker(core: c_uint, number: *mut c_void) {
     match number {
         marker::SHARING_BEGIN => sharing::begin(),
         marker::SHARING_END => sharing::end(),
+        marker::PROFILE_BEGIN => profile::begin(core),
+        marker::PROFILE_END => profile::end(),
         _ => {}
     }
 }

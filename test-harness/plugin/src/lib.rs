@@ -17,10 +17,12 @@
 //!   given up to eight times.
 //! - `apart=FIRST-END`: also count apart the instructions at virtual addresses from `FIRST` to before `END`: those that
 //!   copy or clear memory, say. May be given several times.
+//! - `profile=on`: between the markers `marker::PROFILE_BEGIN` and `marker::PROFILE_END`, write the address of each
+//!   instruction that the core executes which executed the first.
 //! - `memory=on`: between the markers `marker::SHARING_BEGIN` and `marker::SHARING_END`, note which core touches
 //!   which line of physical memory, and write the lines that one core wrote and another touched.
 //!
-//! Reading order: `marker`, `counts`, `log`, `options`, `sharing`, `api`, `hooks` (the callbacks).
+//! Reading order: `marker`, `counts`, `log`, `options`, `sharing`, `profile`, `api`, `hooks` (the callbacks).
 
 mod api;
 mod counts;
@@ -28,4 +30,5 @@ mod hooks;
 mod log;
 mod marker;
 mod options;
+mod profile;
 mod sharing;

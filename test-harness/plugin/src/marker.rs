@@ -13,6 +13,10 @@ const FIRST_QUIET: u16 = 0x8000;
 pub(crate) const SHARING_BEGIN: u16 = 0xfff0;
 /// Up to here.
 pub(crate) const SHARING_END: u16 = 0xfff1;
+/// From here on the plugin writes the address of each instruction that this core executes.
+pub(crate) const PROFILE_BEGIN: u16 = 0xfff2;
+/// Up to here.
+pub(crate) const PROFILE_END: u16 = 0xfff3;
 
 /// Whether a marker is quiet.
 pub(crate) const fn is_quiet(number: u16) -> bool {

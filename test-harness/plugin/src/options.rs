@@ -14,6 +14,8 @@ pub(crate) struct Options {
     pub(crate) watched: Vec<u64>,
     /// Virtual addresses, first and past the last, whose instructions are counted apart.
     pub(crate) apart: Vec<(u64, u64)>,
+    /// Whether instructions can be followed one by one.
+    pub(crate) profile: bool,
     /// Whether memory accesses are looked at.
     pub(crate) memory: bool,
 }
@@ -30,6 +32,7 @@ impl Options {
                     let (first, end) = range.split_once('-').ok_or("a range is FIRST-END")?;
                     options.apart.push((number(first)?, number(end)?));
                 }
+                Some(("profile", "on")) => options.profile = true,
                 Some(("memory", "on")) => options.memory = true,
                 Some(("memory", "off")) => options.memory = false,
                 _ => return Err(format!("unknown argument {argument:?}")),
@@ -70,6 +73,7 @@ mod tests {
             out: "/tmp/x".into(),
             watched: vec![0x20_0000, 16],
             apart: vec![(16, 32)],
+            profile: false,
             memory: true,
         };
         assert!(expected.is_apart(31) && !expected.is_apart(32));

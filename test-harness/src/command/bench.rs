@@ -6,7 +6,7 @@ use std::process::Command;
 use crate::cli::Options;
 use crate::failure::{Doing, Result};
 use crate::image::Class;
-use crate::measure::bench::{Rows, measure};
+use crate::measure::bench::{Rows, follow, measure};
 use crate::measure::compare::{moved, same};
 use crate::measure::report::{json, table};
 use crate::measure::rows::{PADDED, PADDING};
@@ -37,6 +37,12 @@ pub(super) fn bench(options: &Options, file: Option<&Path>, checking: Checking) 
         moved(&bench, &measure(options.install(), Class::KernelPadded, Rows::OneCore)?)?;
         say(format_args!("{PADDING} instructions more on its path move the row {PADDED} by {PADDING}"));
     }
+    Ok(())
+}
+
+/// Shows where the instructions of a row are.
+pub(super) fn profile(options: &Options, row: &str) -> Result<()> {
+    println!("{}", follow(options.install(), Class::Kernel, row)?);
     Ok(())
 }
 

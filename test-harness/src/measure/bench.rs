@@ -1,6 +1,6 @@
 //! One bench: the deterministic machine, once with one core and once with several.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -11,7 +11,8 @@ use super::Counting;
 use super::figures::{self, Figure, Figures};
 use super::kernel_image::KernelImage;
 use super::log::{Log, What};
-use super::rows;
+use super::profile;
+use super::rows::{self, Way};
 use crate::failure::{Doing, Failure, Result};
 use crate::host;
 use crate::image::{self, Class, Content};
@@ -50,54 +51,105 @@ pub enum Rows {
 /// # Errors
 /// When something does not build, a run ends badly, or a row is missing.
 pub fn measure(install: Install, class: Class, which: Rows) -> Result<Bench> {
-    let program = host::program("bench")?;
-    let entry = Program::parse(&program, program.len() as u64);
-    let entry = entry.doing(|| "the bench is no program".to_owned())?.entry();
-    let kernel = image::kernel(class)?;
-    let elf = std::fs::read(&kernel).doing(|| format!("cannot read {}", kernel.display()))?;
-    let kernel_image = KernelImage::read(&elf)?;
+    let subject = Subject::build(install, class)?;
     let mut all = Vec::new();
-    let mut flags = Vec::new();
-    let machines: &[(&str, u32)] = match which {
-        Rows::All => &[("one", 1), ("many", CORES)],
-        Rows::OneCore => &[("one", 1)],
-    };
-    for (arguments, cores) in machines.iter().copied() {
-        let mut machine = Machine {
-            qemu: tools::qemu(install)?,
+    let one = subject.run("one", 1, Following::Nothing)?;
+    all.extend(figures::clocked(&one.transcript)?);
+    if which == Rows::All {
+        all.push(boot(&one.log, subject.image.entry, subject.entry)?);
+        let many = subject.run("many", CORES, Following::Nothing)?;
+        all.extend(figures::counted(&many.transcript, &many.log, subject.entry)?);
+    }
+    let figures = figures::complete(all, which)?;
+    let mut flags = subject.machine(1).arguments();
+    if let Some(cores) = flags.iter().position(|flag| flag == "-smp").and_then(|at| flags.get_mut(at + 1)) {
+        *cores = format!("1 or {CORES}");
+    }
+    Ok(Bench { figures, qemu: version(&subject.qemu)?, flags })
+}
+
+/// Says where the instructions of a row are that is measured on one core.
+///
+/// # Errors
+/// Those of [`measure`]; when there is no such row, or it is not timed call by call.
+pub fn follow(install: Install, class: Class, key: &str) -> Result<String> {
+    let known = || Failure::new(format!("{key} is no row that can be followed"));
+    let row = rows::row(key).filter(|row| row.way == Way::Clock).ok_or_else(known)?;
+    let subject = Subject::build(install, class)?;
+    let run = subject.run("one", 1, Following::Instructions)?;
+    let figure = figures::clocked(&run.transcript)?.into_iter().find(|figure| figure.row == row);
+    let median = figure.ok_or_else(|| Failure::new(format!("{} was not measured", row.title)))?.median;
+    profile::profile(&run.log, median, &subject.kernel)
+}
+
+/// Whether single instructions are written down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Following {
+    Nothing,
+    Instructions,
+}
+
+/// What is measured.
+struct Subject {
+    qemu: PathBuf,
+    kernel: PathBuf,
+    image: KernelImage,
+    program: Vec<u8>,
+    /// The address of the program's first instruction.
+    entry: u64,
+}
+
+/// What came of a run.
+struct Measured {
+    transcript: Vec<String>,
+    log: Log,
+}
+
+impl Subject {
+    fn build(install: Install, class: Class) -> Result<Self> {
+        let program = host::program("bench")?;
+        let entry = Program::parse(&program, program.len() as u64);
+        let entry = entry.doing(|| "the bench is no program".to_owned())?.entry();
+        let kernel = image::kernel(class)?;
+        let elf = std::fs::read(&kernel).doing(|| format!("cannot read {}", kernel.display()))?;
+        let image = KernelImage::read(&elf)?;
+        Ok(Self { qemu: tools::qemu(install)?, kernel, image, program, entry })
+    }
+
+    fn machine(&self, cores: u32) -> Machine {
+        Machine {
+            qemu: self.qemu.clone(),
             accelerator: Accelerator::Tcg,
             cores,
             memory: MEMORY,
             clockwork: Clockwork::Deterministic,
             debugger: Debugger::None,
             extra: Vec::new(),
-        };
-        flags = machine.arguments();
-        let mut counting =
-            Counting::new(&format!("bench-{arguments}"))?.watch(kernel_image.entry).watch(entry);
-        for function in &kernel_image.memory_functions {
+        }
+    }
+
+    fn run(&self, arguments: &str, cores: u32, following: Following) -> Result<Measured> {
+        let mut counting = Counting::new(&format!("bench-{arguments}"))?;
+        counting = counting.watch(self.image.entry).watch(self.entry);
+        for function in &self.image.memory_functions {
             counting = counting.apart(function.clone());
         }
-        machine.extra = counting.arguments()?;
+        if following == Following::Instructions {
+            counting = counting.profile();
+        }
+        let machine = Machine { extra: counting.arguments()?, ..self.machine(cores) };
         let contents = [
-            Content::new(BOOT, EntryKind::Program, program.clone()),
+            Content::new(BOOT, EntryKind::Program, self.program.clone()),
             Content::new(ARGUMENTS, EntryKind::Arguments, arguments.as_bytes().to_vec()),
         ];
         let bundle = image::write_bundle(&format!("bench-{arguments}"), &contents)?;
-        let run = Run { machine: &machine, kernel: &kernel, bundle: bundle.path(), nominal: NOMINAL };
+        let run = Run { machine: &machine, kernel: &self.kernel, bundle: bundle.path(), nominal: NOMINAL };
         let outcome = run.play(&mut |_| {})?;
         if outcome.exit != Exit::Success {
             return Err(outcome.failure(&format!("the bench on {cores} cores failed")));
         }
-        let log = counting.take()?;
-        all.extend(figures::clocked(&outcome.transcript)?);
-        all.extend(figures::counted(&outcome.transcript, &log, entry)?);
-        if cores == 1 {
-            all.push(boot(&log, kernel_image.entry, entry)?);
-        }
+        Ok(Measured { log: counting.take()?, transcript: outcome.transcript })
     }
-    let figures = figures::complete(all, which)?;
-    Ok(Bench { figures, qemu: version(&tools::qemu(install)?)?, flags })
 }
 
 /// What QEMU says of its version.

@@ -4,6 +4,9 @@ use std::path::Path;
 
 use crate::failure::{Doing, Failure, Result};
 
+/// The marker from which on instructions are followed, if the plugin was asked to.
+const FOLLOW: u16 = 0xfff2;
+
 /// What made the plugin note the counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum What {
@@ -86,6 +89,8 @@ pub struct Log {
     pub points: Vec<Point>,
     /// The shared lines that were shown.
     pub shared: Vec<SharedLine>,
+    /// The addresses of the instructions that were followed one by one, for each time that the guest asked.
+    pub traces: Vec<Vec<u64>>,
     /// How many lines were touched and how many shared, if the guest asked.
     pub sharing: Option<(u64, u64)>,
 }
@@ -144,6 +149,7 @@ impl Log {
                     written_at: hexadecimal(written)?,
                 });
             }
+            ["at", address] => self.traces.last_mut()?.push(hexadecimal(address)?),
             ["sharing", "lines", lines, "shared", shared] => {
                 self.sharing = Some((lines.parse().ok()?, shared.parse().ok()?));
             }
@@ -156,6 +162,9 @@ impl Log {
         let ["core", core, "instructions", instructions, "waits", waits, "apart", apart] = *fields else {
             return None;
         };
+        if what == What::Marker(FOLLOW) {
+            self.traces.push(Vec::new());
+        }
         let core = core.parse().ok().filter(|core| *core < self.cores)?;
         let (instructions, waits) = (self.numbers(instructions)?, self.numbers(waits)?);
         let counts = instructions.into_iter().zip(waits).zip(self.numbers(apart)?);

@@ -1,7 +1,7 @@
 //! Measuring: counts of executed guest instructions, the same in every run.
 //!
 //! Reading order: [`rows`] (what is measured), [`mod@bench`] (how), [`log`] (what the plugin wrote), [`figures`] (what it
-//! comes to), [`report`] (how it is shown), [`compare`] (what shows that it can be
+//! comes to), [`report`] (how it is shown), [`mod@profile`] (where it goes), [`compare`] (what shows that it can be
 //! trusted). What figures mean is in `docs/measuring.md`.
 
 pub mod bench;
@@ -9,6 +9,7 @@ pub mod compare;
 pub mod figures;
 pub mod kernel_image;
 pub mod log;
+pub mod profile;
 pub mod report;
 pub mod rows;
 
@@ -26,6 +27,7 @@ pub struct Counting {
     watched: Vec<u64>,
     apart: Vec<(u64, u64)>,
     memory: bool,
+    profile: bool,
 }
 
 impl Counting {
@@ -35,7 +37,7 @@ impl Counting {
     /// When there is no place for the plugin's file.
     pub fn new(name: &str) -> Result<Self> {
         let file = place::scratch("counts")?.join(format!("{name}-{}.log", std::process::id()));
-        Ok(Self { file, watched: Vec::new(), apart: Vec::new(), memory: false })
+        Ok(Self { file, watched: Vec::new(), apart: Vec::new(), memory: false, profile: false })
     }
 
     /// Also notes the counts whenever the instruction at this virtual address is about to run.
@@ -59,6 +61,13 @@ impl Counting {
         self
     }
 
+    /// Also follows instructions one by one, between the markers that ask for it.
+    #[must_use]
+    pub fn profile(mut self) -> Self {
+        self.profile = true;
+        self
+    }
+
     /// QEMU's arguments; builds the plugin if need be.
     ///
     /// # Errors
@@ -73,6 +82,9 @@ impl Counting {
         }
         if self.memory {
             value.push_str(",memory=on");
+        }
+        if self.profile {
+            value.push_str(",profile=on");
         }
         Ok(vec!["-plugin".to_owned(), value])
     }

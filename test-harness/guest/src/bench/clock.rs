@@ -4,9 +4,15 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use idl::record::RecordWriter;
+use userlib::testing::mark;
 use userlib::{console, time};
 
 use crate::Outcome;
+
+/// Markers around what is timed, for the plugin to follow instruction by instruction when it was asked to. They are
+/// executed before and after the clock is read.
+const FOLLOW: i32 = 0xfff2;
+const FOLLOWED: i32 = 0xfff3;
 
 /// How often an operation is timed where nothing limits it.
 pub(super) const ROUNDS: usize = 200;
@@ -44,9 +50,11 @@ impl Clock {
     /// Does something and says how long it took.
     #[inline(always)]
     pub(super) fn time<R>(&self, operation: impl FnOnce() -> R) -> (u64, R) {
+        mark::<FOLLOW>();
         let begin = now();
         let result = operation();
         let end = now();
+        mark::<FOLLOWED>();
         (self.between(begin, end), result)
     }
 }
