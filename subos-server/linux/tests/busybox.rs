@@ -3,7 +3,7 @@
 
 mod support;
 
-use support::busybox::{Script, keep};
+use support::busybox::{CACHE_FRAMES, GENERAL_FRAMES, Script, keep};
 
 /// Text of about `lines` lines in which words repeat, as text does.
 fn text(lines: usize) -> &'static [u8] {
@@ -107,4 +107,48 @@ fn large_file() {
     Script::new("md5sum < input\nsort input | uniq | wc -l\ngzip -c input | gzip -dc | md5sum\n")
         .with_file("input", input)
         .compare(2);
+}
+
+/// Memory that is taken while programs use it: the output is right all the same. First the clean
+/// copies go, then half of what programs and files hold moves.
+#[test]
+fn memory_is_given_back_at_work() {
+    let script = Script::new(
+        "sort input > sorted; md5sum sorted\nfor i in 1 2 3; do sort -r input | gzip -c | gzip -dc | md5sum; done > loop &\n\
+         awk '{ n[$2]++ } END { for (w in n) print n[w], w }' input | sort\nwait\ncat loop\nmd5sum sorted input\n",
+    )
+    .with_file("input", text(10_000));
+    let mut rounds = 0;
+    let finished = script.compare_while(2, |linux| {
+        rounds += 1;
+        let before = linux.pool();
+        if rounds == 400 {
+            assert!(before.cache_free < before.cache, "the cache is in use");
+            linux
+                .release_pool(&(GENERAL_FRAMES..GENERAL_FRAMES + CACHE_FRAMES))
+                .expect("clean copies can go");
+            assert_eq!(linux.pool().cache, 0);
+            linux.audit().expect("every count adds up");
+        }
+        if rounds == 800 {
+            linux.release_pool(&(0..GENERAL_FRAMES / 2)).expect("there is room in the other half");
+            assert_eq!(linux.pool().general, GENERAL_FRAMES / 2);
+            linux.audit().expect("every count adds up");
+        }
+    });
+    assert!(rounds > 800, "both happened while it worked");
+    assert_eq!(finished.linux.report().out_of_memory, 0);
+}
+
+/// What does not fit is refused or ends the one program; the shell and the others go on.
+#[test]
+fn memory_that_runs_out_ends_one_program() {
+    let script = Script::new(
+        "dd if=/dev/zero of=big bs=1M count=200 2>/dev/null; echo status $?; rm big; echo on\n\
+         awk 'BEGIN { s = \"x\"; for (i = 0; i < 30; i++) s = s s; print length(s) }' 2>/dev/null; echo after $?\n",
+    );
+    let finished = support::host::run(script.system(), 1, |_| ());
+    let output = String::from_utf8(finished.output).expect("it is text");
+    assert!(output.contains("status 1\non\nafter "), "{output}");
+    assert!(!output.contains("after 0"), "{output}");
 }

@@ -48,16 +48,14 @@ pub(crate) struct FramePool {
     free: Vec<Frame>,
     cache_free: Vec<Frame>,
     counts: PoolCounts,
+    /// Ranges that are being given up: what is freed there is gone, not free.
+    leaving: Vec<Range<u32>>,
 }
 
 impl FramePool {
     pub(crate) const fn new() -> Self {
-        Self {
-            states: Vec::new(),
-            free: Vec::new(),
-            cache_free: Vec::new(),
-            counts: PoolCounts { general: 0, general_free: 0, cache: 0, cache_free: 0 },
-        }
+        let counts = PoolCounts { general: 0, general_free: 0, cache: 0, cache_free: 0 };
+        Self { states: Vec::new(), free: Vec::new(), cache_free: Vec::new(), counts, leaving: Vec::new() }
     }
 
     /// Adds frames that the platform has from now on. Those already there are passed over.
@@ -65,6 +63,7 @@ impl FramePool {
         if self.states.len() < range.end as usize {
             self.states.resize(range.end as usize, State::Absent);
         }
+        self.leaving.retain(|leaving| leaving.end <= range.start || range.end <= leaving.start);
         // Backwards, so that the lowest frames are taken first.
         for number in range.rev() {
             if self.states[number as usize] != State::Absent {
@@ -88,6 +87,13 @@ impl FramePool {
     pub(crate) fn counts(&self) -> PoolCounts {
         let free = |list: &Vec<Frame>| u32::try_from(list.len()).unwrap_or(u32::MAX);
         PoolCounts { general_free: free(&self.free), cache_free: free(&self.cache_free), ..self.counts }
+    }
+
+    /// Whether a file may take another frame. The last sixteenth is for programs: a file that fills
+    /// everything must be refused, not end whoever next touches a page.
+    pub(crate) fn has_room_for_files(&self) -> bool {
+        let counts = self.counts();
+        counts.general_free > counts.general / 16
     }
 
     /// A frame with undefined contents, held once.
@@ -131,18 +137,26 @@ impl FramePool {
         }
     }
 
-    /// Drops a holder; with the last the frame is free.
+    /// Drops a holder; with the last the frame is free, or gone if it is being given up.
     pub(crate) fn release(&mut self, frame: Frame) {
-        match &mut self.states[frame.0 as usize] {
+        let leaves = self.leaving.iter().any(|range| range.contains(&frame.0));
+        let state = &mut self.states[frame.0 as usize];
+        match state {
             State::General(holders) => {
                 *holders -= 1;
-                if *holders == 0 {
+                if *holders == 0 && leaves {
+                    *state = State::Absent;
+                    self.counts.general -= 1;
+                } else if *holders == 0 {
                     self.free.push(frame);
                 }
             }
             State::Cache(holders) => {
                 *holders -= 1;
-                if *holders == 0 {
+                if *holders == 0 && leaves {
+                    *state = State::Absent;
+                    self.counts.cache -= 1;
+                } else if *holders == 0 {
                     self.cache_free.push(frame);
                 }
             }
@@ -173,6 +187,9 @@ impl FramePool {
     /// Takes free frames of `range` out of the pool for good. The answer is how many of the range
     /// are still held; the caller drops or moves what they hold and asks again.
     pub(crate) fn retire(&mut self, range: &Range<u32>) -> u32 {
+        if !self.leaving.contains(range) {
+            self.leaving.push(range.clone());
+        }
         let inside = |frame: &Frame| range.contains(&frame.0);
         self.free.retain(|frame| !inside(frame));
         self.cache_free.retain(|frame| !inside(frame));

@@ -91,6 +91,9 @@ impl Body {
         while done < bytes.len() {
             let (page, start) = split(offset + done as u64);
             let length = (PAGE - start).min(bytes.len() - done);
+            if !machine.frames.has_room_for_files() {
+                break;
+            }
             let Ok(frame) = self.own_page(page, machine) else { break };
             machine.platform.write(frame, start, &bytes[done..done + length]);
             done += length;

@@ -59,6 +59,10 @@ pub(crate) fn keep(bytes: Vec<u8>) -> &'static [u8] {
 pub(crate) const ENVIRONMENT: [(&str, &str); 3] =
     [("PATH", "/applets-only"), ("HOME", "/root"), ("LC_ALL", "C")];
 
+/// Frames of a script's system: for programs, and for clean copies of its files.
+pub(crate) const GENERAL_FRAMES: u32 = 64 * 256;
+pub(crate) const CACHE_FRAMES: u32 = 16 * 256;
+
 /// A script with the files that it finds in its working directory.
 pub(crate) struct Script<'a> {
     pub(crate) text: &'a str,
@@ -77,7 +81,7 @@ impl<'a> Script<'a> {
 
     /// A system that is ready to run the script.
     pub(crate) fn system(&self) -> Linux<Host> {
-        let mut linux = system(64 * 256, 16 * 256);
+        let mut linux = system(GENERAL_FRAMES, CACHE_FRAMES);
         linux.add_file(b"bin/busybox", bytes(), 0o755).expect("the tree is empty");
         linux.add_link(b"bin/sh", b"busybox").expect("the tree is empty");
         linux.add_directory(b"work", 0o755).expect("the tree is empty");
@@ -92,11 +96,6 @@ impl<'a> Script<'a> {
             .spawn(b"/bin/busybox", &[b"busybox", b"sh", b"script.sh"], &environment, b"/work")
             .expect("busybox can be executed");
         linux
-    }
-
-    /// Runs the script in the personality.
-    pub(crate) fn run(&self, executors: u8) -> Finished {
-        run(self.system(), executors, |_| ())
     }
 
     /// Runs the script natively; the answer is both streams and the status.
@@ -126,8 +125,13 @@ impl<'a> Script<'a> {
 
     /// Runs the script both ways and demands the same bytes.
     pub(crate) fn compare(&self, executors: u8) -> Finished {
+        self.compare_while(executors, |_| ())
+    }
+
+    /// As [`Self::compare`], and does something after each round.
+    pub(crate) fn compare_while(&self, executors: u8, between: impl FnMut(&mut Linux<Host>)) -> Finished {
         let (output, error, status) = self.run_natively();
-        let finished = self.run(executors);
+        let finished = run(self.system(), executors, between);
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         assert_eq!(text(&finished.error), text(&error), "standard error");
         if finished.output != output {
