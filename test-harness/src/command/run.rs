@@ -115,7 +115,7 @@ fn contents(manifest: &Manifest, files: &host::Files) -> Result<Vec<Content>> {
 fn show_pictures(story: &Story, manifest_path: &Path, manifest: &Manifest) -> Result<()> {
     let out = std::io::stdout();
     if !story.stats.is_empty() {
-        println!("\nWhat each subOS did on each core\n\n{}", view::summary(&story.stats));
+        println!("\nWhat each subOS did on each core\n\n{}", view::summary(&story.stats, &story.timeline));
     }
     if !story.timeline.owners().is_empty() {
         println!("Who had what\n\n{}", view::timeline(&story.timeline, colours(&out)));

@@ -14,8 +14,8 @@ const OPTIONAL: &str = "_opt";
 #[must_use]
 pub fn judge(story: &Story, manifest: &Manifest) -> Vec<String> {
     let mut wrong = Vec::new();
-    for (number, words) in (0u64..).zip(&manifest.steps) {
-        match story.steps.get(&number).map(String::as_str) {
+    for (number, words) in (1u64..).zip(&manifest.steps) {
+        match story.steps.get(&(number - 1)).map(String::as_str) {
             Some("ok") => {}
             Some("begin") => wrong.push(format!("step {number} ({words}) began and did not end")),
             Some(_) => wrong.push(format!("step {number} ({words}) failed")),
@@ -129,7 +129,7 @@ check = "ledger"
             wrong(&lines).join("; ")
         };
         assert_eq!(with(7, "@stat subos=a core=1 calls=0"), "a did no calls on core 1");
-        assert_eq!(with(3, "@step t=30 n=0 result=failed"), "step 0 (kill a by force) failed");
+        assert_eq!(with(3, "@step t=30 n=0 result=failed"), "step 1 (kill a by force) failed");
         assert_eq!(with(6, "@ledger result=different text=core%201"), "the ledger says: core 1");
     }
 }

@@ -9,7 +9,7 @@ use crate::story::{FREE, Span, Timeline};
 const WIDTH: f64 = 960.0;
 const LEFT: f64 = 96.0;
 const RIGHT: f64 = 16.0;
-const TOP: f64 = 56.0;
+const TOP: f64 = 64.0;
 const LANE: f64 = 28.0;
 const STACK: f64 = 160.0;
 const STEP_LINE: f64 = 17.0;
@@ -128,8 +128,12 @@ impl Page<'_> {
     }
 
     fn marks(&self) -> Group {
+        let mut last = (f64::MIN, 0.0);
         self.timeline.steps().iter().fold(Group::new(), |group, (time, step)| {
             let x = rounded(self.x(*time));
+            // Numbers that would overlap stand on two levels.
+            let level = if x - last.0 < 12.0 && last.1 == 0.0 { 9.0 } else { 0.0 };
+            last = (x, level);
             let line = Line::new().set("x1", x).set("x2", x).set("y1", TOP).set("y2", self.stack_bottom());
             let number =
                 label(x, TOP - 4.0, &(step + 1).to_string()).set("font-size", 9).set("text-anchor", "middle");
@@ -139,16 +143,27 @@ impl Page<'_> {
         })
     }
 
+    /// The axis of time, with a label at every round number of seconds.
     fn axis(&self) -> Group {
         let (y, length) = (self.stack_bottom(), self.timeline.length());
         let line =
             Line::new().set("x1", LEFT).set("x2", WIDTH - RIGHT).set("y1", y).set("y2", y).set("stroke", INK);
-        (0..=8u64).fold(Group::new().add(line), |group, part| {
-            let time = length / 8 * part;
-            let text = self.timeline.seconds(time).map_or(String::new(), |seconds| format!("{seconds:.2} s"));
-            let anchor = if part == 8 { "end" } else { "middle" };
-            group.add(label(self.x(time), y + 16.0, &text).set("text-anchor", anchor))
-        })
+        let group = Group::new().add(line);
+        let Some(seconds) = self.timeline.seconds(length) else { return group };
+        let steps = [0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0];
+        let step = steps.into_iter().find(|step| seconds / step <= 12.0).unwrap_or(1000.0);
+        let mut at = 0.0;
+        let mut labels = group;
+        while at <= seconds {
+            let x = LEFT + (WIDTH - LEFT - RIGHT) * at / seconds;
+            let tick =
+                Line::new().set("x1", rounded(x)).set("x2", rounded(x)).set("y1", y).set("y2", y + 4.0);
+            let text = if step < 1.0 { format!("{at:.2} s") } else { format!("{at:.0} s") };
+            labels = labels.add(tick.set("stroke", INK));
+            labels = labels.add(label(x, y + 16.0, &text).set("text-anchor", "middle"));
+            at += step;
+        }
+        labels
     }
 
     fn legend(&self) -> Group {

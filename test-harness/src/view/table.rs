@@ -2,30 +2,70 @@
 
 use std::fmt::Write;
 
-use crate::story::Stat;
+use crate::story::{Stat, Timeline};
 
-/// The table as text, a row for each subOS and core, a column for each thing counted. Counts that a subOS does not
-/// have are left empty; a zero is a zero.
+/// The widest a table may be, in characters.
+const WIDEST: usize = 108;
+/// What is counted in ticks, and shown in seconds.
+const TIMES: [&str; 4] = ["idle", "busy", "owned", "kernel"];
+
+/// One thing that was counted, for every row that has it.
+struct Column {
+    name: String,
+    cells: Vec<String>,
+}
+
+/// What each subOS did on each core, as one table or several below each other: a row for each subOS and core, a column
+/// for each thing counted. What a subOS does not count is left empty; a zero is a zero.
 #[must_use]
-pub fn summary(stats: &[Stat]) -> String {
-    let mut names: Vec<&str> = Vec::new();
-    for (name, _) in stats.iter().flat_map(|stat| &stat.counts) {
-        if !names.contains(&name.as_str()) {
-            names.push(name);
+pub fn summary(stats: &[Stat], timeline: &Timeline) -> String {
+    let mut columns: Vec<Column> = Vec::new();
+    for (row, stat) in stats.iter().enumerate() {
+        for (name, count) in &stat.counts {
+            let name = name.trim_end_matches("_opt").replace('_', " ");
+            let index = columns.iter().position(|column| column.name == name).unwrap_or_else(|| {
+                columns.push(Column { name: name.clone(), cells: vec![String::new(); stats.len()] });
+                columns.len() - 1
+            });
+            columns[index].cells[row] = shown(&name, *count, timeline);
         }
     }
-    let shown = |name: &str| name.trim_end_matches("_opt").replace('_', " ");
-    let mut rows = vec![vec!["subOS".to_owned(), "core".to_owned()]];
-    rows[0].extend(names.iter().map(|name| shown(name)));
-    for stat in stats {
-        let mut row = vec![stat.subos.clone(), stat.core.to_string()];
-        row.extend(names.iter().map(|name| {
-            let count = stat.counts.iter().find(|(known, _)| known == name);
-            count.map(|(_, count)| grouped(*count)).unwrap_or_default()
-        }));
-        rows.push(row);
+    // What nobody ever did needs no column.
+    columns.retain(|column| column.cells.iter().any(|cell| !cell.is_empty() && cell != "0"));
+    let mut tables = Vec::new();
+    let mut rest = columns.as_slice();
+    while !rest.is_empty() {
+        let fitting =
+            (1..=rest.len()).take_while(|count| *count == 1 || width(stats, &rest[..*count]) <= WIDEST);
+        let (now, later) = rest.split_at(fitting.last().unwrap_or(1));
+        tables.push(aligned(&rows(stats, now)));
+        rest = later;
     }
-    aligned(&rows)
+    tables.join("\n")
+}
+
+fn rows(stats: &[Stat], columns: &[Column]) -> Vec<Vec<String>> {
+    let mut rows = vec![vec!["subOS".to_owned(), "core".to_owned()]];
+    rows[0].extend(columns.iter().map(|column| column.name.clone()));
+    for (index, stat) in stats.iter().enumerate() {
+        if columns.iter().any(|column| !column.cells[index].is_empty()) {
+            let mut row = vec![stat.subos.clone(), stat.core.to_string()];
+            row.extend(columns.iter().map(|column| column.cells[index].clone()));
+            rows.push(row);
+        }
+    }
+    rows
+}
+
+fn width(stats: &[Stat], columns: &[Column]) -> usize {
+    aligned(&rows(stats, columns)).lines().map(|line| line.chars().count()).max().unwrap_or(0)
+}
+
+fn shown(name: &str, count: u64, timeline: &Timeline) -> String {
+    match timeline.seconds(count).filter(|_| TIMES.contains(&name)) {
+        Some(seconds) => format!("{seconds:.2} s"),
+        None => grouped(count),
+    }
 }
 
 /// Rows as text: the first column to the left, the others to the right, a rule under the first row.
@@ -70,18 +110,32 @@ pub fn grouped(number: u64) -> String {
 mod tests {
     use super::*;
 
+    fn stat(subos: &str, counts: &[(&str, u64)]) -> Stat {
+        let counts = counts.iter().map(|(name, count)| ((*name).into(), *count)).collect();
+        Stat { subos: subos.into(), core: 1, counts }
+    }
+
     #[test]
     fn the_summary_has_a_column_for_each_count() {
-        let stat = |subos: &str, counts: &[(&str, u64)]| Stat {
-            subos: subos.into(),
-            core: 1,
-            counts: counts.iter().map(|(name, count)| ((*name).into(), *count)).collect(),
-        };
-        let text = summary(&[stat("a", &[("calls", 1234)]), stat("batch", &[("moves_opt", 0)])]);
+        let stats = [
+            stat("a", &[("calls", 1234), ("moves_opt", 1), ("faults_opt", 0)]),
+            stat("batch", &[("moves", 0)]),
+        ];
+        let text = summary(&stats, &Timeline::default());
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines[0], "  subOS  core  calls  moves");
-        assert_eq!(lines[2], "  a         1  1,234");
+        assert_eq!(lines[2], "  a         1  1,234      1");
         assert_eq!(lines[3], "  batch     1             0");
+    }
+
+    #[test]
+    fn a_summary_that_is_too_wide_goes_on_below() {
+        let names: Vec<String> = (0..30).map(|number| format!("count-{number}")).collect();
+        let counts: Vec<(&str, u64)> = names.iter().map(|name| (name.as_str(), 7)).collect();
+        let text = summary(&[stat("a", &counts)], &Timeline::default());
+        assert!(text.lines().all(|line| line.chars().count() <= WIDEST), "{text}");
+        assert!(text.matches("subOS").count() >= 3, "{text}");
+        assert!(names.iter().all(|name| text.contains(name)), "{text}");
     }
 
     #[test]
