@@ -55,7 +55,7 @@ fn the_picture_has_every_core_owner_and_step() {
     let svg = view::picture(&story(RECORDED).timeline, "demo <1>", &manifest.steps);
     assert!(svg.starts_with("<svg") && svg.contains("xmlns=\"http://www.w3.org/2000/svg\""));
     assert!(svg.contains("demo &lt;1&gt;"), "what stands in it is escaped");
-    for text in ["core 0", "core 3", "spinner: 32 MiB", "13. compare the ledger with the start", "2.40 s"] {
+    for text in ["core 0", "core 3", "spinner: 32 MiB", "13. compare the ledger with the start", "2.50 s"] {
         assert!(svg.contains(text), "{text} in the picture");
     }
     if let Ok(folder) = test_harness::place::scratch("run") {
