@@ -130,6 +130,9 @@ pub struct Shelf {
     orphans: AtomicU64,
     /// Where the kernel is that whoever holds the books visits.
     visited: AtomicU64,
+    /// Cores that a test made deaf, one bit each: what is sent to them to make them park gets lost.
+    #[cfg(feature = "hooks")]
+    pub(super) deaf: AtomicU64,
     /// The arguments of a program that is about to be loaded.
     stage: [AtomicU64; PAGE_WORDS],
     books: UnsafeCell<Books>,
@@ -167,6 +170,8 @@ impl Shelf {
             incarnations: [const { AtomicU64::new(0) }; MAX_SUBOSES],
             orphans: AtomicU64::new(0),
             visited: AtomicU64::new(0),
+            #[cfg(feature = "hooks")]
+            deaf: AtomicU64::new(0),
             stage: [const { AtomicU64::new(0) }; PAGE_WORDS],
             books: UnsafeCell::new(Books {
                 cores: [Holder::Reserved; MAX_CORES],
@@ -297,6 +302,12 @@ impl Books {
             return Err(Error::Condemned);
         }
         record.cell.map(raw::cell).ok_or(Error::WrongState)
+    }
+
+    /// Whether a core of this subOS was given up that may run on its behalf for ever.
+    #[must_use]
+    pub fn is_silent(&self, id: ledger::SubOsId) -> bool {
+        self.suboses.get(usize::from(id.index)).is_some_and(|entry| entry.silent > 0)
     }
 
     /// The lot with this number of a subOS.

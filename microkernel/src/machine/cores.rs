@@ -14,6 +14,7 @@ use idl::types::{CoreNumber, Progress, Ticks as EventTicks};
 use super::books::{Books, Errand, Record};
 use super::visit::{await_briefly, core_slot, notify, raise, visit};
 use super::{Target, condemn, create, doorbell, number_of};
+use crate::arch::x86_64::mailbox::Sequence;
 use crate::arch::x86_64::{apic, clock};
 use crate::arch::{self, Arrival, Command, Core, Mailbox, Seat};
 use crate::kernel::Kernel;
@@ -167,10 +168,23 @@ fn ask(books: &mut Books, id: ledger::SubOsId, which: CoreId, deadline: Ticks) -
     MORE
 }
 
+/// Leaves a command to go in a core's mailbox and makes it look there.
+fn command(which: CoreId, command: Command) -> Sequence {
+    #[cfg(feature = "hooks")]
+    if super::hooks::is_deaf(which) {
+        return Sequence(u64::MAX);
+    }
+    let sequence = Mailbox::of(which).command(command);
+    match command {
+        Command::Condemn => apic::send_nmi(which),
+        _ => arch::send_ipi(which, arch::Vector::PARK),
+    }
+    sequence
+}
+
 /// Interrupts a core, so that it parks.
 pub fn tell_to_park(books: &mut Books, which: CoreId) {
-    let sequence = Mailbox::of(which).command(Command::Park);
-    arch::send_ipi(which, arch::Vector::PARK);
+    let sequence = command(which, Command::Park);
     books.errands[which.index()] = Errand::Parking(sequence, arch::now());
 }
 
@@ -186,8 +200,7 @@ pub fn parked(books: &mut Books, id: ledger::SubOsId, which: CoreId) -> Next {
             }
             if arch::now() >= since.after(patience) {
                 condemn::by_visitor(books, id, "a core did not answer the interrupt that takes it away");
-                let sequence = mailbox.command(Command::Condemn);
-                apic::send_nmi(which);
+                let sequence = command(which, Command::Condemn);
                 books.errands[which.index()] = Errand::Condemned(sequence, arch::now());
             }
             Next::Wait

@@ -55,8 +55,11 @@ fn step(books: &mut Books, id: ledger::SubOsId) -> Result<bool, Error> {
     if !park_all(books, id)? {
         return Ok(false);
     }
-    // No core runs on it any more: the tables can go, and with them the last way to its memory.
-    if let Some(half) = books.record(id).half.take() {
+    // No core runs on it any more: the tables can go, and with them the last way to its memory. Unless there is one of
+    // which nobody knows: then they stay for ever, as its memory does.
+    if let Some(half) = books.record(id).half.take()
+        && !books.is_silent(id)
+    {
         half.release(&mut books.pages);
     }
     let next = books.ledger().lots().find(|(_, lot)| lot.holder.subos() == Some(id));
@@ -78,9 +81,12 @@ fn step(books: &mut Books, id: ledger::SubOsId) -> Result<bool, Error> {
         }
         return Ok(false);
     }
-    books.ledger().destroyed(id)?;
-    *books.record(id) = Record::EMPTY;
     Books::set_incarnation(number_of(id), None);
+    // The number, and with it the share, is used again only if nobody can still be writing to it.
+    if !books.is_silent(id) {
+        books.ledger().destroyed(id)?;
+        *books.record(id) = Record::EMPTY;
+    }
     Ok(true)
 }
 

@@ -4,6 +4,8 @@
 //! A program asks by method 255 of DebugConsole; word 0 is the hook, word 1 its argument. What a hook touches, it
 //! touches as a kernel gone mad would: through the physical map, or at the addresses where other kernels have theirs.
 
+use core::sync::atomic::Ordering;
+
 use caps::Error;
 use idl::abi::OpWord;
 
@@ -34,6 +36,7 @@ mod number {
     pub(super) const PANIC: u64 = 12;
     pub(super) const HOLD_LOCK: u64 = 13;
     pub(super) const LIE: u64 = 14;
+    pub(super) const DEAFEN: u64 = 15;
 }
 
 /// Does what was asked, if this is such an invocation.
@@ -64,9 +67,19 @@ pub fn invoked(kernel: &mut Kernel, op: OpWord, words: &[u64; 5]) -> Option<Resu
         },
         // Whoever follows this reference on a visit would leave the subOS.
         number::LIE => kernel.spaces = Some(Ref::at(PhysAddr(argument))),
+        // From now on the supervisor's words do not reach this core.
+        number::DEAFEN => {
+            let core = CoreId(argument.to_le_bytes()[0]);
+            places().shelf().deaf.fetch_or(core.bit(), Ordering::SeqCst);
+        }
         _ => return Some(Err(Error::InvalidArgument)),
     }
     Some(Ok(Answer::NOTHING.into()))
+}
+
+/// Whether a test made this core deaf.
+pub(super) fn is_deaf(core: CoreId) -> bool {
+    places().shelf().deaf.load(Ordering::SeqCst) & core.bit() != 0
 }
 
 /// How to touch what is not ours.

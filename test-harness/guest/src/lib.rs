@@ -49,13 +49,14 @@ cases! {
     suboses {
         one_is_made_and_ends a_core_moves one_is_suspended_and_resumed a_lot_moves one_is_killed_by_force
         wrong_requests_are_refused one_without_a_master_ends
+        a_lot_full_of_life_is_taken a_core_is_asked_for_first anything_in_any_order
     }
     walls {
         another_kernel_is_out_of_reach free_memory_is_out_of_reach the_ledger_is_out_of_reach
         other_cores_areas_are_out_of_reach others_shares_are_out_of_reach the_image_cannot_be_written
         a_stack_overflow_is_contained a_double_fault_is_contained a_panic_is_contained
         a_lock_that_is_held_for_ever_costs_its_holder a_lying_kernel_is_found_out_by_a_visit
-        a_panic_of_the_supervisors_kernel_ends_the_machine
+        a_core_that_never_answers_is_quarantined a_panic_of_the_supervisors_kernel_ends_the_machine
     }
     errors {
         of_untyped of_regions of_spaces of_lookup of_tables of_threads of_guests of_endpoints of_replies

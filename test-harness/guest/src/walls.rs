@@ -174,6 +174,36 @@ pub(crate) fn a_lying_kernel_is_found_out_by_a_visit() -> Outcome {
     goes_mad(14, kernel, Noticed::ByVisit, "leads out of the visited subOS")
 }
 
+/// A core that answers nothing is given up for good, and so is the memory that it may still write; the machine goes on.
+pub(crate) fn a_core_that_never_answers_is_quarantined() -> Outcome {
+    let machine = environment().machine();
+    let neighbour = Child::new("suboses/talk", 4)?;
+    neighbour.start(&[1])?;
+    let child = Child::new("suboses/count", 4)?;
+    child.start(&[2, 3])?;
+    let [_, chunks, ..] = machine.info(MachineQuestion::Totals).map_err(said("info"))?;
+    let console = environment().console();
+    let done: Result<(), Error> = idl::client::plain(&console, HOOK, [15, 3, 0, 0, 0], Deadline::NEVER);
+    done.map_err(said("hook"))?;
+    child.destroy()?;
+    let state = |kind, index| machine.ledger(kind, index).map(|entry| entry.state).map_err(said("ledger"));
+    check_eq!(state(ResourceKind::Core, 2)?, LedgerState::Free);
+    check_eq!(state(ResourceKind::Core, 3)?, LedgerState::Quarantined);
+    let mut quarantined = 0;
+    for chunk in 0..chunks {
+        quarantined += u32::from(state(ResourceKind::Chunk, chunk)? == LedgerState::Quarantined);
+    }
+    check_eq!(quarantined, 4);
+    check_eq!(neighbour.subos.grant_core(CoreNumber(3)).err(), Some(Error::NoResource));
+    neighbour.subos.send(30, 0, 0, 0, 0).map_err(said("send"))?;
+    check_eq!(neighbour.wait_for(ECHO)?[1], 31);
+    neighbour.destroy()?;
+    let next = Child::new("suboses/talk", 4)?;
+    next.start(&[2])?;
+    next.destroy()?;
+    audit()
+}
+
 /// In the supervisor's own kernel a panic ends the machine.
 pub(crate) fn a_panic_of_the_supervisors_kernel_ends_the_machine() -> Outcome {
     let console = environment().console();
