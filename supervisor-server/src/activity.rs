@@ -32,8 +32,8 @@ pub struct Activity {
     pub departures: u64,
     /// Ticks for which the subOS had the core.
     pub owned: u64,
-    /// Ticks that its kernel took.
-    pub kernel: u64,
+    /// Ticks for which a thread ran.
+    pub busy: u64,
     /// Objects made.
     pub objects: u64,
 }
@@ -50,7 +50,7 @@ impl Activity {
                 (self.switches, self.timers, self.doorbells, self.others, self.idle) = (a, b, c, d, e);
             }
             StatisticsQuestion::Moves => {
-                (self.arrivals, self.departures, self.owned, self.kernel, self.objects) = (a, b, c, d, e);
+                (self.arrivals, self.departures, self.owned, self.busy, self.objects) = (a, b, c, d, e);
             }
         }
     }

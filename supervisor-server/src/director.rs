@@ -224,13 +224,15 @@ impl Director {
         };
         match wait.turn(now, self.rate, step.when, &self.members) {
             crate::wait::Turn::Fulfilled => {
-                self.begin_step(step);
+                let exists = |subos| self.member(subos).is_some_and(Member::exists);
+                match step.action {
+                    Action::Create(subos) if exists(subos) => self.refuse_step(step, "it exists already"),
+                    _ => self.begin_step(step),
+                }
                 None
             }
             crate::wait::Turn::Hopeless(reason) => {
-                self.begin_step(Step { action: Action::Wait, ..step });
-                self.work = Work::default();
-                self.step_failed(&reason);
+                self.refuse_step(step, &reason);
                 None
             }
             crate::wait::Turn::NotYet(order) => {
@@ -283,6 +285,13 @@ impl Director {
         tasks.push(Task::Note);
         self.work = Work::new(tasks);
         self.stage = Stage::Step;
+    }
+
+    /// A step that cannot be begun has failed.
+    fn refuse_step(&mut self, step: Step, reason: &str) {
+        self.begin_step(Step { action: Action::Wait, ..step });
+        self.work = Work::default();
+        self.step_failed(reason);
     }
 
     fn action(&self, action: Action) -> Vec<Task> {

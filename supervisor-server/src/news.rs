@@ -207,7 +207,7 @@ fn stat<W: Write>(record: RecordWriter<'_, W>, did: &Activity, expects: Expects)
         .field("departures_opt", did.departures)?
         .field("idle_opt", did.idle)?
         .field("owned_opt", did.owned)?
-        .field("kernel_opt", did.kernel)?
+        .field("busy_opt", did.busy)?
         .field("objects_opt", did.objects)?
         .end()
 }

@@ -1,0 +1,226 @@
+//! The whole demonstration on a machine that is not there, as it should go and with everything broken that can be.
+
+mod fake;
+
+use fake::{Behaviour, FakeMachine, Fault};
+use idl::plan::{
+    Action, Chunks, CoreNumber, Duty, Holder, LotNumber, Manner, Plan, Start, Step, SubOsIndex, SubOsPlan,
+    When,
+};
+use supervisor_server::perform::{FAILURE, SUCCESS, Supervisor};
+
+const BATCH: SubOsIndex = SubOsIndex(0);
+const ECHO: SubOsIndex = SubOsIndex(1);
+const SPINNER: SubOsIndex = SubOsIndex(2);
+
+fn subos(name: &str, cores: u64, lots: &[u32]) -> SubOsPlan {
+    SubOsPlan {
+        name: name.try_into().expect("it fits"),
+        program: "program".try_into().expect("it fits"),
+        arguments: "arguments".try_into().expect("it fits"),
+        files: "files".try_into().expect("it fits"),
+        cores,
+        lots: lots.iter().map(|size| Chunks(*size)).collect(),
+        start: Start::AtBoot,
+        duty: Duty::None,
+        restarts: 0,
+    }
+}
+
+fn step(when: When, action: Action) -> Step {
+    Step { when, patience_ms: 30_000, action }
+}
+
+const fn move_core(core: u8, from: Holder, to: Holder) -> Action {
+    Action::MoveCore { core: CoreNumber(core), from, to, manner: Manner::Force }
+}
+
+/// The plan that `demo.toml` makes.
+fn demo() -> Plan {
+    let echo = SubOsPlan { duty: Duty::Progress, ..subos("echo", 0b1000, &[32]) };
+    let spinner = SubOsPlan { start: Start::ByStep, ..subos("spinner", 0b100, &[16]) };
+    let (batch, to_echo) = (Holder::SubOs(BATCH), Holder::SubOs(ECHO));
+    let ask = Manner::Ask(2000);
+    let give = Action::MoveLot { lot: LotNumber(3), from: BATCH, to: to_echo, manner: ask };
+    let steps = [
+        step(When::Working(BATCH, CoreNumber(2)), move_core(2, batch, to_echo)),
+        step(When::Now, give),
+        step(When::After(300), move_core(2, to_echo, Holder::Free)),
+        step(When::Now, Action::Create(SPINNER)),
+        step(When::After(500), Action::Kill(SPINNER)),
+        step(When::Now, move_core(2, Holder::Free, batch)),
+        step(When::Now, Action::GrantLot { size: Chunks(16), to: ECHO }),
+        step(When::Progress(ECHO, 100), Action::Audit),
+        step(When::Ended(BATCH), Action::Wait),
+        step(When::Now, Action::Kill(BATCH)),
+        step(When::Now, Action::Kill(ECHO)),
+        step(When::Now, Action::Audit),
+        step(When::Now, Action::CompareLedger),
+    ];
+    Plan {
+        suboses: [subos("batch", 0b110, &[32, 32, 32, 32]), echo, spinner].into_iter().collect(),
+        steps: steps.into_iter().collect(),
+    }
+}
+
+fn output() -> Vec<u8> {
+    (0..20_000u32).map(|n| (n % 251) as u8).collect()
+}
+
+fn behaviours() -> [Behaviour; 3] {
+    [Behaviour::Prints(output(), 5000, 0), Behaviour::Counts, Behaviour::Spins]
+}
+
+fn play(plan: &Plan, faults: &[Fault]) -> Supervisor<FakeMachine> {
+    play_with(plan, &behaviours(), faults)
+}
+
+fn play_with(plan: &Plan, behaviours: &[Behaviour], faults: &[Fault]) -> Supervisor<FakeMachine> {
+    let machine = FakeMachine::new(plan, 4, 400, behaviours, faults);
+    let mut supervisor = Supervisor::new(machine, Box::new(plan.clone()));
+    let status = supervisor.run();
+    assert_eq!(supervisor.port().status, Some(status));
+    supervisor
+}
+
+/// What holds however a run ends.
+fn check_end(machine: &FakeMachine) {
+    assert!(machine.suboses.is_empty(), "everything is destroyed\n{}", machine.transcript);
+    let last = machine.transcript.lines().last().expect("there is a transcript");
+    let expected = if machine.status == Some(SUCCESS) { "@test result=ok" } else { "@test result=failed" };
+    assert!(last.starts_with(expected), "{last}");
+    for line in machine.transcript.lines() {
+        assert!(idl::record::Record::parse(line).is_some(), "not a record: {line}");
+    }
+    for (subos, written) in &machine.written {
+        let printed = machine.printed.get(subos).map_or(&[][..], Vec::as_slice);
+        assert!(printed == written, "{} of {} bytes came out, in order", printed.len(), written.len());
+    }
+}
+
+fn fails_with(plan: &Plan, faults: &[Fault], reason: &str) -> Supervisor<FakeMachine> {
+    let supervisor = play(plan, faults);
+    let machine = supervisor.port();
+    check_end(machine);
+    assert_eq!(machine.status, Some(FAILURE), "{}", machine.transcript);
+    let last = machine.transcript.lines().last().expect("there is a transcript");
+    let message = idl::record::Record::parse(last)
+        .and_then(|record| record.get("message"))
+        .expect("a failure has a message");
+    let message = String::from_utf8(message.bytes().collect()).expect("it is text");
+    assert!(message.contains(reason), "{message}\n{}", machine.transcript);
+    supervisor
+}
+
+#[test]
+fn the_demo_plays() {
+    let supervisor = play(&demo(), &[]);
+    let machine = supervisor.port();
+    check_end(machine);
+    assert_eq!(machine.status, Some(SUCCESS), "{}", machine.transcript);
+    assert_eq!(machine.printed[&0], output());
+    assert_eq!(machine.records("step").iter().filter(|line| line.contains("result=ok")).count(), 13);
+    // The echo subOS lives through ten steps after the first and is killed by the eleventh.
+    assert_eq!(machine.records("beat").len(), 10);
+    assert_eq!(machine.records("ledger"), ["@ledger result=equal"; 2]);
+    assert_eq!(machine.records("audit").len(), 3);
+    assert!(
+        machine.records("lot").iter().any(|line| line.contains("subos=batch") && line.contains("used=300"))
+    );
+    assert!(machine.records("stat").iter().any(|line| line.contains("subos=spinner core=2")));
+    assert!(machine.records("stat").iter().any(|line| line.contains("processes=3")));
+}
+
+#[test]
+fn every_refusal_ends_the_run_in_order() {
+    let plan = demo();
+    for number in 0..14 {
+        let supervisor = fails_with(&plan, &[Fault::NoResource(number)], "NoResource");
+        assert!(supervisor.port().records("ledger").contains(&"@ledger result=equal"), "refusal {number}");
+    }
+    let supervisor = play(&plan, &[Fault::NoResource(14)]);
+    assert_eq!(supervisor.port().status, Some(SUCCESS), "there are fourteen requests");
+}
+
+#[test]
+fn a_refused_grant_gives_the_core_back() {
+    // Eight requests build batch and echo; the next is the grant of core 2 to echo.
+    let supervisor = fails_with(&demo(), &[Fault::NoResource(8)], "granting core 2 (echo): NoResource");
+    let owners = supervisor.port().records("own");
+    let of_core_2: Vec<_> = owners.iter().filter(|line| line.contains("core=2")).collect();
+    let [.., back, freed] = of_core_2.as_slice() else { panic!("{of_core_2:?}") };
+    assert!(back.contains("owner=batch") && freed.contains("owner=free"), "{of_core_2:?}");
+}
+
+#[test]
+fn a_silent_core_is_told_of() {
+    let supervisor = fails_with(&demo(), &[Fault::SilentCore(2)], "core 2 does not answer");
+    assert!(supervisor.port().records("own").iter().any(|line| line.contains("core=2 owner=lost")));
+    assert!(supervisor.port().records("ledger").iter().all(|line| line.contains("different")));
+}
+
+#[test]
+fn what_never_ends_is_given_up() {
+    fails_with(&demo(), &[Fault::EndlessCore(2)], "taking core 2 does not come to an end");
+}
+
+#[test]
+fn a_full_ring_is_not_waited_for() {
+    // Batch does not answer: its lot goes by force. Echo is alive but deaf, which is as good as stuck.
+    let supervisor = play(&demo(), &[Fault::FullRing(0)]);
+    assert_eq!(supervisor.port().status, Some(SUCCESS), "{}", supervisor.port().transcript);
+    fails_with(&demo(), &[Fault::FullRing(1)], "did not say what the lot holds");
+}
+
+#[test]
+fn a_missed_beat_fails_the_step() {
+    let supervisor = fails_with(&demo(), &[Fault::Stalls(1, 200)], "echo");
+    assert!(supervisor.port().records("step").iter().any(|line| line.contains("result=failed")));
+}
+
+#[test]
+fn dirty_memory_is_found() {
+    fails_with(&demo(), &[Fault::DirtyLots], "echo found 5 pages of the lot that were not zero");
+}
+
+#[test]
+fn a_leak_and_a_bad_audit_are_found() {
+    fails_with(&demo(), &[Fault::Leak], "the ledger differs");
+    fails_with(&demo(), &[Fault::BadAudit], "the audit failed");
+}
+
+#[test]
+fn a_bad_status_fails_the_run() {
+    let [_, counts, spins] = behaviours();
+    let supervisor = play_with(&demo(), &[Behaviour::Prints(output(), 5000, 2), counts, spins], &[]);
+    check_end(supervisor.port());
+    assert_eq!(supervisor.port().status, Some(FAILURE));
+    assert!(supervisor.port().transcript.contains("batch%20ended%20with%20status%202"));
+}
+
+#[test]
+fn who_dies_is_built_again_as_often_as_the_plan_says() {
+    let faults = [Fault::Dies(1, 600), Fault::Dies(1, 900)];
+    let mut plan = demo();
+    fails_with(&plan, &faults[..1], "died");
+    plan.suboses[1].restarts = 2;
+    // Between steps, so that no step is about the dead.
+    plan.steps = [step(When::After(2000), Action::Wait)].into_iter().collect();
+    let supervisor = play(&plan, &faults);
+    check_end(supervisor.port());
+    assert_eq!(supervisor.port().status, Some(SUCCESS), "{}", supervisor.port().transcript);
+    assert_eq!(supervisor.port().records("restart").len(), 2);
+    assert_eq!(supervisor.port().records("epitaph").len(), 2);
+    plan.suboses[1].restarts = 1;
+    fails_with(&plan, &faults, "echo died");
+}
+
+#[test]
+fn waiting_in_vain_is_a_failure() {
+    let mut plan = demo();
+    plan.steps = [step(When::Working(ECHO, CoreNumber(2)), Action::Wait)].into_iter().collect();
+    fails_with(&plan, &[], "waited in vain: work on core 2");
+    plan.steps =
+        [step(When::Now, Action::Kill(BATCH)), step(When::Ended(BATCH), Action::Wait)].into_iter().collect();
+    fails_with(&plan, &[], "its subOS is gone");
+}

@@ -1,0 +1,111 @@
+//! How a subOS behaves.
+
+use idl::dialogue::{Report, Request, Told};
+use idl::event::Event;
+use idl::types::{Chunks, CoreNumber, LotNumber, Pages, Ticks};
+
+use super::{FakeMachine, Fault, RATE};
+
+/// What a subOS is like.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Behaviour {
+    /// It works, counts and reports, like `init` with its pairs.
+    #[default]
+    Counts,
+    /// It prints this and ends with a status after so many milliseconds, like `linux-server`.
+    Prints(Vec<u8>, u64, u32),
+    /// It works and says nothing.
+    Spins,
+}
+
+/// Work done on one core in a millisecond.
+const PACE: u64 = 7;
+/// How often a counting subOS reports, in ticks.
+const REPORT_EVERY: u64 = 20 * RATE;
+
+impl FakeMachine {
+    /// Lets every subOS do what it did until now.
+    pub(crate) fn catch_up(&mut self) {
+        let indices: Vec<u8> = self.suboses.keys().copied().collect();
+        for index in indices {
+            self.catch_up_one(index);
+        }
+    }
+
+    fn catch_up_one(&mut self, index: u8) {
+        let (now, at) = (self.now, self.milliseconds());
+        let cores = self.cores_of(index);
+        let dies = self.faults.iter().position(|f| matches!(f, Fault::Dies(s, t) if *s == index && at >= *t));
+        let stalled = self.faults.iter().any(|f| matches!(f, Fault::Stalls(s, t) if *s == index && at >= *t));
+        let deaf = self.has(&Fault::FullRing(index));
+        let dirty = self.has(&Fault::DirtyLots);
+        let Some(subos) = self.suboses.get_mut(&index) else { return };
+        if !subos.started || subos.condemned {
+            return;
+        }
+        if let Some(fault) = dies {
+            self.faults.remove(fault);
+            subos.condemned = true;
+            subos.up.push_back(Event::Condemned { core: CoreNumber(1) }.to_words());
+            return;
+        }
+        let before = subos.seen;
+        subos.seen = now;
+        if stalled || cores.is_empty() {
+            return;
+        }
+        for core in &cores {
+            *subos.work.entry(*core).or_default() += ((now / RATE) * PACE) - ((before / RATE) * PACE);
+        }
+        while let Some(words) = if deaf { None } else { subos.down.pop_front() } {
+            answer(subos, &words, now, dirty);
+        }
+        match subos.behaviour.clone() {
+            Behaviour::Counts => {
+                if now / REPORT_EVERY > before / REPORT_EVERY {
+                    subos.say(progress(subos, now));
+                }
+            }
+            Behaviour::Prints(bytes, duration, status) => {
+                let age = (now - subos.born) / RATE;
+                let total = self.written.entry(index).or_default();
+                let due = bytes.len() as u64 * age / duration.max(1);
+                let due = usize::try_from(due).expect("a small number").min(bytes.len());
+                let new = &bytes[total.len().min(due)..due];
+                subos.console.extend(new);
+                total.extend(new);
+                if age >= duration && !subos.ended {
+                    subos.ended = true;
+                    subos.say(Report::Processes { started: 3 }.to_words());
+                    subos.say(Report::Ended { status }.to_words());
+                }
+            }
+            Behaviour::Spins => {}
+        }
+    }
+}
+
+fn progress(subos: &super::FakeSubOs, now: u64) -> [u64; 5] {
+    Report::Progress { count: subos.work.values().sum::<u64>() / 2, at: Ticks(now) }.to_words()
+}
+
+/// What a subOS does when it is told something.
+fn answer(subos: &mut super::FakeSubOs, words: &[u64; 5], now: u64, dirty: bool) {
+    let lot = |lot: LotNumber, looked: u32, used: u32| {
+        Report::Lot { lot, looked: Pages(looked), used: Pages(used) }.to_words()
+    };
+    match Told::from_words(words) {
+        Ok(Told::Supervisor(Request::SayProgress {})) if subos.behaviour == Behaviour::Counts => {
+            subos.say(progress(subos, now));
+        }
+        Ok(Told::Supervisor(Request::GiveLot { lot: number, .. })) if subos.behaviour != Behaviour::Spins => {
+            subos.say(lot(number, 512, 300));
+        }
+        Ok(Told::Kernel(Event::LotGranted { lot: number, chunks: Chunks(chunks) }))
+            if subos.behaviour == Behaviour::Counts =>
+        {
+            subos.say(lot(number, chunks * 512, if dirty { 5 } else { 0 }));
+        }
+        _ => {}
+    }
+}

@@ -1,0 +1,179 @@
+//! A machine that is not there: cores, chunks and subOSes that behave, or misbehave as a test wants.
+//!
+//! Time passes a little with every call and up to the deadline with every rest. A subOS is simulated whenever
+//! somebody looks at it: it works on the cores that it has, reports progress, writes to its console, and answers.
+
+mod behaviour;
+mod port;
+
+use std::collections::{BTreeMap, VecDeque};
+
+pub(crate) use behaviour::Behaviour;
+use idl::kernel::machine::LedgerEntry;
+use idl::plan::Plan;
+use idl::types::{LedgerState, LotNumber, SubOsNumber};
+
+/// Ticks of the fake clock in a millisecond.
+pub(crate) const RATE: u64 = 1000;
+/// Entries of a ring.
+const RING: usize = 64;
+
+/// What a test breaks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// The n-th request for a resource, from 0, is refused.
+    NoResource(u32),
+    /// This core never answers: taking it ends in quarantine.
+    SilentCore(u8),
+    /// Taking this core never ends.
+    EndlessCore(u8),
+    /// This subOS does not read what it is told.
+    FullRing(u8),
+    /// The kernel of this subOS dies at this time, in milliseconds.
+    Dies(u8, u64),
+    /// This subOS stops working at this time, in milliseconds.
+    Stalls(u8, u64),
+    /// Lots are not cleared.
+    DirtyLots,
+    /// A chunk is forgotten when a subOS is destroyed.
+    Leak,
+    /// The audit finds something.
+    BadAudit,
+}
+
+/// One subOS.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct FakeSubOs {
+    pub(crate) behaviour: Behaviour,
+    pub(crate) started: bool,
+    pub(crate) condemned: bool,
+    pub(crate) lots: BTreeMap<u8, Vec<usize>>,
+    pub(crate) reclaiming: u32,
+    pub(crate) console: VecDeque<u8>,
+    pub(crate) up: VecDeque<[u64; 5]>,
+    pub(crate) down: VecDeque<[u64; 5]>,
+    pub(crate) seen: u64,
+    pub(crate) work: BTreeMap<u8, u64>,
+    pub(crate) born: u64,
+    pub(crate) ended: bool,
+}
+
+impl FakeSubOs {
+    pub(crate) fn say(&mut self, words: [u64; 5]) {
+        if self.up.len() < RING {
+            self.up.push_back(words);
+        }
+    }
+
+    pub(crate) fn tell(&mut self, words: [u64; 5]) -> Result<(), caps::Error> {
+        if self.down.len() == RING {
+            return Err(caps::Error::Full);
+        }
+        self.down.push_back(words);
+        Ok(())
+    }
+}
+
+/// The machine.
+#[derive(Debug)]
+pub(crate) struct FakeMachine {
+    pub(crate) now: u64,
+    pub(crate) cores: Vec<LedgerEntry>,
+    pub(crate) chunks: Vec<LedgerEntry>,
+    pub(crate) suboses: BTreeMap<u8, FakeSubOs>,
+    pub(crate) behaviours: Vec<Behaviour>,
+    pub(crate) faults: Vec<Fault>,
+    pub(crate) requests: u32,
+    pub(crate) transcript: String,
+    pub(crate) status: Option<u8>,
+    pub(crate) printed: BTreeMap<u8, Vec<u8>>,
+    pub(crate) written: BTreeMap<u8, Vec<u8>>,
+    pub(crate) rests: u64,
+}
+
+impl FakeMachine {
+    /// A machine of so many cores and chunks for this plan, whose subOSes behave like this.
+    pub(crate) fn new(
+        plan: &Plan,
+        cores: usize,
+        chunks: usize,
+        behaviours: &[Behaviour],
+        faults: &[Fault],
+    ) -> Self {
+        assert_eq!(plan.suboses.len(), behaviours.len());
+        let free = entry(LedgerState::Free, 0, 0);
+        let mut cores = vec![free; cores];
+        let mut chunks = vec![free; chunks];
+        cores[0] = entry(LedgerState::Owned, 0, 0);
+        chunks[0] = entry(LedgerState::Reserved, 0, 0);
+        chunks[1..9].fill(entry(LedgerState::Owned, 0, 0));
+        Self {
+            now: RATE,
+            cores,
+            chunks,
+            suboses: BTreeMap::new(),
+            behaviours: behaviours.to_vec(),
+            faults: faults.to_vec(),
+            requests: 0,
+            transcript: String::new(),
+            status: None,
+            printed: BTreeMap::new(),
+            written: BTreeMap::new(),
+            rests: 0,
+        }
+    }
+
+    pub(crate) fn milliseconds(&self) -> u64 {
+        self.now / RATE
+    }
+
+    pub(crate) fn has(&self, fault: &Fault) -> bool {
+        self.faults.contains(fault)
+    }
+
+    /// The records of this name in the transcript.
+    #[allow(dead_code, reason = "one of the tests reads them otherwise")]
+    pub(crate) fn records(&self, name: &str) -> Vec<&str> {
+        let begin = format!("@{name} ");
+        self.transcript.lines().filter(|line| line.starts_with(&begin)).collect()
+    }
+
+    /// Whether a request for a resource is refused because the test says so.
+    pub(crate) fn refuses(&mut self) -> bool {
+        let number = self.requests;
+        self.requests += 1;
+        self.has(&Fault::NoResource(number))
+    }
+
+    /// Takes contiguous free chunks.
+    pub(crate) fn take(&mut self, size: usize, subos: u8, lot: u8) -> Option<Vec<usize>> {
+        let free = |at: usize| self.chunks[at].state == LedgerState::Free;
+        let first =
+            (0..self.chunks.len().saturating_sub(size) + 1).find(|first| (*first..first + size).all(free))?;
+        let taken: Vec<usize> = (first..first + size).collect();
+        for &chunk in &taken {
+            self.chunks[chunk] = entry(LedgerState::Owned, subos, lot);
+        }
+        Some(taken)
+    }
+
+    pub(crate) fn free(&mut self, chunks: &[usize]) {
+        for &chunk in chunks {
+            assert_eq!(self.chunks[chunk].state, LedgerState::Owned, "a chunk is freed once");
+            self.chunks[chunk].state = LedgerState::Free;
+        }
+    }
+
+    /// The cores of a subOS.
+    pub(crate) fn cores_of(&self, subos: u8) -> Vec<u8> {
+        let owned = |entry: &LedgerEntry| {
+            entry.state == LedgerState::Owned && entry.owner == SubOsNumber(u32::from(subos) + 1)
+        };
+        (0u8..).zip(&self.cores).filter(|(_, entry)| owned(entry)).map(|(core, _)| core).collect()
+    }
+}
+
+/// An entry of the ledger; `subos` counts from 1, 0 is the supervisor.
+pub(crate) fn entry(state: LedgerState, subos: u8, lot: u8) -> LedgerEntry {
+    LedgerEntry { state, owner: SubOsNumber(u32::from(subos)), lot: LotNumber(u32::from(lot)) }
+}

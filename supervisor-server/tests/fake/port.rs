@@ -1,0 +1,270 @@
+//! The fake machine as a supervisor sees it.
+
+use caps::Error;
+use idl::event::Event;
+use idl::kernel::machine::{AuditReport, LedgerEntry};
+use idl::plan::{Chunks, CoreNumber, LotNumber, SubOsIndex};
+use idl::types::{LedgerState, Progress, ResourceKind, StatisticsQuestion, Ticks};
+use supervisor_server::port::{MachinePort, Own, Totals};
+
+use super::{FakeMachine, FakeSubOs, Fault, RATE, entry};
+
+/// How often a long operation wants to be called.
+const STEPS: u32 = 4;
+/// Ticks that every call takes.
+const CALL: u64 = 3;
+/// More rests than any run needs.
+const TOO_MANY_RESTS: u64 = 1_000_000;
+
+impl FakeMachine {
+    fn tick(&mut self) {
+        self.now += CALL;
+        self.catch_up();
+    }
+
+    fn subos(&mut self, subos: SubOsIndex) -> Result<&mut FakeSubOs, Error> {
+        self.suboses.get_mut(&subos.0).ok_or(Error::EmptySlot)
+    }
+
+    /// A subOS whose kernel still works.
+    fn living(&mut self, subos: SubOsIndex) -> Result<&mut FakeSubOs, Error> {
+        let subos = self.subos(subos)?;
+        if subos.condemned { Err(Error::Condemned) } else { Ok(subos) }
+    }
+
+    /// One step of a long operation.
+    fn step(&mut self, subos: SubOsIndex) -> Result<Progress, Error> {
+        let subos = self.subos(subos)?;
+        subos.reclaiming += 1;
+        if subos.reclaiming < STEPS {
+            return Ok(Progress::More);
+        }
+        subos.reclaiming = 0;
+        Ok(Progress::Done)
+    }
+
+    fn release_core(&mut self, core: u8) {
+        let silent = self.has(&Fault::SilentCore(core));
+        let state = if silent { LedgerState::Quarantined } else { LedgerState::Free };
+        self.cores[usize::from(core)].state = state;
+    }
+}
+
+impl MachinePort for FakeMachine {
+    fn now(&self) -> Ticks {
+        Ticks(self.now)
+    }
+
+    fn ticks_per_second(&self) -> u64 {
+        RATE * 1000
+    }
+
+    fn totals(&mut self) -> Result<Totals, Error> {
+        let free = self.chunks.iter().filter(|entry| entry.state == LedgerState::Free).count();
+        Ok(Totals { cores: self.cores.len() as u64, chunks: self.chunks.len() as u64, free: free as u64 })
+    }
+
+    fn own(&mut self) -> Result<Own, Error> {
+        Ok(Own { switches: 1, interrupts: 1, ..Own::default() })
+    }
+
+    fn ledger(&mut self, kind: ResourceKind, index: u64) -> Result<LedgerEntry, Error> {
+        let entries = match kind {
+            ResourceKind::Core => &self.cores,
+            ResourceKind::Chunk => &self.chunks,
+        };
+        entries.get(usize::try_from(index).expect("a small number")).copied().ok_or(Error::NoResource)
+    }
+
+    fn audit(&mut self) -> Result<AuditReport, Error> {
+        let violations = u64::from(self.has(&Fault::BadAudit));
+        Ok(AuditReport { entries: 1000, violations, first: violations * 2, place: 0x1000 })
+    }
+
+    fn create(&mut self, subos: SubOsIndex, home: Chunks) -> Result<(), Error> {
+        self.tick();
+        assert!(!self.suboses.contains_key(&subos.0), "a subOS is created once at a time");
+        if self.refuses() {
+            return Err(Error::NoResource);
+        }
+        let chunks = self.take(home.0 as usize, subos.0 + 1, 0).ok_or(Error::NoResource)?;
+        let behaviour = self.behaviours[usize::from(subos.0)].clone();
+        let mut new = FakeSubOs { behaviour, ..FakeSubOs::default() };
+        new.lots.insert(0, chunks);
+        self.suboses.insert(subos.0, new);
+        Ok(())
+    }
+
+    fn attach(&mut self, subos: SubOsIndex, entry: &str) -> Result<Progress, Error> {
+        self.tick();
+        assert!(!entry.is_empty());
+        assert!(!self.living(subos)?.started, "files come before the start");
+        self.step(subos)
+    }
+
+    fn load(&mut self, subos: SubOsIndex, entry: &str, _: &str) -> Result<(), Error> {
+        self.tick();
+        assert!(!entry.is_empty());
+        self.living(subos).map(|_| ())
+    }
+
+    fn start(&mut self, subos: SubOsIndex) -> Result<(), Error> {
+        self.tick();
+        let now = self.now;
+        let subos = self.living(subos)?;
+        (subos.started, subos.born, subos.seen) = (true, now, now);
+        Ok(())
+    }
+
+    fn grant_core(&mut self, subos: SubOsIndex, core: CoreNumber) -> Result<(), Error> {
+        self.tick();
+        self.living(subos)?;
+        let refused = self.refuses();
+        let seat = self.cores.get_mut(usize::from(core.0)).ok_or(Error::NoResource)?;
+        if refused || seat.state != LedgerState::Free {
+            return Err(Error::NoResource);
+        }
+        *seat = entry(LedgerState::Owned, subos.0 + 1, 0);
+        let event = Event::CoreGranted { core: idl::types::CoreNumber(u32::from(core.0)) };
+        let _ = self.living(subos)?.tell(event.to_words());
+        Ok(())
+    }
+
+    fn reclaim_core(
+        &mut self,
+        subos: SubOsIndex,
+        core: CoreNumber,
+        deadline: Ticks,
+    ) -> Result<Progress, Error> {
+        self.tick();
+        if !self.cores_of(subos.0).contains(&core.0) {
+            return Err(Error::NotOwner);
+        }
+        if self.has(&Fault::EndlessCore(core.0)) {
+            self.now += RATE;
+            return Ok(Progress::More);
+        }
+        if self.now < deadline.0 {
+            self.now += RATE;
+            return Ok(Progress::More);
+        }
+        if self.step(subos)? == Progress::More {
+            return Ok(Progress::More);
+        }
+        self.release_core(core.0);
+        Ok(Progress::Done)
+    }
+
+    fn grant_lot(&mut self, subos: SubOsIndex, size: Chunks) -> Result<LotNumber, Error> {
+        self.tick();
+        let lots = &self.living(subos)?.lots;
+        let lot = (0u8..32).find(|lot| !lots.contains_key(lot)).ok_or(Error::NoResource)?;
+        if self.refuses() {
+            return Err(Error::NoResource);
+        }
+        let chunks = self.take(size.0 as usize, subos.0 + 1, lot).ok_or(Error::NoResource)?;
+        let granted = self.living(subos)?;
+        granted.lots.insert(lot, chunks);
+        let event = Event::LotGranted {
+            lot: idl::types::LotNumber(u32::from(lot)),
+            chunks: idl::types::Chunks(size.0),
+        };
+        let _ = granted.tell(event.to_words());
+        Ok(LotNumber(lot))
+    }
+
+    fn reclaim_lot(&mut self, subos: SubOsIndex, lot: LotNumber) -> Result<Progress, Error> {
+        self.tick();
+        if lot.0 == 0 {
+            return Err(Error::HomeLot);
+        }
+        if !self.living(subos)?.lots.contains_key(&lot.0) {
+            return Err(Error::NotOwner);
+        }
+        if self.step(subos)? == Progress::More {
+            return Ok(Progress::More);
+        }
+        let chunks = self.living(subos)?.lots.remove(&lot.0).unwrap_or_default();
+        self.free(&chunks);
+        Ok(Progress::Done)
+    }
+
+    fn destroy(&mut self, subos: SubOsIndex) -> Result<Progress, Error> {
+        // From the first call on it does nothing any more; until then its console was read.
+        self.subos(subos)?.started = false;
+        self.tick();
+        if self.step(subos)? == Progress::More {
+            return Ok(Progress::More);
+        }
+        for core in self.cores_of(subos.0) {
+            self.release_core(core);
+        }
+        let gone = self.suboses.remove(&subos.0).ok_or(Error::EmptySlot)?;
+        assert!(gone.console.is_empty(), "the console is read to its end before it goes");
+        let mut chunks: Vec<usize> = gone.lots.into_values().flatten().collect();
+        if self.has(&Fault::Leak) {
+            chunks.pop();
+        }
+        self.free(&chunks);
+        Ok(Progress::Done)
+    }
+
+    fn tell(&mut self, subos: SubOsIndex, words: [u64; 5]) -> Result<(), Error> {
+        self.tick();
+        self.living(subos)?.tell(words)
+    }
+
+    fn hear(&mut self, subos: SubOsIndex) -> Result<[u64; 5], Error> {
+        self.tick();
+        self.subos(subos)?.up.pop_front().ok_or(Error::Empty)
+    }
+
+    fn console(&mut self, subos: SubOsIndex, bytes: &mut [u8]) -> Result<usize, Error> {
+        self.tick();
+        let console = &mut self.subos(subos)?.console;
+        let count = console.len().min(bytes.len());
+        for (to, from) in bytes.iter_mut().zip(console.drain(..count)) {
+            *to = from;
+        }
+        self.printed.entry(subos.0).or_default().extend(&bytes[..count]);
+        Ok(count)
+    }
+
+    fn statistics(
+        &mut self,
+        subos: SubOsIndex,
+        core: CoreNumber,
+        which: StatisticsQuestion,
+    ) -> Result<[u64; 5], Error> {
+        self.tick();
+        let work = self.living(subos)?.work.get(&core.0).copied().unwrap_or(0);
+        Ok(match which {
+            StatisticsQuestion::Calls => [work, work, 0, 0, 0],
+            StatisticsQuestion::Interrupts => [work, 0, 0, 0, 0],
+            StatisticsQuestion::Moves => [1, 0, 0, 0, 0],
+        })
+    }
+
+    fn epitaph(&mut self, subos: SubOsIndex, bytes: &mut [u8]) -> Result<usize, Error> {
+        self.tick();
+        let text = b"it died as the test wants it";
+        self.subos(subos)?;
+        bytes[..text.len()].copy_from_slice(text);
+        Ok(text.len())
+    }
+
+    fn rest(&mut self, until: Ticks) {
+        self.rests += 1;
+        assert!(self.rests < TOO_MANY_RESTS, "the run does not end");
+        self.now = self.now.max(until.0) + CALL;
+        self.catch_up();
+    }
+
+    fn write(&mut self, text: &str) {
+        self.transcript.push_str(text);
+    }
+
+    fn exit(&mut self, status: u8) {
+        self.status = Some(status);
+    }
+}

@@ -1,0 +1,164 @@
+//! Whatever the plan says and whatever breaks, a run ends, tells the truth about itself, and leaves nothing behind.
+
+mod fake;
+
+use fake::{Behaviour, FakeMachine, Fault};
+use idl::plan::{
+    Action, Chunks, CoreNumber, Duty, Holder, LotNumber, Manner, Plan, Start, Step, SubOsIndex, SubOsPlan,
+    When,
+};
+use idl::record::Record;
+use idl::types::LedgerState;
+use proptest::prelude::*;
+use supervisor_server::perform::{SUCCESS, Supervisor};
+
+const CORES: u8 = 5;
+const SUBOSES: u8 = 3;
+
+fn index() -> impl Strategy<Value = SubOsIndex> {
+    (0..SUBOSES).prop_map(SubOsIndex)
+}
+
+fn core() -> impl Strategy<Value = CoreNumber> {
+    (0..CORES + 1).prop_map(CoreNumber)
+}
+
+fn holder() -> impl Strategy<Value = Holder> {
+    prop_oneof![Just(Holder::Free), index().prop_map(Holder::SubOs)]
+}
+
+fn manner() -> impl Strategy<Value = Manner> {
+    prop_oneof![Just(Manner::Force), (0u32..500).prop_map(Manner::Ask)]
+}
+
+fn action() -> impl Strategy<Value = Action> {
+    prop_oneof![
+        index().prop_map(Action::Create),
+        index().prop_map(Action::Kill),
+        (core(), holder(), holder(), manner()).prop_map(|(core, from, to, manner)| Action::MoveCore {
+            core,
+            from,
+            to,
+            manner
+        }),
+        ((0u8..4).prop_map(LotNumber), index(), holder(), manner())
+            .prop_map(|(lot, from, to, manner)| Action::MoveLot { lot, from, to, manner }),
+        ((1u32..20).prop_map(Chunks), index()).prop_map(|(size, to)| Action::GrantLot { size, to }),
+        Just(Action::CompareLedger),
+        Just(Action::Audit),
+        Just(Action::Wait),
+    ]
+}
+
+fn when() -> impl Strategy<Value = When> {
+    prop_oneof![
+        4 => Just(When::Now),
+        2 => (0u32..300).prop_map(When::After),
+        1 => (index(), 0u64..500).prop_map(|(subos, count)| When::Progress(subos, count)),
+        1 => (index(), core()).prop_map(|(subos, core)| When::Working(subos, core)),
+        1 => index().prop_map(When::Ended),
+    ]
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step = (when(), 1u32..2000, action()).prop_map(|(when, patience_ms, action)| Step {
+        when,
+        patience_ms,
+        action,
+    });
+    prop::collection::vec(step, 0..8)
+}
+
+fn subos(number: u8) -> impl Strategy<Value = SubOsPlan> {
+    let sizes = prop::collection::vec((1u32..30).prop_map(Chunks), 1..4);
+    (0u64..1 << CORES, sizes, any::<bool>(), any::<bool>(), 0u8..3).prop_map(
+        move |(cores, lots, boot, duty, restarts)| SubOsPlan {
+            name: format!("subos{number}").as_str().try_into().expect("it fits"),
+            program: "program".try_into().expect("it fits"),
+            arguments: "".try_into().expect("it fits"),
+            files: if duty { "files".try_into().expect("it fits") } else { "".try_into().expect("it fits") },
+            cores,
+            lots: lots.into_iter().collect(),
+            start: if boot { Start::AtBoot } else { Start::ByStep },
+            duty: if duty { Duty::Progress } else { Duty::None },
+            restarts,
+        },
+    )
+}
+
+fn behaviour() -> impl Strategy<Value = Behaviour> {
+    prop_oneof![
+        3 => Just(Behaviour::Counts),
+        1 => Just(Behaviour::Spins),
+        2 => (0usize..3000, 1u64..1000, 0u32..2)
+            .prop_map(|(length, time, status)| Behaviour::Prints(vec![b'x'; length], time, status)),
+    ]
+}
+
+fn fault() -> impl Strategy<Value = Fault> {
+    prop_oneof![
+        (0u32..20).prop_map(Fault::NoResource),
+        (1..CORES).prop_map(Fault::SilentCore),
+        (1..CORES).prop_map(Fault::EndlessCore),
+        (0..SUBOSES).prop_map(Fault::FullRing),
+        (0..SUBOSES, 0u64..2000).prop_map(|(subos, at)| Fault::Dies(subos, at)),
+        (0..SUBOSES, 0u64..2000).prop_map(|(subos, at)| Fault::Stalls(subos, at)),
+        Just(Fault::DirtyLots),
+        Just(Fault::Leak),
+        Just(Fault::BadAudit),
+    ]
+}
+
+fn plan() -> impl Strategy<Value = Plan> {
+    ((subos(0), subos(1), subos(2)), steps()).prop_map(|((a, b, c), steps)| Plan {
+        suboses: [a, b, c].into_iter().collect(),
+        steps: steps.into_iter().collect(),
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn every_run_ends_and_leaves_nothing(
+        plan in plan(),
+        behaviours in prop::collection::vec(behaviour(), usize::from(SUBOSES)),
+        faults in prop::collection::vec(fault(), 0..3),
+    ) {
+        let machine = FakeMachine::new(&plan, usize::from(CORES), 150, &behaviours, &faults);
+        let (cores, chunks) = (machine.cores.clone(), machine.chunks.clone());
+        let mut supervisor = Supervisor::new(machine, Box::new(plan));
+        let status = supervisor.run();
+        let machine = supervisor.port();
+        prop_assert!(machine.suboses.is_empty());
+
+        // The transcript says how it went, and nothing says otherwise.
+        let records: Option<Vec<_>> = machine.transcript.lines().map(Record::parse).collect();
+        let records = records.expect("every line is a record");
+        let last = records.last().expect("there is a transcript");
+        let good = status == SUCCESS;
+        prop_assert_eq!((last.name, last.get("result").unwrap().is("ok")), ("test", good));
+        let says = |name, key, value| {
+            records.iter().any(|record| record.name == name && record.get(key).is_some_and(|v| v.is(value)))
+        };
+        let bad = says("step", "result", "failed")
+            || says("ledger", "result", "different")
+            || says("audit", "result", "failed");
+        prop_assert!(!(good && bad), "{}", machine.transcript);
+
+        // Everything is back, but for what a fault keeps.
+        let quarantined = |fault: &Fault| matches!(fault, Fault::SilentCore(_));
+        let states = |entries: &[idl::kernel::machine::LedgerEntry]| -> Vec<LedgerState> {
+            entries.iter().map(|entry| entry.state).collect()
+        };
+        if !faults.iter().any(quarantined) {
+            prop_assert_eq!(states(&machine.cores), states(&cores));
+        }
+        if !faults.contains(&Fault::Leak) {
+            prop_assert_eq!(states(&machine.chunks), states(&chunks));
+        }
+        let same = states(&machine.cores) == states(&cores) && states(&machine.chunks) == states(&chunks);
+        let told = records.iter().rfind(|record| record.name == "ledger").expect("the ledger was compared");
+        prop_assert_eq!(told.get("result").unwrap().is("equal"), same);
+    }
+}
