@@ -16,9 +16,11 @@ mod library;
 mod parlour;
 mod processes;
 mod puppet;
+mod steward;
 mod subos;
 mod suboses;
 mod walls;
+mod wards;
 
 use alloc::format;
 use alloc::string::String;
@@ -76,7 +78,7 @@ pub fn find(name: &str) -> Option<Case> {
 pub fn child(name: &str) -> Option<fn()> {
     processes::CHILDREN
         .iter()
-        .chain(suboses::CHILDREN)
+        .chain(wards::CHILDREN)
         .chain(walls::CHILDREN)
         .chain(SUBOSES)
         .find(|(known, _)| *known == name)

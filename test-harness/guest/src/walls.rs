@@ -12,7 +12,8 @@ use idl::types::{
 use userlib::cap::Notification;
 use userlib::{Cap, Error, check, check_eq, environment, memory, page, time};
 
-use crate::suboses::{Child, ECHO, HELLO, PATIENCE, audit, compare, ledger};
+use crate::steward::{Child, PATIENCE, audit, compare, ledger};
+use crate::wards::{ECHO, HELLO};
 use crate::{Outcome, said};
 
 /// The method of DebugConsole that only the hooks build knows.
