@@ -15,8 +15,8 @@
 //!    error that Linux knows, never a panic. A call that is not implemented answers `ENOSYS` and is
 //!    counted ([`Report`]).
 //!
-//! Reading order: [`platform`] and [`registers`] (the walls), `linux` (the value and its two driving
-//! calls), `scheduler`, `outcome`, `call` (the table of calls), then by area: `memory`, `process`,
+//! Reading order: [`platform`] and [`registers`] (the walls), `linux` (the value), `drive` (the
+//! two calls that drive it), `scheduler`, `outcome`, `call` (the table of calls), then by area: `memory`, `process`,
 //! `signal`, `file`, `pipe`, `vfs`.
 
 #![no_std]
@@ -27,6 +27,7 @@ extern crate alloc;
 mod arena;
 mod audit;
 mod call;
+mod drive;
 mod error;
 mod file;
 pub mod limits;
@@ -42,8 +43,9 @@ mod scheduler;
 mod signal;
 mod vfs;
 
+pub use drive::Work;
 pub use error::{Errno, Result};
-pub use linux::{Linux, Work};
+pub use linux::Linux;
 pub use memory::frames::{PoolCounts, PoolUse};
 pub use platform::Platform;
 pub use process::{ExitStatus, Pid, Tid};

@@ -14,6 +14,7 @@ mod poll;
 mod process;
 mod records;
 mod signal;
+mod socket;
 mod stat;
 mod time;
 mod transfer;
@@ -137,6 +138,17 @@ impl<P: Platform> Linux<P> {
             g::__NR_pipe2 => self.call_pipe(t, a.pointer(0), a.word(1)),
             g::__NR_socketpair => self.call_socketpair(t, a.word(0), a.word(1), a.pointer(3)),
             g::__NR_socket => self.call_socket(a.word(0)),
+            g::__NR_getsockname | g::__NR_getpeername => {
+                self.call_socket_name(t, a.fd(0), a.pointer(1), a.pointer(2))
+            }
+            g::__NR_setsockopt => self.call_setsockopt(t, a.fd(0)),
+            g::__NR_getsockopt
+            | g::__NR_bind
+            | g::__NR_listen
+            | g::__NR_accept
+            | g::__NR_accept4
+            | g::__NR_connect
+            | g::__NR_shutdown => self.call_not_for_pairs(t, a.fd(0)),
             g::__NR_eventfd => self.call_eventfd(t, a.word(0), 0),
             g::__NR_eventfd2 => self.call_eventfd(t, a.word(0), a.word(1)),
             g::__NR_getdents64 => self.call_getdents(t, a.fd(0), a.pointer(1), a.word(2)),
