@@ -53,7 +53,7 @@ impl Stage {
     /// Runs a case and checks what came of it; the transcript, if it passed.
     ///
     /// # Errors
-    /// Those of [`Stage::play`] and of [`check`].
+    /// Those of [`Stage::play`] and of [`check()`].
     pub fn pass(&self, case: &Case) -> Result<Vec<String>> {
         let outcome = self.play(case)?;
         check(case, &outcome)?;
