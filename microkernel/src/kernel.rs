@@ -5,6 +5,7 @@
 //! of this subOS and nothing of another's.
 
 use core::cell::UnsafeCell;
+use core::mem::offset_of;
 use core::ops::Deref;
 use core::ptr::NonNull;
 
@@ -153,12 +154,15 @@ impl KernelCell {
     /// The memory is the new kernel's own, large enough, aligned, mapped, and nothing else refers to it.
     pub unsafe fn create(at: PhysAddr, new: &NewKernel<'_>) -> &'static Self {
         let cell: *mut Self = physmap::pointer(at);
+        let lock = cell.wrapping_byte_add(offset_of!(Self, lock)).cast::<KernelLock>();
+        let board = cell.wrapping_byte_add(offset_of!(Self, board)).cast::<Board>();
+        let kernel = cell.wrapping_byte_add(offset_of!(Self, kernel)).cast::<Kernel>();
         // SAFETY: by this function's contract the memory is ours to write.
-        unsafe { (&raw mut (*cell).lock).write(KernelLock::new()) };
+        unsafe { lock.write(KernelLock::new()) };
         // SAFETY: as above.
-        unsafe { (&raw mut (*cell).board).write(Board::new()) };
+        unsafe { board.write(Board::new()) };
         // SAFETY: as above; the field is a plain Kernel inside its cell.
-        unsafe { (&raw mut (*cell).kernel).cast::<Kernel>().copy_from_nonoverlapping(&raw const NEW, 1) };
+        unsafe { kernel.copy_from_nonoverlapping(&raw const NEW, 1) };
         // SAFETY: all fields have been written, and the cell stays for as long as the subOS does.
         let cell: &'static Self = unsafe { &*cell };
         // SAFETY: nobody else knows of the cell yet.

@@ -39,7 +39,7 @@ pub fn boot(info: BootInfo) -> Arrival {
     let shelf = take(size_of::<Shelf>());
     let chunk_table = take(chunks * size_of::<caps::ledger::ChunkEntry>());
     let soiled = take(words * 8);
-    let shares = take(MAX_SUBOSES * (share::PAGES * PAGE) as usize);
+    let shares = take(MAX_SUBOSES * share::BYTES);
     let inventory = Inventory {
         chunks: raw::array(chunk_table, chunks),
         soiled: raw::array(soiled, words),

@@ -12,7 +12,7 @@
 //!
 //! Reading order: [`share`] and [`doorbell`] (what two kernels have in common), [`books`] (what is remembered),
 //! [`visit`] (how an operation runs), [`create`], [`load`], [`cores`], [`lots`], [`destroy`], then [`audit`],
-//! [`condemn`], [`boot`].
+//! [`condemn`], `boot`.
 
 use caps::Error;
 use caps::ledger;

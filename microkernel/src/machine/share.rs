@@ -20,10 +20,16 @@ use crate::types::{PhysAddr, SubOsId, Ticks};
 
 /// Pages of a share.
 pub const PAGES: u64 = 3 + CONSOLE_BYTES / PAGE;
+/// Its bytes.
+#[allow(clippy::cast_possible_truncation, reason = "it is small")]
+pub const BYTES: usize = (PAGES * PAGE) as usize;
 /// Address space from one subOS's share to the next.
 pub const STRIDE: u64 = 1 << 20;
 /// The longest epitaph, in bytes.
 pub const EPITAPH_BYTES: usize = 2048;
+/// [`RING_RECORDS`] and [`CONSOLE_BYTES`] as lengths of arrays.
+#[allow(clippy::cast_possible_truncation, reason = "both are small")]
+const LENGTHS: (usize, usize) = (RING_RECORDS as usize, CONSOLE_BYTES as usize);
 
 const_assert!(PAGES * PAGE <= STRIDE);
 const_assert!(size_of::<Direction>() as u64 == PAGE);
@@ -49,7 +55,7 @@ pub struct Direction {
     /// Console bytes ever written (in the page up), or ever read (in the page down).
     console: Line<AtomicU64>,
     unused: [AtomicU64; 176],
-    records: [RecordWords; RING_RECORDS as usize],
+    records: [RecordWords; LENGTHS.0],
 }
 
 /// An [`idl::event::Record`] as atomics: sequence, ticks, five words, one unused.
@@ -117,9 +123,9 @@ impl Share {
         unsafe { &*((self.base + 2 * PAGE) as *const Epitaph) }
     }
 
-    fn console(&self) -> &'static [AtomicU8; CONSOLE_BYTES as usize] {
+    fn console(&self) -> &'static [AtomicU8; LENGTHS.1] {
         // SAFETY: as in `down`.
-        unsafe { &*((self.base + 3 * PAGE) as *const [AtomicU8; CONSOLE_BYTES as usize]) }
+        unsafe { &*((self.base + 3 * PAGE) as *const [AtomicU8; LENGTHS.1]) }
     }
 
     /// Adds bytes to the console, all or none. Says whether the console was empty before.
@@ -181,7 +187,8 @@ impl Share {
     /// Hands each byte of the epitaph to `sink`; answers with how many there are.
     pub fn read_epitaph(&self, sink: impl FnMut(u8)) -> Option<usize> {
         self.death()?;
-        let length = self.epitaph().length.load(Ordering::Acquire).min(EPITAPH_BYTES as u64) as usize;
+        let length = self.epitaph().length.load(Ordering::Acquire);
+        let length = usize::try_from(length).unwrap_or(EPITAPH_BYTES).min(EPITAPH_BYTES);
         self.epitaph().text.iter().take(length).map(|byte| byte.load(Ordering::Relaxed)).for_each(sink);
         Some(length)
     }
