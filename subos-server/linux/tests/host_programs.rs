@@ -74,18 +74,18 @@ fn compare(shell: &str, script: &str) {
         let bytes = std::fs::read(path).unwrap_or_else(|error| panic!("{path}: {error}"));
         linux.add_file(path.as_bytes(), keep(bytes), 0o755).expect("room");
     }
-    linux.add_directory(b"work", 0o755).expect("room");
+    linux.add_directory(b"data", 0o755).expect("room");
     let environment = [("PATH", "/bin:/usr/bin"), ("LC_ALL", "C"), ("HOME", "/root"), ("TZ", "UTC")];
     let pairs: Vec<String> = environment.iter().map(|(name, value)| format!("{name}={value}")).collect();
     let pairs: Vec<&[u8]> = pairs.iter().map(String::as_bytes).collect();
     let path = find(shell);
     linux
-        .spawn(path.as_bytes(), &[shell.as_bytes(), b"-c", script.as_bytes()], &pairs, b"/work")
+        .spawn(path.as_bytes(), &[shell.as_bytes(), b"-c", script.as_bytes()], &pairs, b"/data")
         .expect("the shell can be executed");
     let finished = run(linux, 2, |_| ());
 
     let folder =
-        Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{shell}-{}", std::process::id())).join("work");
+        Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{shell}-{}", std::process::id())).join("data");
     std::fs::create_dir_all(&folder).expect("a folder in the target folder");
     let output = Command::new(&path)
         .args(["-c", script])

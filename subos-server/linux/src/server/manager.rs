@@ -23,7 +23,7 @@ use super::pool::{Pools, pages_in_use};
 use super::system::{DOORBELL, System};
 
 /// Where the files lie and the command runs.
-const FOLDER: &str = "work";
+const FOLDER: &str = "data";
 /// How often the manager looks without being woken: a report that found the ring full goes then.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// Pages of the home lot for frames when there is no other lot.
@@ -127,7 +127,8 @@ fn boot(environment: &Environment) -> Result<Linux<Machine>, String> {
     let first = arguments.first().ok_or("there is no command to run")?;
     let program = [b"/", FOLDER.as_bytes(), b"/", *first].concat();
     if files.find("busybox").is_some() {
-        linux.add_link(b"bin/sh", b"/work/busybox").map_err(|error| format!("no /bin/sh: {error:?}"))?;
+        let target = format!("/{FOLDER}/busybox");
+        linux.add_link(b"bin/sh", target.as_bytes()).map_err(|error| format!("no /bin/sh: {error:?}"))?;
     }
     let mut words = arguments.clone();
     words[0] = &program;

@@ -84,16 +84,16 @@ impl<'a> Script<'a> {
         let mut linux = system(GENERAL_FRAMES, CACHE_FRAMES);
         linux.add_file(b"bin/busybox", bytes(), 0o755).expect("the tree is empty");
         linux.add_link(b"bin/sh", b"busybox").expect("the tree is empty");
-        linux.add_directory(b"work", 0o755).expect("the tree is empty");
+        linux.add_directory(b"data", 0o755).expect("the tree is empty");
         for (name, bytes) in &self.files {
-            linux.add_file(format!("work/{name}").as_bytes(), bytes, 0o644).expect("the tree is empty");
+            linux.add_file(format!("data/{name}").as_bytes(), bytes, 0o644).expect("the tree is empty");
         }
-        linux.add_file(b"work/script.sh", keep(self.text.as_bytes().to_vec()), 0o644).expect("room");
+        linux.add_file(b"data/script.sh", keep(self.text.as_bytes().to_vec()), 0o644).expect("room");
         let environment: Vec<String> =
             ENVIRONMENT.iter().map(|(name, value)| format!("{name}={value}")).collect();
         let environment: Vec<&[u8]> = environment.iter().map(String::as_bytes).collect();
         linux
-            .spawn(b"/bin/busybox", &[b"busybox", b"sh", b"script.sh"], &environment, b"/work")
+            .spawn(b"/bin/busybox", &[b"busybox", b"sh", b"script.sh"], &environment, b"/data")
             .expect("busybox can be executed");
         linux
     }
@@ -105,7 +105,7 @@ impl<'a> Script<'a> {
         let scratch =
             Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("native-{}-{number}", std::process::id()));
         // Of the same name as in the personality, for scripts that ask.
-        let folder = scratch.join("work");
+        let folder = scratch.join("data");
         std::fs::create_dir_all(&folder).expect("a folder in the target folder");
         for (name, bytes) in &self.files {
             std::fs::write(folder.join(name), bytes).expect("a file in the target folder");

@@ -48,14 +48,14 @@ impl Program {
     fn system(&self) -> Linux<Host> {
         let mut linux = system(16 * 256, 8 * 256);
         let bytes = std::fs::read(&self.path).expect("it was compiled");
-        linux.add_file(b"work/program", keep(bytes), 0o755).expect("the tree is empty");
+        linux.add_file(b"data/program", keep(bytes), 0o755).expect("the tree is empty");
         if self.linked == Linked::Dynamic {
             for (there, here) in self.libraries() {
                 let bytes = std::fs::read(&here).expect("the program's libraries can be read");
                 linux.add_file(there.as_bytes(), keep(bytes), 0o755).expect("room");
             }
         }
-        linux.spawn(b"/work/program", &[b"program"], &[b"LC_ALL=C"], b"/work").expect("it can be executed");
+        linux.spawn(b"/data/program", &[b"program"], &[b"LC_ALL=C"], b"/data").expect("it can be executed");
         linux
     }
 
