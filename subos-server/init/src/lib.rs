@@ -11,7 +11,7 @@
 //!    looked at, every word of it, and reported.
 //!
 //! Reading order: [`config`] (the arguments), [`crew`] (the servers), [`crash`] (what is said of a crash), [`lots`]
-//! (memory that comes and goes), [`uplink`] (what goes to the supervisor), [`init`] (the wait).
+//! and [`scanner`] (memory that comes and goes), [`uplink`] (what goes to the supervisor), [`init`] (the wait).
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -23,4 +23,5 @@ pub mod crew;
 #[path = "root.rs"]
 pub mod init;
 pub mod lots;
+pub mod scanner;
 pub mod uplink;

@@ -1,24 +1,16 @@
-//! Memory that comes and goes: what a lot holds is looked at, every word of it, a window at a time.
+//! Memory that comes and goes: what a lot holds is looked at, every word of it, by a thread of its own.
 
+use alloc::collections::VecDeque;
 use alloc::vec::Vec;
-use core::sync::atomic::Ordering;
 
-use caps::{Error, Rights};
+use caps::Error;
 use idl::abi::PAGE_SIZE;
 use idl::dialogue::Report;
-use idl::types::{Chunks, LotNumber, PageIndex, Pages};
-use userlib::cap::{Cap, Region, Untyped, cap};
-use userlib::memory::{self, Mapping};
-use userlib::{environment, slots};
+use idl::types::{Bits, Chunks, LotNumber, Pages};
+use userlib::cap::{Cap, Endpoint, Notification, Region, Untyped};
+use userlib::{environment, memory, slots};
 
-/// Pages that are mapped at a time.
-const WINDOW: u32 = 512;
-/// Words of a page.
-#[allow(clippy::cast_possible_truncation, reason = "512")]
-const WORDS: usize = (PAGE_SIZE / 8) as usize;
-/// What every page gets as its first word when it was looked at: so it is in use, and whoever has it next can tell
-/// whether it was cleared.
-const MARK: u64 = 0x6564_6f77_6f68_6365;
+use crate::scanner::{Job, Scanner};
 
 /// One lot, with a region over all of it.
 #[derive(Debug)]
@@ -26,20 +18,31 @@ struct Lot {
     number: LotNumber,
     untyped: Cap<Untyped>,
     region: Cap<Region>,
-    pages: u32,
-    /// The next page to look at; `None` when there is nothing to look for.
-    next: Option<u32>,
-    used: u32,
+    pages: Pages,
 }
 
 /// All lots but the home lot.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Lots {
     lots: Vec<Lot>,
+    /// Lots that wait to be looked at; the first is being looked at while `busy`.
+    waiting: VecDeque<LotNumber>,
+    busy: bool,
+    scanner: Option<Scanner>,
+    faults: Cap<Endpoint>,
+    done: Cap<Notification>,
+    bits: Bits,
 }
 
 impl Lots {
-    /// A lot is there: begins to look at it.
+    /// No lots. Faults of the thread that looks at them come to `faults`; `done` is signalled with these bits when
+    /// [`Lots::look`] has something to do.
+    #[must_use]
+    pub const fn new(faults: Cap<Endpoint>, done: Cap<Notification>, bits: Bits) -> Self {
+        Self { lots: Vec::new(), waiting: VecDeque::new(), busy: false, scanner: None, faults, done, bits }
+    }
+
+    /// A lot is there: it is to be looked at.
     ///
     /// # Errors
     /// When its memory cannot be made into a region.
@@ -48,9 +51,11 @@ impl Lots {
             return Ok(());
         }
         let untyped = environment().lot(number.0)?;
-        let pages = u32::try_from(size.bytes() / PAGE_SIZE).map_err(|_| Error::BadSize)?;
-        let region = memory::create_from::<Region>(untyped, u64::from(pages))?;
-        self.lots.push(Lot { number, untyped, region, pages, next: Some(0), used: 0 });
+        let pages = memory::pages_for(size.bytes())?;
+        debug_assert!(pages.bytes().is_multiple_of(PAGE_SIZE));
+        let region = memory::create_from::<Region>(untyped, u64::from(pages.0))?;
+        self.lots.push(Lot { number, untyped, region, pages });
+        self.wanted(number);
         Ok(())
     }
 
@@ -63,54 +68,60 @@ impl Lots {
         }
     }
 
-    /// Looks at a lot once more, to say what it holds.
+    /// A lot is to be looked at, to say what it holds.
     pub fn wanted(&mut self, number: LotNumber) {
-        for lot in self.lots.iter_mut().filter(|lot| lot.number == number) {
-            (lot.next, lot.used) = (Some(0), 0);
+        if self.lots.iter().any(|lot| lot.number == number) {
+            self.waiting.push_back(number);
         }
     }
 
-    /// Whether there is something to look at.
-    #[must_use]
-    pub fn is_busy(&self) -> bool {
-        self.lots.iter().any(|lot| lot.next.is_some())
-    }
-
-    /// Looks at one window. When that was the last of a lot, what it holds.
+    /// The thread that looks has faulted: the lot went under its eyes. Another takes its place.
     ///
     /// # Errors
-    /// Those of mapping; the lot is not looked at any further then.
-    pub fn look(&mut self) -> Result<Option<Report>, Error> {
-        let Some(lot) = self.lots.iter_mut().find(|lot| lot.next.is_some()) else { return Ok(None) };
-        let Some(first) = lot.next.take() else { return Ok(None) };
-        let pages = WINDOW.min(lot.pages.saturating_sub(first));
-        lot.used += look_at(lot.region, PageIndex(first), Pages(pages))?;
-        let next = first + pages;
-        if next < lot.pages {
-            lot.next = Some(next);
-            return Ok(None);
-        }
-        Ok(Some(Report::Lot { lot: lot.number, looked: Pages(lot.pages), used: Pages(lot.used) }))
+    /// Those of ending a thread.
+    pub fn blinded(&mut self) -> Result<(), Error> {
+        self.busy = false;
+        self.waiting.pop_front();
+        self.scanner.take().map_or(Ok(()), Scanner::end)
     }
-}
 
-/// Counts the pages that hold anything, and marks all of them.
-fn look_at(region: Cap<Region>, first: PageIndex, pages: Pages) -> Result<u32, Error> {
-    let rights = Rights::READ | Rights::WRITE;
-    let slice = slots::fill(|slot| region.slice(first, pages, rights | Rights::DERIVE, slot))?;
-    let result = Mapping::of(cap(slice), rights).and_then(|window| {
-        let mut used = 0;
-        for page in 0..pages.0 as usize {
-            let word = |index: usize| window.word(page * WORDS + index);
-            let holds = |index| word(index).is_some_and(|word| word.load(Ordering::Relaxed) != 0);
-            used += u32::from((0..WORDS).any(holds));
-            if let Some(word) = word(0) {
-                word.store(MARK, Ordering::Relaxed);
-            }
+    /// Takes in what was found, and has the next lot looked at. The answer is what to report.
+    ///
+    /// # Errors
+    /// What looking at a lot failed with; the next one is looked at all the same.
+    pub fn look(&mut self) -> Result<Option<Report>, Error> {
+        let finding = self.scanner.as_ref().and_then(Scanner::take);
+        if finding.is_some() {
+            self.busy = false;
+            self.waiting.pop_front();
         }
-        window.unmap()?;
-        Ok(used)
-    });
-    slots::delete(slice)?;
-    result
+        self.give_next()?;
+        match finding {
+            None => Ok(None),
+            Some((job, Ok(used))) => Ok(Some(Report::Lot { lot: job.lot, looked: job.pages, used })),
+            // A lot that went meanwhile is no failure.
+            Some((job, Err(_))) if !self.lots.iter().any(|lot| lot.number == job.lot) => Ok(None),
+            Some((_, Err(error))) => Err(error),
+        }
+    }
+
+    fn give_next(&mut self) -> Result<(), Error> {
+        while !self.busy
+            && let Some(number) = self.waiting.front().copied()
+        {
+            let Some(lot) = self.lots.iter().find(|lot| lot.number == number) else {
+                self.waiting.pop_front();
+                continue;
+            };
+            let job = Job { lot: number, region: lot.region, pages: lot.pages };
+            let scanner = match self.scanner.take() {
+                Some(scanner) => scanner,
+                None => Scanner::start(self.faults, self.done, self.bits)?,
+            };
+            scanner.give(job)?;
+            self.scanner = Some(scanner);
+            self.busy = true;
+        }
+        Ok(())
+    }
 }

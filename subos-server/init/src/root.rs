@@ -18,12 +18,15 @@ use userlib::{environment, memory, println, thread, time};
 use crate::config::Config;
 use crate::crew::Crew;
 use crate::lots::Lots;
+use crate::scanner;
 use crate::uplink::Outbox;
 
 /// How often the supervisor hears of progress.
 const REPORT_EVERY: Duration = Duration::from_millis(20);
 /// The bit with which the doorbell of the uplink wakes init.
 const DOORBELL: Bits = Bits(1);
+/// The bit with which the thread that looks at lots does.
+const LOOKED: Bits = Bits(2);
 
 /// Init's own state.
 struct Init<'a> {
@@ -52,15 +55,17 @@ pub fn run() -> Result<(), String> {
     uplink.bind(doorbell.handle(), DOORBELL).map_err(kernel)?;
     let mut init = Init {
         crew: Crew::new(config, files, faults),
-        lots: Lots::default(),
+        lots: Lots::new(faults, doorbell, LOOKED),
         outbox: Outbox::default(),
         uplink,
         reported: time::after(REPORT_EVERY),
     };
     init.start();
     loop {
-        let received = faults.receive(&reply, init.deadline());
-        match received {
+        match faults.receive(&reply, init.reported) {
+            Ok(Received::Message { badge: scanner::BADGE, .. }) => {
+                init.lots.blinded().map_err(kernel)?;
+            }
             Ok(Received::Message { badge, message }) => init.message(badge, Fault::from_message(&message)),
             Ok(Received::Signal(_)) | Err(Error::TimedOut) => {}
             Err(error) => return Err(kernel(error)),
@@ -80,11 +85,6 @@ impl Init<'_> {
                 self.core_granted(CoreNumber(core));
             }
         }
-    }
-
-    /// Until when to wait: not at all while there is a lot to look at.
-    fn deadline(&self) -> Deadline {
-        if self.lots.is_busy() { Deadline::POLL } else { self.reported }
     }
 
     /// Somebody called the endpoint of faults: only the kernel can, on behalf of a server.
@@ -143,7 +143,7 @@ impl Init<'_> {
         }
     }
 
-    /// Looks at a piece of what there is to look at.
+    /// Has lots looked at, and reports what was found.
     fn look(&mut self) {
         match self.lots.look() {
             Ok(Some(report)) => self.outbox.add(report),
