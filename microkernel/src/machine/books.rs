@@ -46,6 +46,10 @@ pub struct Record {
     pub condemned: bool,
     /// Pages copied so far of what is being attached.
     pub attached: u64,
+    /// It is dying, and all its cores have left it or were given up.
+    pub deserted: bool,
+    /// The lot of it that is being cleared, once it is deserted.
+    pub ending: Option<LotId>,
 }
 
 /// What the supervisor waits for from a core.
@@ -261,8 +265,16 @@ impl Drop for OpenBooks<'_> {
 
 impl Record {
     /// No subOS.
-    pub const EMPTY: Self =
-        Self { id: None, half: None, cell: None, stage: Stage::Created, condemned: false, attached: 0 };
+    pub const EMPTY: Self = Self {
+        id: None,
+        half: None,
+        cell: None,
+        stage: Stage::Created,
+        condemned: false,
+        attached: 0,
+        deserted: false,
+        ending: None,
+    };
 }
 
 impl Books {

@@ -95,9 +95,7 @@ fn no_page(_: HalfError) -> Error {
 pub fn scrub_soiled(books: &mut Books, lot: &LotEntry) {
     for chunk in lot.chunks() {
         if books.take_soiled(chunk) {
-            for page in 0..CHUNK / PAGE {
-                raw::clear_page(PhysAddr(chunk.address() + page * PAGE));
-            }
+            raw::clear_pages(PhysAddr(chunk.address()), CHUNK / PAGE);
         }
     }
 }
@@ -170,9 +168,7 @@ fn unmake(books: &mut Books, id: ledger::SubOsId) {
             && let Ok(entry) = ledger.lot(lot)
         {
             let used = size_of::<KernelCell>() as u64 + 2 * PAGE + u64::from(ROOT_SLOTS) * caps::Slot::SIZE;
-            for page in 0..used.div_ceil(PAGE) {
-                raw::clear_page(PhysAddr(entry.address() + page * PAGE));
-            }
+            raw::clear_pages(PhysAddr(entry.address()), used.div_ceil(PAGE));
         }
         let lot = Resource::Lot(lot);
         done = done.and_then(|()| ledger.quiesced(lot)).and_then(|()| ledger.scrubbed(lot));

@@ -2,12 +2,12 @@
 //! taken and its objects are never looked at, so the cost depends on cores and chunks alone, and nothing that it did
 //! or became can stand in the way.
 
-use caps::ledger::{self, Holder, Life, Phase, Resource};
+use caps::ledger::{self, Holder, Life, LotId, Phase, Resource};
 use caps::{Effects, Error, Kind, SlotRef, Slots, Step};
 use idl::Words;
 use idl::types::Progress;
 
-use super::books::{Books, Errand, LotWork, Record};
+use super::books::{Books, Errand, Record};
 use super::cores::{self, Next};
 use super::{Target, create, doorbell, lots, number_of, places, visit};
 use crate::arch::x86_64::core::Core;
@@ -49,35 +49,25 @@ pub fn end_orphans(books: &mut Books) {
 
 /// A bounded step towards the end; says whether all is done.
 fn step(books: &mut Books, id: ledger::SubOsId) -> Result<bool, Error> {
-    if books.ledger().life(id)? == Life::Alive {
-        begin(books, id)?;
-    }
-    if !park_all(books, id)? {
+    if !books.record(id).deserted && !desert(books, id)? {
         return Ok(false);
     }
-    // No core runs on it any more: the tables can go, and with them the last way to its memory. Unless there is one of
-    // which nobody knows: then they stay for ever, as its memory does.
-    if let Some(half) = books.record(id).half.take()
-        && !books.is_silent(id)
-    {
-        half.release(&mut books.pages);
-    }
-    let next = books.ledger().lots().find(|(_, lot)| lot.holder.subos() == Some(id));
-    if let Some((lot, entry)) = next {
-        let resource = Resource::Lot(lot);
-        match entry.holder {
-            Holder::Leaving(_, Phase::Quiescing) => {
-                if books.ledger().quiesced(resource) == Err(Error::CoreSilent) {
-                    books.ledger().quarantine(resource)?;
-                }
-                let count = books.works.len();
-                books.works[usize::from(lot.index) % count] = LotWork::default();
+    if let Some(lot) = next_lot(books, id) {
+        let entry = books.ledger().lot(lot)?;
+        books.record(id).ending = Some(lot);
+        if entry.holder == Holder::Leaving(id, Phase::Quiescing) {
+            let quiet = books.ledger().quiesced(Resource::Lot(lot));
+            lots::begin_clearing(books, lot);
+            if quiet == Err(Error::CoreSilent) {
+                books.ledger().quarantine(Resource::Lot(lot))?;
+                books.record(id).ending = None;
+                return Ok(false);
             }
-            _ => {
-                if lots::clear_some(books, lot, &entry) {
-                    books.ledger().scrubbed(resource)?;
-                }
-            }
+            quiet?;
+        }
+        if lots::clear_some(books, lot, &entry) {
+            books.ledger().scrubbed(Resource::Lot(lot))?;
+            books.record(id).ending = None;
         }
         return Ok(false);
     }
@@ -86,6 +76,33 @@ fn step(books: &mut Books, id: ledger::SubOsId) -> Result<bool, Error> {
     if !books.is_silent(id) {
         books.ledger().destroyed(id)?;
         *books.record(id) = Record::EMPTY;
+    }
+    Ok(true)
+}
+
+/// The lot that is being cleared, or the next one.
+fn next_lot(books: &mut Books, id: ledger::SubOsId) -> Option<LotId> {
+    if let Some(lot) = books.record(id).ending {
+        return Some(lot);
+    }
+    books.ledger().lots().find(|(_, lot)| lot.holder.subos() == Some(id)).map(|(lot, _)| lot)
+}
+
+/// Makes the cores leave; says whether they all have.
+fn desert(books: &mut Books, id: ledger::SubOsId) -> Result<bool, Error> {
+    if books.ledger().life(id)? == Life::Alive {
+        begin(books, id)?;
+    }
+    if !park_all(books, id)? {
+        return Ok(false);
+    }
+    books.record(id).deserted = true;
+    // No core runs on it any more: the tables can go, and with them the last way to its memory. Unless there is one of
+    // which nobody knows: then they stay for ever, as its memory does.
+    if let Some(half) = books.record(id).half.take()
+        && !books.is_silent(id)
+    {
+        half.release(&mut books.pages);
     }
     Ok(true)
 }

@@ -123,7 +123,7 @@ pub fn reclaim(books: &mut Books, core: &mut Core, target: Target, seat: u32) ->
 /// How a step went.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Next {
-    /// Another core must do something first.
+    /// Enough for one call, or another core must do something first.
     Wait,
     /// There is more to do.
     On,
@@ -183,10 +183,15 @@ fn quiesce(
 /// Clears a bounded number of pages of a lot that nobody can reach any more.
 fn scrub(books: &mut Books, lot: LotId, entry: &LotEntry) -> Result<Next, Error> {
     if !clear_some(books, lot, entry) {
-        return Ok(Next::On);
+        return Ok(Next::Wait);
     }
     books.ledger().scrubbed(Resource::Lot(lot))?;
     Ok(Next::Free)
+}
+
+/// Nothing of the lot is clear yet.
+pub fn begin_clearing(books: &mut Books, lot: LotId) {
+    *work(books, lot) = LotWork::default();
 }
 
 /// Clears a bounded number of pages of a lot; says whether all are clear.
@@ -194,9 +199,7 @@ pub fn clear_some(books: &mut Books, lot: LotId, entry: &LotEntry) -> bool {
     let pages = entry.bytes() / PAGE;
     let first = work(books, lot).cleared;
     let end = (first + SCRUB_BUDGET).min(pages);
-    for page in first..end {
-        raw::clear_page(PhysAddr(entry.address() + page * PAGE));
-    }
+    raw::clear_pages(PhysAddr(entry.address() + first * PAGE), end - first);
     work(books, lot).cleared = end;
     end == pages
 }

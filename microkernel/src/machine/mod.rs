@@ -82,9 +82,7 @@ impl Places {
     /// Makes a share as it was at the beginning, so that the next subOS of this number finds nothing of the one
     /// before. No kernel but the supervisor's maps it now.
     pub fn clear_share(&self, subos: SubOsId) {
-        for page in 0..share::PAGES {
-            raw::clear_page(self.share_pages(subos).plus(page * crate::limits::PAGE));
-        }
+        raw::clear_pages(self.share_pages(subos), share::PAGES);
     }
 
     /// A subOS's share, seen by the supervisor.

@@ -34,11 +34,13 @@ pub(super) fn array<T>(at: PhysAddr, length: usize) -> &'static mut [T] {
     unsafe { core::slice::from_raw_parts_mut(physmap::pointer(at), length) }
 }
 
-/// Clears a page that nobody uses: of a lot without owner, or of one that is being made.
-pub(super) fn clear_page(page: PhysAddr) {
-    assert!(page.is_aligned(PAGE), "a page is page-aligned");
-    // SAFETY: the ledger says that nobody owns the page now, so no kernel maps it and nothing refers to it.
-    unsafe { physmap::zero_page(page) };
+/// Clears pages that nobody uses: of a lot without owner, or of one that is being made.
+pub(super) fn clear_pages(start: PhysAddr, count: u64) {
+    assert!(start.is_aligned(PAGE), "a page is page-aligned");
+    let bytes = usize::try_from(count * PAGE).unwrap_or(0);
+    // SAFETY: the ledger says that nobody owns the pages now, so no kernel but the supervisor's maps them, and nothing
+    // refers to them.
+    unsafe { physmap::pointer::<u8>(start).write_bytes(0, bytes) };
 }
 
 /// Copies a page of the supervisor's memory to one of a subOS that does not run yet.

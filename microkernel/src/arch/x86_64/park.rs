@@ -24,6 +24,9 @@ static PARK_ROOT: Once<PhysAddr> = Once::new();
 /// a core once it is taken from them; a device's route is moved before.
 const DRAIN_ROUNDS: u32 = 1024;
 
+/// Bytes at the end of the kernel stack that are cleared word by word, to stand on while the rest is cleared.
+const NOOK: u64 = 256;
+
 unsafe extern "C" {
     /// Switches to the park root and a cleared stack, and calls `parked`. Does not use the stack it comes from.
     fn park_from(root: u64, area: u64) -> !;
@@ -37,36 +40,31 @@ global_asm!(
 park_from:
     cli
     movq %rdi, %cr3
-    // all stacks, the core's own page, the trace ring: everything mapped but mailbox and epitaph
-    xorl %eax, %eax
-    leaq {stack_start}(%rsi), %rdx
-    movl ${stack_words}, %ecx
-1:  movq %rax, (%rdx)
-    addq $8, %rdx
-    decl %ecx
-    jnz 1b
-    leaq {core_page}(%rsi), %rdx
-    movl ${page_words}, %ecx
-1:  movq %rax, (%rdx)
-    addq $8, %rdx
-    decl %ecx
-    jnz 1b
-    leaq {trace_page}(%rsi), %rdx
-    movl ${page_words}, %ecx
-1:  movq %rax, (%rdx)
-    addq $8, %rdx
-    decl %ecx
-    jnz 1b
-    // the interrupt stacks: a fault may have left an old owner's registers there
-    .irp top, {ist0}, {ist1}, {ist2}, {ist3}
-    leaq \top - {ist_size}(%rsi), %rdx
-    movl ${ist_words}, %ecx
-1:  movq %rax, (%rdx)
-    addq $8, %rdx
-    decl %ecx
-    jnz 1b
-    .endr
+    // First the end of the kernel stack, which is then used to clear the rest: all stacks (a fault may have left an old
+    // owner's registers on any), the core's own page, the trace ring; everything mapped but mailbox and epitaph.
+    movq %rsi, %rbx
     leaq {stack_top}(%rsi), %rsp
+    xorl %eax, %eax
+    leaq -{nook}(%rsp), %rdx
+    movl ${nook} / 8, %ecx
+1:  movq %rax, (%rdx)
+    addq $8, %rdx
+    decl %ecx
+    jnz 1b
+    .macro clear_area from, bytes
+    leaq \from(%rbx), %rdi
+    xorl %esi, %esi
+    movl $\bytes, %edx
+    call memset
+    .endm
+    clear_area {stack_start}, {stack_rest}
+    clear_area {core_page}, {page}
+    clear_area {trace_page}, {page}
+    clear_area {ist0} - {ist_size}, {ist_size}
+    clear_area {ist1} - {ist_size}, {ist_size}
+    clear_area {ist2} - {ist_size}, {ist_size}
+    clear_area {ist3} - {ist_size}, {ist_size}
+    .purgem clear_area
     // leave NMI context, if in one: IRETQ ends the blocking of further NMIs
     movq %rsp, %rdx
     pushq ${data}
@@ -76,7 +74,8 @@ park_from:
     leaq 2f(%rip), %rdx
     pushq %rdx
     iretq
-2:  movq %rsi, %rdi
+2:  movq %rbx, %rdi
+    xorl %eax, %eax
     xorl %ebx, %ebx
     xorl %ecx, %ecx
     xorl %edx, %edx
@@ -106,16 +105,16 @@ park_from:
     "#,
     stack_start = const area::STACK_TOP - KERNEL_STACK,
     stack_top = const area::STACK_TOP,
-    stack_words = const KERNEL_STACK / 8,
+    stack_rest = const KERNEL_STACK - NOOK,
+    nook = const NOOK,
     core_page = const area::CORE_PAGE,
     trace_page = const area::TRACE_PAGE,
-    page_words = const PAGE / 8,
+    page = const PAGE,
     ist0 = const area::IST_TOPS[0],
     ist1 = const area::IST_TOPS[1],
     ist2 = const area::IST_TOPS[2],
     ist3 = const area::IST_TOPS[3],
     ist_size = const crate::limits::INTERRUPT_STACK,
-    ist_words = const crate::limits::INTERRUPT_STACK / 8,
     data = const super::segments::KERNEL_DATA,
     code = const super::segments::KERNEL_CODE,
     initial_fx = sym entry::INITIAL_FX,
