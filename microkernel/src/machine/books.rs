@@ -91,6 +91,8 @@ pub struct Books {
     /// One bit a chunk: it may hold what firmware or boot left there.
     soiled: &'static mut [u64],
     lots: [LotEntry; LEDGER_LOTS],
+    /// How many of `lots` there are up to the last that is in use: what is looked through.
+    lot_count: usize,
     suboses: [SubOsEntry; MAX_SUBOSES],
     /// Where each core's area is.
     pub areas: [PhysAddr; MAX_CORES],
@@ -183,6 +185,7 @@ impl Shelf {
                 chunks: inventory.chunks,
                 soiled: inventory.soiled,
                 lots: [LotEntry::default(); LEDGER_LOTS],
+                lot_count: 0,
                 suboses: [SubOsEntry::default(); MAX_SUBOSES],
                 areas: inventory.areas,
                 errands: [Errand::None; MAX_CORES],
@@ -280,8 +283,18 @@ impl Record {
 impl Books {
     /// The ledger over these entries.
     pub fn ledger(&mut self) -> Ledger<'_> {
+        let in_use = |lots: &[LotEntry], index: usize| lots.get(index).is_some_and(|lot| lot.count != 0);
+        while in_use(&self.lots, self.lot_count) {
+            self.lot_count += 1;
+        }
+        while self.lot_count > 0 && !in_use(&self.lots, self.lot_count - 1) {
+            self.lot_count -= 1;
+        }
         let cores = self.cores.get_mut(..self.core_count).unwrap_or_default();
-        Ledger::new(cores, self.chunks, &mut self.lots, &mut self.suboses)
+        // With one that is not in use, for an operation that needs one.
+        let room = (self.lot_count + 1).min(LEDGER_LOTS);
+        let lots = self.lots.get_mut(..room).unwrap_or_default();
+        Ledger::new(cores, self.chunks, lots, &mut self.suboses)
     }
 
     /// The subOS that a SubOs capability names: its number, if its generation is still the present one.

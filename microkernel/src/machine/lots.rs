@@ -15,9 +15,9 @@ use super::books::{Books, LotWork};
 use super::visit::{await_briefly, lot_slot, notify, raise, visit};
 use super::{Target, create, raw};
 use crate::arch::Core;
-use crate::arch::x86_64::clock;
+use crate::arch::x86_64::{apic, clock};
 use crate::kernel::KernelCell;
-use crate::limits::{BRIEF_MICROSECONDS, PAGE, SCRUB_BUDGET, VISIT_STEPS};
+use crate::limits::{BRIEF_MICROSECONDS, PAGE, SCRUB_BUDGET, SCRUB_STEPS, VISIT_STEPS};
 use crate::outcome::Answer;
 use crate::removal::Removing;
 use crate::types::PhysAddr;
@@ -194,12 +194,19 @@ pub fn begin_clearing(books: &mut Books, lot: LotId) {
     *work(books, lot) = LotWork::default();
 }
 
-/// Clears a bounded number of pages of a lot; says whether all are clear.
+/// Clears pages of a lot, until all are clear, an interrupt waits, or it has been enough for one call; says whether all
+/// are clear.
 pub fn clear_some(books: &mut Books, lot: LotId, entry: &LotEntry) -> bool {
     let pages = entry.bytes() / PAGE;
-    let first = work(books, lot).cleared;
-    let end = (first + SCRUB_BUDGET).min(pages);
-    raw::clear_pages(PhysAddr(entry.address() + first * PAGE), end - first);
-    work(books, lot).cleared = end;
-    end == pages
+    let mut cleared = work(books, lot).cleared;
+    for _ in 0..SCRUB_STEPS {
+        let count = SCRUB_BUDGET.min(pages - cleared);
+        raw::clear_pages(PhysAddr(entry.address() + cleared * PAGE), count);
+        cleared += count;
+        if cleared == pages || apic::interrupt_waits() {
+            break;
+        }
+    }
+    work(books, lot).cleared = cleared;
+    cleared == pages
 }

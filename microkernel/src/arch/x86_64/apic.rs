@@ -229,6 +229,12 @@ pub fn any_requested() -> bool {
     (0..8).any(|word| read(Register::Requested, word * 16) != 0)
 }
 
+/// Whether one of the kernel's own interrupts waits to be taken on this core: all have vectors in the last word.
+#[must_use]
+pub fn interrupt_waits() -> bool {
+    read(Register::Requested, 7 * 16) != 0
+}
+
 /// Starts the one-shot timer with a count, at least 1.
 pub(super) fn start_timer(count: u32) {
     write(Register::Timer, u32::from(Vector::TIMER.0));
