@@ -106,7 +106,7 @@ said! {
         Work = 6 {
             /// The core.
             core: CoreNumber,
-            /// Processes that ran there first.
+            /// Processes that ran there at some time.
             processes: u64,
             /// Calls that its programs made there.
             calls: u64

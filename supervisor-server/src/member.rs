@@ -45,7 +45,7 @@ pub(crate) struct Member {
     pub(crate) report: Option<LotReport>,
     /// Processes that it said it started.
     pub(crate) processes: u64,
-    /// What it said it did on each core: processes started there, and calls of its programs.
+    /// What it said it did on each core: processes that ran there, and calls of its programs.
     pub(crate) work: Vec<(CoreNumber, u64, u64)>,
     /// The status with which it ended.
     pub(crate) ended: Option<u32>,

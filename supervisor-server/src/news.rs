@@ -159,7 +159,7 @@ pub fn write(out: &mut impl Write, names: &impl Names, now: Ticks, news: &News) 
         }
         News::Work { subos, core, processes, calls } => {
             let record = begin(out, "stat")?.field("subos", names.name(*subos))?.field("core", core.0)?;
-            record.field("processes", processes)?.field("linux_calls", calls)?.end()
+            record.field("processes", processes)?.field("linux_calls_opt", calls)?.end()
         }
         News::Missing { subos, call, times } => begin(out, "missing")?
             .field("subos", names.name(*subos))?

@@ -104,13 +104,19 @@ impl<P: Platform> Linux<P> {
             let Some(task) = self.tasks.get_mut(&tid) else { continue };
             task.state = State::Running;
             *context = *task.context;
-            let first_run = !core::mem::replace(&mut task.started, true) && task.process.leader() == tid;
+            let pid = task.process;
             let space = self.memories[task.memory].space;
             let slot = self.scheduler.executor(executor);
             slot.entered = now;
             slot.idle = false;
             slot.counts.entries += 1;
-            slot.counts.processes += u64::from(first_run);
+            let bit = 1u64 << (executor.0 % 64);
+            if let Some(process) = self.processes.get_mut(&pid)
+                && process.ran_on & bit == 0
+            {
+                process.ran_on |= bit;
+                slot.counts.processes += 1;
+            }
             let turn = slot.slice_end.max(now + 1);
             let until = self.next_moment().map_or(turn, |moment| turn.min(moment.max(now + 1)));
             return Work::Run { space, until };

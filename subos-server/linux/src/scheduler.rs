@@ -15,7 +15,7 @@ use crate::process::{State, Tid};
 /// What one executor has done so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ExecutorCounts {
-    /// Processes that ran here first.
+    /// Processes that ran here at some time.
     pub processes: u64,
     /// System calls.
     pub calls: u64,

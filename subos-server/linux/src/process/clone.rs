@@ -112,7 +112,6 @@ impl<P: Platform> Linux<P> {
             clear_tid: if plan.has(g::CLONE_CHILD_CLEARTID) { plan.child_tid } else { UserPtr::NULL },
             robust_list: UserPtr::NULL,
             name: parent.name,
-            started: false,
         };
         self.tasks.insert(child, task);
         if thread {
@@ -222,6 +221,7 @@ impl<P: Platform> Linux<P> {
             vfork_parent: plan.has(g::CLONE_VFORK).then_some(maker),
             alarm: None,
             executed: false,
+            ran_on: 0,
         };
         if let Some(ino) = process.program.file {
             self.inodes.retain(ino);
@@ -291,7 +291,6 @@ impl<P: Platform> Linux<P> {
             clear_tid: UserPtr::NULL,
             robust_list: UserPtr::NULL,
             name,
-            started: false,
         };
         let process = Process {
             parent: Pid::SERVER,
@@ -311,6 +310,7 @@ impl<P: Platform> Linux<P> {
             vfork_parent: None,
             alarm: None,
             executed: false,
+            ran_on: 0,
         };
         self.tasks.insert(tid, task);
         self.processes.insert(pid, process);

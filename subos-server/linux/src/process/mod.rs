@@ -103,7 +103,6 @@ pub(crate) struct Task {
     pub(crate) clear_tid: UserPtr,
     pub(crate) robust_list: UserPtr,
     pub(crate) name: [u8; 16],
-    pub(crate) started: bool,
 }
 
 /// Where a process's paths start, and its file-creation mask.
@@ -206,6 +205,8 @@ pub(crate) struct Process {
     pub(crate) vfork_parent: Option<Tid>,
     pub(crate) alarm: Option<Alarm>,
     pub(crate) executed: bool,
+    /// A bit for each executor that it has run on.
+    pub(crate) ran_on: u64,
 }
 
 /// The real-time interval timer (setitimer(2), alarm(2)).
