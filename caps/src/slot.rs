@@ -180,6 +180,20 @@ impl Slot {
         self.generation == Generation::LAST
     }
 
+    /// The kind of the capability in it; `Empty` if there is none.
+    #[must_use]
+    #[inline]
+    pub const fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// The object that the capability in it names; 0 if there is none.
+    #[must_use]
+    #[inline]
+    pub const fn object(&self) -> u64 {
+        self.object
+    }
+
     /// How often it has been emptied.
     #[must_use]
     pub fn generation(&self) -> Generation {

@@ -139,7 +139,8 @@ enum Step {
 
 /// How a kernel is left.
 enum Leave {
-    Run(Ref<Thread>),
+    /// The current thread goes on, on this page root.
+    Run(Ref<Thread>, PhysAddr),
     Idle,
     Park,
     /// The current thread may not go on before all cores have acknowledged.
@@ -251,8 +252,8 @@ pub fn entered(core: &mut Core, cause: Cause) -> Exit {
                 step = Step::Leave(NextThread::Same);
             }
             Step::Leave(next) => match kernel.leave(next) {
-                Leave::Run(thread) => {
-                    let (frame, root) = kernel.frame_and_root(thread);
+                Leave::Run(thread, root) => {
+                    let frame = kernel.frame_of(thread);
                     core.thread = thread.address().as_u64();
                     drop(guard);
                     return Exit::Run { frame, root };
@@ -348,8 +349,9 @@ impl Kernel {
     }
 
     fn syscall(&mut self) -> Step {
-        self.here().counters.calls += 1;
-        let Some(thread) = self.current() else { return Step::Leave(NextThread::Pick) };
+        let here = self.here();
+        here.counters.calls += 1;
+        let Some(thread) = here.current else { return Step::Leave(NextThread::Pick) };
         if !thread.is_ready(&self.memory) {
             // It was stopped by another core while this call was on its way: it will be made again.
             self.memory[thread].running_frame().rewind_syscall();
@@ -408,6 +410,11 @@ impl Kernel {
             }
             return Leave::Park;
         }
+        if next == NextThread::Same
+            && let Some((thread, root)) = self.goes_on()
+        {
+            return Leave::Run(thread, root);
+        }
         let mut next = next;
         loop {
             self.schedule(next);
@@ -428,14 +435,34 @@ impl Kernel {
                     idl::abi::Trap { kind: idl::abi::TrapKind::Interrupted as u32, ..Default::default() },
                 );
             }
-            if self.root_of(thread).is_some() {
+            if let Some(root) = self.root_of(thread) {
                 self.set_timer();
-                return Leave::Run(thread);
+                return Leave::Run(thread, root);
             }
             // Its address space has gone.
             self.memory[thread].state = State::Stopped;
             next = NextThread::Pick;
         }
+    }
+
+    /// The current thread and its page root, if it goes on at once: the whole of what [`Kernel::leave`] decides, for
+    /// a thread that is alone on its core with nothing pending. Whatever is out of the ordinary takes the long way.
+    #[inline]
+    fn goes_on(&self) -> Option<(Ref<Thread>, PhysAddr)> {
+        let here = &self.cores[self.me.index()];
+        let current = here.current?;
+        let thread = &self.memory[current];
+        let timer = if self.timekeeper == Some(self.me) { self.deadlines.earliest(&self.memory) } else { Ticks::NEVER };
+        let stays = thread.state == State::Ready
+            && thread.guest.is_none()
+            && thread.quiet == 0
+            && here.run.is_empty()
+            && self.now < here.slice_end
+            && here.armed == timer
+            && self.seats[thread.seat.index()] == Some(self.me)
+            && !self.forest.is_removing();
+        let space = thread.space().filter(|_| stays)?;
+        Some((current, AddressSpace::root_at(space)))
     }
 
     fn settled(&mut self, thread: Ref<Thread>, epoch: Epoch) {
@@ -468,23 +495,24 @@ impl Kernel {
 
     /// The page tables that a thread runs on: its guest's while it is in one.
     fn root_of(&self, thread: Ref<Thread>) -> Option<PhysAddr> {
-        let slot = match self.memory[thread].guest {
+        let at = match self.memory[thread].guest {
             Some(guest) => guest.space(),
             None => thread.own(Own::Space),
         };
-        let capability = self.memory.slot(slot).capability()?;
-        if self.forest.is_removing() && self.forest.is_doomed(&self.memory, slot) {
+        let slot = self.memory.slot(at);
+        if slot.kind() != Kind::AddressSpace
+            || self.forest.is_removing() && self.forest.is_doomed(&self.memory, at)
+        {
             return None;
         }
-        Some(Ref::<AddressSpace>::at(PhysAddr(capability.object)).root())
+        Some(AddressSpace::root_at(PhysAddr(slot.object())))
     }
 
-    fn frame_and_root(&mut self, thread: Ref<Thread>) -> (FramePtr, PhysAddr) {
-        let root = self.root_of(thread).unwrap_or(self.home_root);
+    fn frame_of(&mut self, thread: Ref<Thread>) -> FramePtr {
         let frame = NonNull::from(self.memory[thread].running_frame());
         // SAFETY: the frame lies in a thread that is current on this core: its memory is not reused before every
         // core has acknowledged leaving it, and nobody touches a current thread's frame.
-        (unsafe { FramePtr::new(frame) }, root)
+        unsafe { FramePtr::new(frame) }
     }
 
     /// What one of a thread's own slots holds, if that is still to be used.

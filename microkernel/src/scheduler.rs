@@ -32,6 +32,13 @@ impl RunQueue {
         u8::try_from(top).ok().map(Priority)
     }
 
+    /// Whether no thread is here.
+    #[must_use]
+    #[inline]
+    pub const fn is_empty(&self) -> bool {
+        self.occupied == 0
+    }
+
     fn list(&mut self, priority: Priority) -> &mut Queue {
         &mut self.lists[priority.index()]
     }

@@ -47,7 +47,9 @@ pub const fn sanitise_flags(rflags: u64, how: FrameFlags) -> u64 {
 /// The next instruction is not in user space, or a segment base is not canonical: the fault that a processor which
 /// checked in user mode would raise.
 pub fn prepare(frame: &mut Frame) -> Result<(), Fault> {
-    if frame.rip >= USER_END || !is_canonical(frame.fs_base) || !is_canonical(frame.gs_base) {
+    // Addresses of user space are canonical, and bases hardly ever lie anywhere else.
+    let bases = frame.fs_base >= USER_END || frame.gs_base >= USER_END;
+    if frame.rip >= USER_END || bases && !(is_canonical(frame.fs_base) && is_canonical(frame.gs_base)) {
         // Leave the full frame visible: what is reported now must come back whole.
         return Err(Fault { vector: Vector::GENERAL_PROTECTION, error: 0, address: 0 });
     }

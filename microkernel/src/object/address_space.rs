@@ -126,11 +126,20 @@ fn index(address: VirtAddr, level: u32) -> usize {
     (address.0 >> (12 + 9 * (level - 1)) & 0x1ff) as usize
 }
 
+impl AddressSpace {
+    /// The root of the page tables of the space at this address.
+    #[must_use]
+    #[inline]
+    pub fn root_at(space: PhysAddr) -> PhysAddr {
+        space.plus(2 * PAGE)
+    }
+}
+
 impl Ref<AddressSpace> {
     /// The root of the page tables.
     #[must_use]
     pub fn root(self) -> PhysAddr {
-        self.address().plus(2 * PAGE)
+        AddressSpace::root_at(self.address())
     }
 
     fn binding_table(self) -> PhysAddr {

@@ -16,7 +16,7 @@ use crate::object::guest::Guest;
 use crate::object::notification::Notification;
 use crate::object::reply::Reply;
 use crate::queue::Link;
-use crate::types::{CoreId, Priority, Ticks};
+use crate::types::{CoreId, PhysAddr, Priority, Ticks};
 
 /// Bytes that retype carves for a thread.
 pub const SIZE: u64 = 4096;
@@ -150,6 +150,14 @@ impl Thread {
 }
 
 impl Thread {
+    /// The address space that it runs in when it is in no guest, if it still has one.
+    #[must_use]
+    #[inline]
+    pub fn space(&self) -> Option<PhysAddr> {
+        let slot = &self.slots[Own::Space as usize];
+        (slot.kind() == Kind::AddressSpace).then_some(PhysAddr(slot.object()))
+    }
+
     /// Where its core's entry code saves registers: the guest's frame while it is in a guest.
     pub fn running_frame(&mut self) -> &mut Frame {
         if self.guest.is_some() { &mut self.guest_frame } else { &mut self.frame }

@@ -184,7 +184,13 @@ impl Mailbox {
 
     /// Whether the core is wanted away from its subOS: every preemption point and every wait asks this.
     #[must_use]
+    #[inline]
     pub fn park_requested(&self) -> bool {
+        // The number alone tells, as long as no command is open.
+        let last = self.supervisor.0.command.load(Ordering::Acquire) >> KIND_BITS;
+        if last <= self.own.0.acknowledged.load(Ordering::Relaxed) {
+            return false;
+        }
         matches!(self.pending_command(), Some((Command::Park | Command::Condemn, _)))
     }
 
