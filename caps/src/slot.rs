@@ -7,7 +7,7 @@ use core::num::NonZeroU32;
 
 use bitflags::bitflags;
 
-use crate::{Capability, Generation, Kind, Rights};
+use crate::{Capability, Generation, Kind, Rights, Table};
 
 /// Which slot. The kernel uses the physical address divided by [`Slot::SIZE`], so consecutive slots of a table
 /// have consecutive references; tests use the index into a vector.
@@ -27,6 +27,7 @@ impl SlotRef {
 
     /// The slot at this address, in bytes, if slots can lie there.
     #[must_use]
+    #[inline]
     pub fn at(address: u64) -> Option<Self> {
         if !address.is_multiple_of(Slot::SIZE) {
             return None;
@@ -194,6 +195,14 @@ impl Slot {
         self.object
     }
 
+    /// The table that the capability in it names, if that is a CSpace.
+    #[must_use]
+    #[inline]
+    pub fn cspace(&self) -> Option<Table> {
+        let count = u32::try_from(self.size).ok().filter(|_| self.kind == Kind::CSpace)?;
+        Some(Table { first: SlotRef::at(self.object)?, count })
+    }
+
     /// How often it has been emptied.
     #[must_use]
     pub fn generation(&self) -> Generation {
@@ -222,6 +231,7 @@ impl Slot {
 
     /// The capability in it, if there is one.
     #[must_use]
+    #[inline]
     pub fn capability(&self) -> Option<Capability> {
         if self.is_free() {
             return None;

@@ -1,7 +1,7 @@
 //! A run of slots, and how a handle finds a capability in it.
 
 use crate::slot::State;
-use crate::{Capability, Error, Forest, Generation, Handle, Kind, Rights, SlotIndex, SlotRef, Slots};
+use crate::{Capability, Error, Forest, Generation, Handle, Kind, Rights, Slot, SlotIndex, SlotRef, Slots};
 
 /// A run of slots that handles index. Slot 0 is the header: it never holds a capability, and while the table is
 /// being swept it says how far.
@@ -84,47 +84,87 @@ impl Forest {
         kind: Kind,
         rights: Rights,
     ) -> Result<Found, Error> {
-        let found = self.lookup_any(slots, table, handle)?;
-        if found.capability.kind != kind {
+        let (at, slot) = self.find_usable(slots, table, handle)?;
+        if slot.kind != kind {
             return Err(Error::WrongKind);
         }
-        if !found.capability.rights.contains(rights) {
+        if !slot.rights.contains(rights) {
             return Err(Error::MissingRight);
         }
-        Ok(found)
+        found(at, slot)
     }
 
     /// Finds a capability of any kind that is to be used, with any rights: the first five checks of
     /// [`Self::lookup`].
     pub fn lookup_any(&self, slots: &impl Slots, table: Table, handle: Handle) -> Result<Found, Error> {
-        let found = find(slots, table, handle)?;
-        if self.is_removing() && (table.is_dying(slots) || self.is_doomed(slots, found.slot)) {
+        let (at, slot) = self.find_usable(slots, table, handle)?;
+        found(at, slot)
+    }
+
+    /// The object and the badge of a capability that is to be used, if all checks of [`Self::lookup`] pass and
+    /// nothing is being removed: for the kernel's shortest ways, which look again when this says nothing.
+    #[inline]
+    pub fn peek(
+        &self,
+        slots: &impl Slots,
+        table: Table,
+        handle: Handle,
+        kind: Kind,
+        rights: Rights,
+    ) -> Option<(u64, u64)> {
+        let (_, slot) = find(slots, table, handle).ok()?;
+        let usable = !self.is_removing()
+            && slot.kind == kind
+            && slot.rights.contains(rights)
+            && !slot.state.contains(State::LOCKED);
+        usable.then_some((slot.object, slot.word))
+    }
+
+    /// Present, fresh, not going, not in flight.
+    #[inline]
+    fn find_usable<'s>(
+        &self,
+        slots: &'s impl Slots,
+        table: Table,
+        handle: Handle,
+    ) -> Result<(SlotRef, &'s Slot), Error> {
+        let (at, slot) = find(slots, table, handle)?;
+        if self.is_removing() && (table.is_dying(slots) || self.is_doomed(slots, at)) {
             return Err(Error::BeingRevoked);
         }
-        if slots.slot(found.slot).state.contains(State::LOCKED) {
+        if slot.state.contains(State::LOCKED) {
             return Err(Error::Locked);
         }
-        Ok(found)
+        Ok((at, slot))
     }
 
     /// Finds a capability that is to be revoked, reset or deleted, or to have that continued, so it may be
     /// going already: `OutOfRange`, `EmptySlot`, `StaleHandle`, `Locked`.
     pub fn locate(&self, slots: &impl Slots, table: Table, handle: Handle) -> Result<Found, Error> {
-        let found = find(slots, table, handle)?;
-        if slots.slot(found.slot).state.contains(State::LOCKED) {
+        let (at, slot) = find(slots, table, handle)?;
+        if slot.state.contains(State::LOCKED) {
             return Err(Error::Locked);
         }
-        Ok(found)
+        found(at, slot)
     }
 }
 
 /// Presence and freshness.
-fn find(slots: &impl Slots, table: Table, handle: Handle) -> Result<Found, Error> {
+#[inline]
+fn find(slots: &impl Slots, table: Table, handle: Handle) -> Result<(SlotRef, &Slot), Error> {
     let at = table.at(handle.index())?;
     let slot = slots.slot(at);
-    let capability = slot.capability().ok_or(Error::EmptySlot)?;
+    if slot.is_free() {
+        return Err(Error::EmptySlot);
+    }
     if slot.generation != handle.generation() {
         return Err(Error::StaleHandle);
     }
+    Ok((at, slot))
+}
+
+#[inline]
+fn found(at: SlotRef, slot: &Slot) -> Result<Found, Error> {
+    let capability = slot.capability().ok_or(Error::EmptySlot)?;
     Ok(Found { slot: at, generation: slot.generation, capability })
 }

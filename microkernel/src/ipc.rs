@@ -75,8 +75,9 @@ impl Kernel {
     /// there, else it queues.
     pub fn send(&mut self, sender: Ref<Thread>, sending: Sending) -> Result<NextThread, Error> {
         let endpoint = sending.endpoint;
-        self.memory[sender].pending = sending.pending;
-        self.memory[sender].badge = sending.badge;
+        let from = &mut self.memory[sender];
+        from.pending = sending.pending;
+        from.badge = sending.badge;
         let result = match self.memory[endpoint].receivers.first() {
             Some(receiver) => self.send_to(sender, receiver, sending),
             None => self.queue_caller(sender, sending),
@@ -96,13 +97,14 @@ impl Kernel {
         let State::Receiving(endpoint, reply) = self.memory[receiver].state else {
             panic!("a thread in a receivers' queue receives");
         };
-        if self.outgoing(sender).0.is_long() && self.message_page(receiver).is_none() {
+        let message = self.outgoing(sender);
+        if message.0.is_long() && self.message_page(receiver).is_none() {
             return Err(Error::TooLong);
         }
         let mut receivers = self.memory[endpoint].receivers;
         receivers.remove(&mut self.memory, receiver);
         self.memory[endpoint].receivers = receivers;
-        self.deliver(sender, receiver, reply);
+        self.deliver(sender, receiver, reply, message);
         if sending.pending == Pending::Send {
             return Ok(self.make_ready(receiver));
         }
@@ -124,18 +126,23 @@ impl Kernel {
 
     /// Copies the sender's message to the receiver and remembers who waits for the answer. Neither is in a queue
     /// any more; the caller decides who runs.
-    fn deliver(&mut self, sender: Ref<Thread>, receiver: Ref<Thread>, reply: Ref<Reply>) {
-        let (tag, words) = self.outgoing(sender);
+    fn deliver(
+        &mut self,
+        sender: Ref<Thread>,
+        receiver: Ref<Thread>,
+        reply: Ref<Reply>,
+        (tag, words): (MessageTag, [u64; REGISTER_WORDS]),
+    ) {
         let badge = self.memory[sender].badge;
-        self.transfer(sender, receiver, tag, words);
-        self.memory[receiver].frame.rdi = badge;
-        if self.memory[sender].pending == Pending::Send {
+        self.transfer(sender, receiver, tag, words, badge);
+        let from = &mut self.memory[sender];
+        if from.pending == Pending::Send {
+            from.pending = Pending::Nothing;
+            from.frame.rax = ResultWord::OK.0;
             self.memory[reply].use_ = Use::Idle;
-            self.memory[sender].pending = Pending::Nothing;
-            self.memory[sender].frame.rax = ResultWord::OK.0;
         } else {
+            from.state = State::AwaitingReply(reply);
             self.memory[reply].use_ = Use::Pending(sender);
-            self.memory[sender].state = State::AwaitingReply(reply);
         }
     }
 
@@ -155,18 +162,18 @@ impl Kernel {
             self.memory[receiver].frame.rdi = bits;
             return Ok(NextThread::Same);
         }
-        let has_page = self.message_page(receiver).is_some();
         let mut woken = NextThread::Same;
         for _ in 0..CANCEL_BUDGET {
             let Some(caller) = self.memory[endpoint].callers.first() else { break };
-            if self.outgoing(caller).0.is_long() && !has_page {
+            let message = self.outgoing(caller);
+            if message.0.is_long() && self.message_page(receiver).is_none() {
                 woken = woken.and(self.cancel(caller, Error::TooLong));
                 continue;
             }
             let mut callers = self.memory[endpoint].callers;
             callers.remove(&mut self.memory, caller);
             self.memory[endpoint].callers = callers;
-            self.deliver(caller, receiver, reply);
+            self.deliver(caller, receiver, reply, message);
             if self.memory[reply].use_ == Use::Idle {
                 woken = woken.and(self.make_ready(caller));
             }
@@ -199,8 +206,7 @@ impl Kernel {
         self.memory[reply].use_ = Use::Idle;
         if called {
             let words = self.memory[replier].frame.message_words();
-            self.transfer(replier, caller, tag, words);
-            self.memory[caller].frame.rdi = 0;
+            self.transfer(replier, caller, tag, words, 0);
         }
         self.memory[caller].pending = Pending::Nothing;
         Ok(self.hand_over(caller))
@@ -213,6 +219,7 @@ impl Kernel {
         to: Ref<Thread>,
         tag: MessageTag,
         words: [u64; REGISTER_WORDS],
+        badge: u64,
     ) {
         if tag.is_long()
             && let (Some(source), Some(target)) = (self.message_page(from), self.message_page(to))
@@ -227,6 +234,7 @@ impl Kernel {
         }
         let frame = &mut self.memory[to].frame;
         frame.set_message_words(words);
+        frame.rdi = badge;
         frame.rax = ResultWord::message(tag.label, tag.words, tag.caps).0;
         self.here().counters.messages += 1;
     }

@@ -10,6 +10,7 @@ use core::ops::Deref;
 use core::ptr::NonNull;
 
 use caps::{Capability, Forest, Kind, Slots, Table};
+use idl::abi::OpWord;
 
 use crate::arch::{
     Cause, Core, Exit, FramePtr, Pending, Vector, flush_all, now, park_requested, pause, physmap, send_ipi,
@@ -360,6 +361,9 @@ impl Kernel {
         if self.memory[thread].guest.is_some() {
             return Step::Leave(self.guest_syscall(thread));
         }
+        if let Some(next) = self.express(thread, OpWord(self.memory[thread].frame.rax)) {
+            return Step::Leave(next);
+        }
         let result = self.invoke(thread);
         // The thread may have destroyed itself, or left this core: then nobody is there for an answer.
         let there = self.current() == Some(thread);
@@ -410,9 +414,12 @@ impl Kernel {
             }
             return Leave::Park;
         }
-        if next == NextThread::Same
-            && let Some((thread, root)) = self.goes_on()
-        {
+        let at_once = match next {
+            NextThread::Same => self.goes_on(),
+            NextThread::Switch(to) => self.takes_over(to),
+            NextThread::Pick => None,
+        };
+        if let Some((thread, root)) = at_once {
             return Leave::Run(thread, root);
         }
         let mut next = next;
@@ -449,11 +456,38 @@ impl Kernel {
     /// a thread that is alone on its core with nothing pending. Whatever is out of the ordinary takes the long way.
     #[inline]
     fn goes_on(&self) -> Option<(Ref<Thread>, PhysAddr)> {
+        let current = self.cores[self.me.index()].current?;
+        Some((current, self.root_if_alone(current)?))
+    }
+
+    /// The same for a thread to which the current one, which now waits, hands its time.
+    #[inline]
+    fn takes_over(&mut self, to: Ref<Thread>) -> Option<(Ref<Thread>, PhysAddr)> {
+        let current =
+            self.cores[self.me.index()].current.filter(|current| !current.is_ready(&self.memory))?;
+        let root = self.root_if_alone(to)?;
+        let here = &mut self.cores[self.me.index()];
+        let ran = self.now.0.saturating_sub(here.since.0);
+        here.counters.busy += ran;
+        here.counters.switches += 1;
+        here.since = self.now;
+        here.current = Some(to);
+        self.memory[current].ran.0 += ran;
+        Some((to, root))
+    }
+
+    /// The page root of a thread that can run on this core without a question: no other thread is ready here, its
+    /// time is not over, the timer stands where it should, and nothing is being removed.
+    #[inline]
+    fn root_if_alone(&self, who: Ref<Thread>) -> Option<PhysAddr> {
         let here = &self.cores[self.me.index()];
-        let current = here.current?;
-        let thread = &self.memory[current];
-        let timer = if self.timekeeper == Some(self.me) { self.deadlines.earliest(&self.memory) } else { Ticks::NEVER };
-        let stays = thread.state == State::Ready
+        let thread = &self.memory[who];
+        let timer = if self.timekeeper == Some(self.me) {
+            self.deadlines.earliest(&self.memory)
+        } else {
+            Ticks::NEVER
+        };
+        let free = thread.state == State::Ready
             && thread.guest.is_none()
             && thread.quiet == 0
             && here.run.is_empty()
@@ -461,8 +495,7 @@ impl Kernel {
             && here.armed == timer
             && self.seats[thread.seat.index()] == Some(self.me)
             && !self.forest.is_removing();
-        let space = thread.space().filter(|_| stays)?;
-        Some((current, AddressSpace::root_at(space)))
+        thread.space().filter(|_| free).map(AddressSpace::root_at)
     }
 
     fn settled(&mut self, thread: Ref<Thread>, epoch: Epoch) {

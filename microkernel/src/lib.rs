@@ -31,6 +31,7 @@ pub mod boot;
 pub mod counters;
 pub mod deadline;
 pub mod entry;
+pub mod express;
 pub mod fault;
 pub mod ipc;
 pub mod kernel;

@@ -29,7 +29,8 @@ impl Header {
     /// The header of an object of this kind.
     #[must_use]
     pub const fn new(kind: Kind) -> Self {
-        Self { tag: 0x4152_4348_0000_0000 | kind.number() as u64 }
+        // Small enough for an immediate operand: this is compared at every access.
+        Self { tag: 0x4152_4300 | kind.number() as u64 }
     }
 }
 

@@ -5,7 +5,7 @@
 //! revoking any of them reaches the thread too, and nothing here needs to be told.
 
 use caps::bounds::THREAD_SLOTS;
-use caps::{Kind, Slot, SlotRef};
+use caps::{Kind, Slot, SlotRef, Table};
 
 use crate::arch::x86_64::frame::{Frame, FrameFlags};
 use crate::deadline::Node;
@@ -156,6 +156,13 @@ impl Thread {
     pub fn space(&self) -> Option<PhysAddr> {
         let slot = &self.slots[Own::Space as usize];
         (slot.kind() == Kind::AddressSpace).then_some(PhysAddr(slot.object()))
+    }
+
+    /// The table in which its handles are looked up, if it still has one.
+    #[must_use]
+    #[inline]
+    pub fn table(&self) -> Option<Table> {
+        self.slots[Own::Table as usize].cspace()
     }
 
     /// Where its core's entry code saves registers: the guest's frame while it is in a guest.

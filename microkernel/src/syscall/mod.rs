@@ -89,9 +89,9 @@ impl Kernel {
 
     /// The table in which a thread's handles are looked up.
     pub fn table_of(&self, thread: Ref<Thread>) -> Result<Table, Error> {
-        self.own_capability(thread, Own::Table, Kind::CSpace)
-            .and_then(|table| table.table())
-            .ok_or(Error::NotConfigured)
+        let at = thread.own(Own::Table);
+        let usable = !self.forest.is_removing() || !self.forest.is_doomed(&self.memory, at);
+        self.memory.slot(at).cspace().filter(|_| usable).ok_or(Error::NotConfigured)
     }
 
     /// A capability that a call names among its arguments.
