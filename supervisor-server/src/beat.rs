@@ -16,8 +16,8 @@ use crate::task::Task;
 use crate::wait::after;
 
 /// How long a subOS may take to show that it goes on, in milliseconds. A laptop under load stops a virtual core for
-/// tens of milliseconds at a time.
-const PATIENCE: u64 = 10_000;
+/// tens of milliseconds at a time, and one of two that work in turn can stop both.
+const PATIENCE: u64 = 30_000;
 /// How long to rest between looks, in milliseconds.
 const NAP: u64 = 2;
 

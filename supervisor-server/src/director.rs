@@ -20,7 +20,7 @@ use crate::task::{self, Task, Work};
 use crate::wait::Wait;
 
 /// How long a subOS of duty may take to report its first progress, in milliseconds.
-const SETTLING: u64 = 20_000;
+const SETTLING: u64 = 60_000;
 
 /// Where the run is.
 #[derive(Clone, Debug)]

@@ -14,11 +14,11 @@ use crate::task::{Task, ask_for};
 use crate::wait::after;
 
 /// How long one part may take in all, in milliseconds: what goes on for longer has failed.
-const PART: u64 = 30_000;
+const PART: u64 = 60_000;
 /// How long to try to say something to a subOS whose ring is full, in milliseconds.
 const SAYING: u64 = 1_000;
 /// How long a subOS may take to look at a new lot, or to begin work on a new core, in milliseconds.
-const SHOWING: u64 = 20_000;
+const SHOWING: u64 = 60_000;
 /// How long to rest between looks, in milliseconds.
 const NAP: u64 = 2;
 
