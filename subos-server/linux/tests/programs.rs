@@ -39,3 +39,28 @@ fn memory() {
 fn files() {
     compile("files", Linked::Static).compare(1);
 }
+
+#[test]
+fn hello_musl() {
+    compile("hello", Linked::Musl).compare(1);
+}
+
+#[test]
+fn threads_musl() {
+    compile("threads", Linked::Musl).compare(3);
+}
+
+#[test]
+fn signals_musl() {
+    compile("signals", Linked::Musl).compare(1);
+}
+
+#[test]
+fn memory_musl() {
+    compile("memory", Linked::Musl).compare(1);
+}
+
+#[test]
+fn files_musl() {
+    compile("files", Linked::Musl).compare(1);
+}

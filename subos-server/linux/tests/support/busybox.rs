@@ -8,40 +8,12 @@ use linux::Linux;
 
 use super::Finished;
 use super::host::{Host, run, system};
+use super::package::unpacked;
 
 /// The unmodified binary. The test fails when it cannot be had.
 pub(crate) fn path() -> &'static Path {
     static PATH: OnceLock<PathBuf> = OnceLock::new();
-    PATH.get_or_init(|| {
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("busybox-static");
-        let binary = folder.join("bin/busybox");
-        if !binary.exists() {
-            fetch(&folder);
-        }
-        assert!(binary.exists(), "the package has no bin/busybox");
-        binary
-    })
-}
-
-fn fetch(folder: &Path) {
-    // Each process fetches into a folder of its own; whoever is first wins.
-    let scratch = folder.with_extension(format!("fetch-{}", std::process::id()));
-    std::fs::create_dir_all(&scratch).expect("a folder in the target folder");
-    let command = |program: &str, arguments: &[&str]| {
-        let output = Command::new(program).args(arguments).current_dir(&scratch).output();
-        let output = output.unwrap_or_else(|error| panic!("{program}: {error}"));
-        assert!(output.status.success(), "{program}: {}", String::from_utf8_lossy(&output.stderr));
-    };
-    command("apt-get", &["download", "busybox-static"]);
-    let package = std::fs::read_dir(&scratch).expect("it was made above").flatten().map(|entry| entry.path());
-    let package = package.into_iter().find(|path| path.extension().is_some_and(|end| end == "deb"));
-    let package = package.expect("apt-get downloaded a package");
-    command("dpkg-deb", &["-x", package.to_str().expect("a plain path"), "x"]);
-    if std::fs::rename(scratch.join("x"), folder).is_err() {
-        assert!(folder.exists(), "the unpacked package could not be moved into place");
-    }
-    // A leftover costs nothing but space.
-    let _ = std::fs::remove_dir_all(&scratch);
+    PATH.get_or_init(|| unpacked("busybox-static", "bin/busybox").join("bin/busybox"))
 }
 
 /// The binary's bytes, kept for good.

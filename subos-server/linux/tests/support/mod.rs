@@ -4,6 +4,7 @@
 
 pub(crate) mod busybox;
 pub(crate) mod host;
+pub(crate) mod package;
 pub(crate) mod program;
 pub(crate) mod tracee;
 

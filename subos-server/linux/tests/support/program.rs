@@ -1,12 +1,13 @@
 //! Small C programs, compiled by this machine's gcc and run both ways.
 
-use std::os::unix::process::CommandExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use super::Finished;
 use super::busybox::keep;
 use super::host::{Host, run, system};
+use super::package::unpacked;
 use linux::Linux;
 
 /// How a program is linked.
@@ -14,6 +15,8 @@ use linux::Linux;
 pub(crate) enum Linked {
     Static,
     Dynamic,
+    /// Against musl, a C library that makes older calls than the machine's own.
+    Musl,
 }
 
 /// A program that was compiled.
@@ -25,16 +28,47 @@ pub(crate) struct Program {
 /// Compiles `tests/programs/NAME.c`. The test fails when it cannot be compiled.
 pub(crate) fn compile(name: &str, linked: Linked) -> Program {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/programs").join(format!("{name}.c"));
-    let suffix = if linked == Linked::Static { "static" } else { "dynamic" };
-    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{suffix}-{}", std::process::id()));
+    let path =
+        Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{linked:?}-{}", std::process::id()));
     let mut command = Command::new("gcc");
-    command.args(["-O1", "-Wall", "-Werror", "-pthread"]);
-    if linked == Linked::Static {
-        command.arg("-static");
+    command.args(["-O1", "-pthread"]);
+    match linked {
+        Linked::Static => _ = command.args(["-Wall", "-Werror", "-static"]),
+        Linked::Dynamic => _ = command.args(["-Wall", "-Werror"]),
+        Linked::Musl => musl(&mut command),
     }
-    let output = command.arg("-o").arg(&path).arg(&source).output().expect("gcc can be run");
+    command.arg("-o").arg(&path);
+    if linked == Linked::Musl {
+        musl_link(&mut command, &source);
+    } else {
+        command.arg(&source);
+    }
+    let output = command.output().expect("gcc can be run");
     assert!(output.status.success(), "{name} compiles: {}", String::from_utf8_lossy(&output.stderr));
     Program { path, linked }
+}
+
+/// Where the package keeps the library.
+fn musl_library() -> PathBuf {
+    unpacked("musl-dev", "usr/lib/x86_64-linux-musl/libc.a").join("usr/lib/x86_64-linux-musl")
+}
+
+/// Compiles against musl's headers, and the compiler's own after them.
+fn musl(command: &mut Command) {
+    let own = Command::new("gcc").arg("-print-file-name=include").output().expect("gcc can be run");
+    let own = String::from_utf8(own.stdout).expect("a plain path");
+    let headers =
+        unpacked("musl-dev", "usr/include/x86_64-linux-musl/stdio.h").join("usr/include/x86_64-linux-musl");
+    command.args(["-w", "-static", "-nostdinc", "-nostdlib", "-isystem"]).arg(headers);
+    command.arg("-isystem").arg(own.trim());
+}
+
+/// Links what the C library's own driver would.
+fn musl_link(command: &mut Command, source: &Path) {
+    let library = musl_library();
+    command.args(["crt1.o", "crti.o"].map(|name| library.join(name))).arg(source);
+    command.arg(library.join("libc.a")).args(["-lgcc", "-lgcc_eh"]);
+    command.args(["libc.a", "crtn.o"].map(|name| library.join(name)));
 }
 
 impl Drop for Program {
@@ -84,7 +118,8 @@ impl Program {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         assert_eq!(text(&finished.error), text(&output.stderr), "standard error");
         assert_eq!(text(&finished.output), text(&output.stdout), "standard output");
-        assert_eq!(Some(i32::from(finished.status.shell_code())), output.status.code(), "exit status");
+        let native = output.status.code().or_else(|| output.status.signal().map(|signal| 128 + signal));
+        assert_eq!(Some(i32::from(finished.status.shell_code())), native, "exit status");
         let missing = finished.linux.report().missing_calls();
         assert!(missing.is_empty(), "calls that are missing: {missing:?}");
         finished
