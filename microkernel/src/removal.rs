@@ -83,9 +83,12 @@ impl Kernel {
             }
             Removing::Delete => {
                 // The slot is empty when an earlier step removed the capability and only the rest was left.
-                self.memory.slot(slot).is_free()
-                    || self.forest.delete_step(&mut self.memory, slot, REVOKE_BUDGET, &mut effects)?
-                        == Step::Done
+                let step = if self.memory.slot(slot).is_free() {
+                    self.forest.sweep_step(&mut self.memory, REVOKE_BUDGET, &mut effects)
+                } else {
+                    self.forest.delete_step(&mut self.memory, slot, REVOKE_BUDGET, &mut effects)?
+                };
+                step == Step::Done
             }
             Removing::Reset => return self.reset_step(slot),
         };
@@ -96,9 +99,8 @@ impl Kernel {
 
     /// One step of a reset: remove, wait until every core has let go, clear, begin anew.
     fn reset_step(&mut self, slot: SlotRef) -> Result<Progress, Error> {
-        if !self.memory.slot(slot).state().contains(caps::State::REVOKING) {
-            self.forest.reset_begin(&mut self.memory, slot)?;
-        }
+        // Beginning again is going on; and somebody may have revoked the same root to its end meanwhile.
+        self.forest.reset_begin(&mut self.memory, slot)?;
         let mut effects = Effects::new();
         let reset = self.forest.reset_step(&mut self.memory, slot, REVOKE_BUDGET, &mut effects)?;
         self.perform(&effects);
@@ -180,6 +182,8 @@ impl Kernel {
                 let guest = Ref::<Guest>::at(object);
                 if let Some(thread) = self.memory[guest].occupant {
                     self.abandon_guest(thread);
+                    // Its core may still save registers in the guest's frame.
+                    self.removal.unquiet = true;
                 }
                 self.memory.destroy(guest);
             }

@@ -5,7 +5,8 @@
 //! linked through the headers; sweeping it removes what each of its slots holds, with all that derives from it,
 //! which may add further tables to the list. That a table lies in itself or in another dying one needs no special
 //! care. No operation answers *done* while a table is left on the list, whoever put it there: so nothing that
-//! fell is left anywhere when somebody is told so, and no memory is reused under a sweep.
+//! fell is left anywhere when somebody is told so, and no memory is reused under a sweep. The one exception is the
+//! deletion of a capability that takes nothing along, which is over at once.
 
 use super::{Forest, link};
 use crate::bounds::EFFECTS_PER_REMOVAL;
@@ -73,8 +74,13 @@ impl Forest {
         budget: u32,
         effects: &mut Effects,
     ) -> Result<Step, Error> {
+        let alone = is_alone(slots, at);
         self.mark(slots, at, State::DELETING)?;
         let mut work = Work::new(budget, effects);
+        if alone && work.take() {
+            self.remove(slots, at, work.effects);
+            return Ok(Step::Done);
+        }
         while has_dependants(slots, at) {
             if !work.take() {
                 return Ok(Step::More);
@@ -209,6 +215,16 @@ fn dependant(slots: &impl Slots, at: SlotRef) -> Option<SlotRef> {
     let slot = slots.slot(at);
     let bound = if slot.kind == Kind::AddressSpace { slot.bound_next } else { None };
     slot.first_child.or(bound)
+}
+
+/// Whether nothing falls with this, nor is still falling on its account. Never said of what memory is made of: whoever
+/// takes an Untyped away must know that no table in it is being swept.
+fn is_alone(slots: &impl Slots, at: SlotRef) -> bool {
+    let slot = slots.slot(at);
+    let holds_others = slot.kind == Kind::Untyped
+        || slot.capability().is_some_and(|capability| capability.table().is_some());
+    let begun = slot.state.intersects(State::REVOKING | State::DELETING);
+    !(begun || has_dependants(slots, at) || slot.is_first() && holds_others)
 }
 
 fn has_dependants(slots: &impl Slots, at: SlotRef) -> bool {

@@ -111,6 +111,23 @@ pub fn framed(before: &Subject, after: &Subject, named: &BTreeSet<SlotRef>) -> R
     Ok(())
 }
 
+/// Whether the deletion of this may be done although others' tables are being swept: it was not begun, nothing is in its
+/// closure but itself, and it is neither the first capability to memory nor to a table.
+#[must_use]
+pub fn takes_nothing_along(before: &Subject, at: SlotRef) -> bool {
+    let slot = before.memory.peek(at);
+    let Some(says) = slot.capability() else { return false };
+    let is_space = slot.is_first() && says.kind == Kind::AddressSpace;
+    let others = before.memory.occupied().any(|(other, below)| {
+        let bound = below
+            .capability()
+            .is_some_and(|below| is_space && below.kind == Kind::Binding && below.space == says.object);
+        bound || ancestors(before, other).contains(&at)
+    });
+    let holds = slot.is_first() && (says.kind == Kind::Untyped || says.table().is_some());
+    !others && !holds && !slot.state().intersects(State::DELETING | State::REVOKING)
+}
+
 /// I16, at *done*: nothing is left below the root, and nothing in a table that no first capability stands for.
 pub fn complete(after: &Subject, root: Option<SlotRef>) -> Result<(), String> {
     if let Some(root) = root {

@@ -54,6 +54,18 @@ pub(crate) const MUSEUM: &[Mutant] = &[
         "        self.mark_revoking(slots, root)?;\n",
         "        if slots.slot(root).state.contains(State::REVOKING) { return Ok(Step::Done); }\n        self.mark_revoking(slots, root)?;\n",
     ),
+    mutant(
+        "memory is taken away while a table in it is being swept",
+        REMOVE,
+        "slot.kind == Kind::Untyped\n        || slot.capability()",
+        "slot.capability()",
+    ),
+    mutant(
+        "what was begun to be deleted counts as alone",
+        REMOVE,
+        "!(begun || has_dependants",
+        "!(has_dependants",
+    ),
     mutant("two constants alias one bit", SLOT, "const WATCHED = 1 << 5;", "const WATCHED = 1 << 1;"),
     mutant("the depth bound is off by one", GROW, ".depth + 1 >= MAX_DEPTH", ".depth + 1 > MAX_DEPTH"),
     mutant(
