@@ -145,8 +145,10 @@ pub fn complete(after: &Subject, root: Option<SlotRef>) -> Result<(), String> {
 /// I17: a step with this budget touches slots no more often than this.
 #[must_use]
 pub const fn touch_bound(budget: u32) -> u64 {
-    // Down a chain of derivation and to a binding, two looks a link; then the removal and its neighbours.
-    48 * (budget as u64 + 1)
+    // Once: up a chain of copies of an Untyped, four looks a link. For each unit: down a chain of derivation and to a
+    // binding, two looks a link; then the removal and its neighbours.
+    let (climb, unit) = (80, 48);
+    climb + unit * budget as u64
 }
 
 /// I19: two states are the same but for the order of siblings and of what was cleared when: the same capabilities with
