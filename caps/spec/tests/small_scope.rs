@@ -2,6 +2,8 @@
 //! `cargo test --release -p caps-spec --test small_scope -- --ignored --nocapture`.
 #![allow(clippy::unwrap_used, reason = "a test may stop anywhere")]
 
+use std::fs;
+use std::path::Path;
 use std::time::Instant;
 
 use caps_spec::ledger::SmallLedger;
@@ -19,42 +21,55 @@ fn explore(world: &World) -> Extent {
     extent
 }
 
+/// The page of invariants says how many states there are: so it says what is so.
+fn documented(extent: &Extent) {
+    let grouped = |number: usize| match (number / 1000, number % 1000) {
+        (0, rest) => rest.to_string(),
+        (thousands, rest) => format!("{thousands},{rest:03}"),
+    };
+    let row = format!("| {} | {} |", grouped(extent.states), grouped(extent.transitions));
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/invariants.md");
+    assert!(fs::read_to_string(page).unwrap().contains(&row), "docs/invariants.md does not say {row}");
+}
+
 #[test]
 fn trees_of_five_capabilities() {
-    explore(&World::tree(5));
+    documented(&explore(&World::tree(5)));
 }
 
 #[test]
 fn trees_of_three_slots_that_wear_out() {
-    explore(&World::aging_tree(3));
+    documented(&explore(&World::aging_tree(3)));
 }
 
 #[test]
 fn two_tables_that_can_hold_themselves_and_each_other() {
-    explore(&World::tables(2, [1, 1]));
+    documented(&explore(&World::tables(2, [1, 1])));
 }
 
 #[test]
 fn a_region_and_two_spaces_in_five_slots() {
-    explore(&World::bindings(5));
+    documented(&explore(&World::bindings(5)));
 }
 
 #[test]
 fn memory_in_three_slots() {
-    explore(&World::memory(3));
+    documented(&explore(&World::memory(3)));
 }
 
-fn explore_ledger(small: SmallLedger) {
+fn explore_ledger(small: SmallLedger) -> Extent {
     let began = Instant::now();
-    let Extent { states, transitions, accepted, .. } = small.explore().unwrap_or_else(|why| panic!("{why}"));
+    let extent = small.explore().unwrap_or_else(|why| panic!("{why}"));
+    let Extent { states, transitions, accepted, .. } = extent;
     let seconds = began.elapsed().as_secs_f64();
     println!("{small:?}: {states} states, {transitions} operations, {accepted} accepted, {seconds:.1} s");
+    extent
 }
 
 #[test]
 fn a_ledger_of_three_suboses_and_three_resources() {
-    explore_ledger(SmallLedger { cores: 2, chunks: 1, suboses: 3 });
-    explore_ledger(SmallLedger { cores: 1, chunks: 2, suboses: 2 });
+    documented(&explore_ledger(SmallLedger { cores: 2, chunks: 1, suboses: 3 }));
+    documented(&explore_ledger(SmallLedger { cores: 1, chunks: 2, suboses: 2 }));
 }
 
 #[test]
