@@ -101,8 +101,9 @@ impl Forest {
         found(at, slot)
     }
 
-    /// The object and the badge of a capability that is to be used, if all checks of [`Self::lookup`] pass and
-    /// nothing is being removed: for the kernel's shortest ways, which look again when this says nothing.
+    /// The object and the badge (where the kind has one) of a capability that is to be used, if all checks of
+    /// [`Self::lookup`] pass and nothing is being removed: for the kernel's shortest ways, which look again when this
+    /// says nothing.
     #[inline]
     pub fn peek(
         &self,

@@ -30,6 +30,7 @@ pub const ALL: &[Invariant] = &[
     Invariant { name: "I6 monotonic", check: authority::monotonic },
     Invariant { name: "I13 typed memory", check: authority::typed_memory },
     Invariant { name: "I15 immediate cut", check: revocation::cut },
+    Invariant { name: "I15 peek agrees", check: revocation::peek_agrees },
     Invariant { name: "I16 marks counted", check: revocation::marks_counted },
 ];
 

@@ -11,31 +11,57 @@ use crate::subject::Subject;
 /// I15: a lookup is refused because of a removal exactly if the capability is being deleted, derives from one that is
 /// being deleted or revoked, or is looked for in a dying table.
 pub fn cut(subject: &Subject, fixed: &[Table]) -> Result<(), String> {
-    let mut tables: Vec<Table> = fixed.to_vec();
-    for (_, slot) in subject.memory.occupied() {
-        tables.extend(slot.capability().and_then(|says| says.table()));
+    for (table, index, at) in indexed(subject, fixed) {
+        let slot = subject.memory.peek(at);
+        let handle = Handle::new(SlotIndex(index), slot.generation());
+        let going = |above: &SlotRef| {
+            subject.memory.peek(*above).state().intersects(State::DELETING | State::REVOKING)
+        };
+        let doomed = slot.state().contains(State::DELETING)
+            || ancestors(subject, at).iter().any(going)
+            || table.is_dying(&subject.memory);
+        let answer = subject.forest.lookup(&subject.memory, table, handle, Kind::Empty, Rights::empty());
+        if (answer == Err(Error::BeingRevoked)) != doomed {
+            return Err(format!("{at:?} answers {answer:?}; going: {doomed}"));
+        }
     }
-    for table in tables {
-        for index in 1..table.count {
-            let Some(at) = table.first.offset(index) else { continue };
-            let slot = subject.memory.peek(at);
-            if slot.is_free() {
-                continue;
-            }
-            let handle = Handle::new(SlotIndex(index), slot.generation());
-            let going = |above: &SlotRef| {
-                subject.memory.peek(*above).state().intersects(State::DELETING | State::REVOKING)
-            };
-            let doomed = slot.state().contains(State::DELETING)
-                || ancestors(subject, at).iter().any(going)
-                || table.is_dying(&subject.memory);
-            let answer = subject.forest.lookup(&subject.memory, table, handle, Kind::Empty, Rights::empty());
-            if (answer == Err(Error::BeingRevoked)) != doomed {
-                return Err(format!("{at:?} answers {answer:?}; going: {doomed}"));
+    Ok(())
+}
+
+/// I15 and I23 for the kernel's short way: a peek finds what a lookup finds, exactly if nothing is being removed.
+pub fn peek_agrees(subject: &Subject, fixed: &[Table]) -> Result<(), String> {
+    let (forest, memory) = (&subject.forest, &subject.memory);
+    for (table, index, at) in indexed(subject, fixed) {
+        let handle = Handle::new(SlotIndex(index), memory.peek(at).generation());
+        let kind = memory.peek(at).kind();
+        for rights in [Rights::empty(), Rights::CALL, Rights::MANAGE] {
+            for kind in [kind, Kind::Endpoint] {
+                let found = forest.lookup(memory, table, handle, kind, rights).ok();
+                let expected = found.filter(|_| !forest.is_removing()).map(|found| found.capability.object);
+                let peeked = forest.peek(memory, table, handle, kind, rights);
+                let badge = found.filter(|_| kind.is_mintable()).map(|found| found.capability.badge);
+                let same_badge = peeked.zip(badge).is_none_or(|((_, badge), expected)| badge == expected);
+                if peeked.map(|(object, _)| object) != expected || !same_badge {
+                    return Err(format!("{at:?}: peek says {peeked:?}, lookup {found:?}"));
+                }
             }
         }
     }
     Ok(())
+}
+
+/// Every capability with the tables and the index by which it can be named.
+fn indexed(subject: &Subject, fixed: &[Table]) -> Vec<(Table, u32, SlotRef)> {
+    let mut tables: Vec<Table> = fixed.to_vec();
+    for (_, slot) in subject.memory.occupied() {
+        tables.extend(slot.capability().and_then(|says| says.table()));
+    }
+    let mut all = Vec::new();
+    for table in tables {
+        let places = (1..table.count).filter_map(|index| Some((table, index, table.first.offset(index)?)));
+        all.extend(places.filter(|&(_, _, at)| !subject.memory.peek(at).is_free()));
+    }
+    all
 }
 
 /// I16, the part on one state: the forest counts exactly the marks there are, so that no lookup goes without looking
