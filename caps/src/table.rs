@@ -44,13 +44,6 @@ impl Table {
         Ok(at)
     }
 
-    /// The first vacant slot from `start` on, looking at no more than `limit` slots.
-    #[must_use]
-    pub fn find_vacant(&self, slots: &impl Slots, start: SlotIndex, limit: u32) -> Option<SlotIndex> {
-        let end = start.0.saturating_add(limit).min(self.count);
-        (start.0.max(1)..end).map(SlotIndex).find(|&index| self.vacant(slots, index).is_ok())
-    }
-
     /// Whether the table's object is going and its slots are being emptied.
     #[must_use]
     pub fn is_dying(&self, slots: &impl Slots) -> bool {

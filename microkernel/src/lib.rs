@@ -30,6 +30,7 @@ pub mod board;
 pub mod boot;
 pub mod counters;
 pub mod deadline;
+pub mod departure;
 pub mod entry;
 pub mod express;
 pub mod fault;

@@ -207,12 +207,6 @@ impl KernelLock {
     pub fn poison(&self) {
         self.poisoned.store(true, Ordering::SeqCst);
     }
-
-    /// Whether the kernel behind the lock has failed.
-    #[must_use]
-    pub fn is_poisoned(&self) -> bool {
-        self.poisoned.load(Ordering::Acquire)
-    }
 }
 
 impl Default for KernelLock {

@@ -257,10 +257,3 @@ pub(super) fn run_masked() {
 pub(super) fn counts_left() -> u32 {
     read(Register::CurrentCount, 0)
 }
-
-/// The id the APIC itself reports; for a cross-check at boot.
-#[must_use]
-pub fn reported_id() -> ApicId {
-    let raw = read(Register::Id, 0);
-    ApicId(if mode() == Mode::Memory { raw >> 24 } else { raw })
-}

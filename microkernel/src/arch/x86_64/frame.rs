@@ -8,7 +8,6 @@ use bitflags::bitflags;
 use static_assertions::const_assert_eq;
 
 use super::features::mxcsr_mask;
-use super::interrupts::Vector;
 
 /// The area FXSAVE writes: x87, MXCSR and XMM0 to 15 (SDM vol 1, 10.5).
 #[derive(Clone, Copy, Debug)]
@@ -148,12 +147,6 @@ impl Frame {
         if self.flags.contains(FrameFlags::VIA_SYSCALL) {
             self.rip = self.rip.wrapping_sub(SYSCALL_LENGTH);
         }
-    }
-
-    /// The vector of the last interrupt or exception.
-    #[must_use]
-    pub fn trap_vector(&self) -> Vector {
-        Vector(self.vector.to_le_bytes()[0])
     }
 }
 

@@ -60,12 +60,6 @@ pub fn boot_root() -> PhysAddr {
     physical_of(&raw const boot_pml4 as u64)
 }
 
-/// Where the boot stack ends.
-#[must_use]
-pub fn boot_stack_end() -> u64 {
-    &raw const boot_stack_top as u64
-}
-
 /// The physical address of something in the image.
 #[must_use]
 pub fn physical_of(address: u64) -> PhysAddr {

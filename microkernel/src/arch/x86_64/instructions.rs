@@ -5,7 +5,7 @@ use core::arch::asm;
 
 use ::x86_64::instructions::port::{PortReadOnly, PortWriteOnly};
 use ::x86_64::instructions::{hlt, interrupts, tlb};
-use ::x86_64::registers::control::{Cr0, Cr2, Cr3, Cr3Flags, Cr4};
+use ::x86_64::registers::control::{Cr0, Cr3, Cr3Flags, Cr4};
 use ::x86_64::registers::model_specific::Msr;
 use ::x86_64::structures::paging::PhysFrame;
 use ::x86_64::{PhysAddr, VirtAddr};
@@ -69,13 +69,6 @@ pub unsafe fn write_cr3(root: u64) {
     let frame = PhysFrame::containing_address(PhysAddr::new_truncate(root));
     // SAFETY: the caller vouches for the root.
     unsafe { Cr3::write(frame, Cr3Flags::empty()) };
-}
-
-/// Reads CR2: the address of the last page fault.
-#[inline(always)]
-#[must_use]
-pub fn read_cr2() -> u64 {
-    Cr2::read_raw()
 }
 
 /// Reads CR4.

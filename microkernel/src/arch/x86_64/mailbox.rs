@@ -142,36 +142,6 @@ impl Mailbox {
         self.own.0.parked.load(Ordering::Acquire)
     }
 
-    // -- the siblings' side --------------------------------------------------------------------------------------
-
-    /// Asks this core to flush its TLB; returns the number to wait for. The caller then sends the flush interrupt.
-    pub fn request_flush(&self) -> Sequence {
-        Sequence(self.siblings.0.flush.fetch_add(1, Ordering::AcqRel) + 1)
-    }
-
-    /// Whether the flush with this number has been done.
-    #[must_use]
-    pub fn has_flushed(&self, wanted: Sequence) -> bool {
-        self.own.0.flushed.load(Ordering::Acquire) >= wanted.0
-    }
-
-    /// Asks this core to say that it has passed through the kernel (what [`Mailbox::acknowledge_round`] means is
-    /// the kernel's business); returns the number to wait for.
-    pub fn request_round(&self) -> Sequence {
-        Sequence(self.siblings.0.round.fetch_add(1, Ordering::AcqRel) + 1)
-    }
-
-    /// Whether the round with this number has been acknowledged.
-    #[must_use]
-    pub fn has_rounded(&self, wanted: Sequence) -> bool {
-        self.own.0.rounded.load(Ordering::Acquire) >= wanted.0
-    }
-
-    /// Asks this core to look at its run queue. True if it had not been asked yet, so that an interrupt is due.
-    pub fn request_reschedule(&self) -> bool {
-        self.siblings.0.reschedule.swap(1, Ordering::AcqRel) == 0
-    }
-
     // -- the core's own side -------------------------------------------------------------------------------------
 
     /// The command that has not been carried out yet.
@@ -215,36 +185,6 @@ impl Mailbox {
     /// Counts one parking.
     pub fn count_parking(&self) {
         self.own.0.parked.fetch_add(1, Ordering::AcqRel);
-    }
-
-    /// Carries out flush requests: calls `flush` if any is open, then says so. A request that arrives meanwhile
-    /// stays open.
-    pub fn serve_flush(&self, flush: impl FnOnce()) {
-        let wanted = self.siblings.0.flush.load(Ordering::Acquire);
-        if self.own.0.flushed.load(Ordering::Relaxed) < wanted {
-            flush();
-            self.own.0.flushed.store(wanted, Ordering::Release);
-        }
-    }
-
-    /// The round that is asked for and not acknowledged.
-    #[must_use]
-    pub fn pending_round(&self) -> Option<Sequence> {
-        let wanted = self.siblings.0.round.load(Ordering::Acquire);
-        (self.own.0.rounded.load(Ordering::Relaxed) < wanted).then_some(Sequence(wanted))
-    }
-
-    /// Says that a round has been passed.
-    pub fn acknowledge_round(&self, sequence: Sequence) {
-        self.own.0.rounded.store(sequence.0, Ordering::Release);
-    }
-
-    /// Whether someone asked this core to look at its run queue; forgets the request.
-    #[must_use]
-    pub fn take_reschedule(&self) -> bool {
-        // The load keeps the line shared in the common case.
-        self.siblings.0.reschedule.load(Ordering::Relaxed) != 0
-            && self.siblings.0.reschedule.swap(0, Ordering::AcqRel) != 0
     }
 
     /// Notes interrupts taken while idle.

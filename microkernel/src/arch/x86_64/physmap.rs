@@ -4,7 +4,6 @@
 //! memory that stands for physical memory from address 0 on ([`lend`]), so that kernel code which works through this
 //! module can be tested there.
 
-use core::ptr::NonNull;
 
 #[cfg(feature = "image")]
 use super::layout;
@@ -46,14 +45,6 @@ mod host {
 #[must_use]
 pub fn pointer<T>(address: PhysAddr) -> *mut T {
     base().wrapping_add(address.0) as *mut T
-}
-
-/// As [`pointer()`], never null.
-#[inline(always)]
-#[must_use]
-pub fn non_null<T>(address: PhysAddr) -> NonNull<T> {
-    // The map is not at address 0, so the fallback is never taken; it keeps this function free of `unsafe`.
-    NonNull::new(pointer(address)).unwrap_or(NonNull::dangling())
 }
 
 /// The physical address of something seen through the map.
