@@ -87,8 +87,8 @@ pub const VISIT_STEPS: u32 = 16;
 /// Pages of a lot on its way back that are cleared before interrupts are looked for: 256 KiB, some 15 microseconds.
 pub const SCRUB_BUDGET: u64 = 64;
 
-/// How often one call does that at most, if no interrupt comes: 16 MiB, some milliseconds.
-pub const SCRUB_STEPS: u32 = 64;
+/// How often one call does that at most, if no interrupt comes: 64 MiB, some milliseconds.
+pub const SCRUB_STEPS: u32 = 256;
 
 /// Pages that one call copies to a new subOS at most.
 pub const COPY_BUDGET: u64 = 64;

@@ -10,7 +10,7 @@ use super::layout::{self, pml4_index};
 use super::pages::SystemPages;
 use super::paging::{BindingNumber, Level, Pte, PteFlags, Table};
 use super::physmap;
-use crate::limits::{CHUNK, MAX_PHYSICAL, PAGE};
+use crate::limits::{AREA_STRIDE, CHUNK, MAX_CORES, MAX_PHYSICAL, PAGE};
 use crate::types::CoreId;
 use crate::types::PhysAddr;
 
@@ -155,28 +155,32 @@ impl KernelHalf {
     /// Maps a core's area, whose memory is the `AREA_STRIDE` bytes from `memory` on; guard pages stay unmapped.
     ///
     /// # Errors
-    /// See [`HalfError`]; pages mapped before the error are taken out again.
+    /// See [`HalfError`]; nothing changed then (a table may have been added).
     pub fn map_core_area(
         &self,
         core: CoreId,
         memory: PhysAddr,
         pages: &mut SystemPages,
     ) -> Result<(), HalfError> {
+        // One table of the last level covers the whole area.
+        let table = self.make_table(area::base(core), Level::One, pages)?;
+        let index = |page| Level::One.index(area::base(core) + page);
+        if area::mapped_pages().any(|page| Self::get(table, index(page)).is_present()) {
+            return Err(HalfError::Occupied);
+        }
         for page in area::mapped_pages() {
-            if let Err(error) =
-                self.map_page(area::base(core) + page, memory.plus(page), Use::Data(Access::Write), pages)
-            {
-                self.unmap_core_area(core);
-                return Err(error);
-            }
+            let entry = Pte::new(memory.plus(page), Use::Data(Access::Write).flags(), BindingNumber::NONE);
+            self.set(table, index(page), entry);
         }
         Ok(())
     }
 
     /// Takes a core's area out. The core must have left the half before.
     pub fn unmap_core_area(&self, core: CoreId) {
-        for page in area::mapped_pages() {
-            self.unmap(area::base(core) + page, Level::One);
+        if let Some(table) = self.lookup_table(area::base(core), Level::One) {
+            for page in area::mapped_pages() {
+                self.set(table, Level::One.index(area::base(core) + page), Pte::EMPTY);
+            }
         }
     }
 
@@ -238,21 +242,29 @@ impl KernelHalf {
     /// Gives all tables of the half back, but for the common parts. No core may run on it any more, and no
     /// address space that copied its root may be loaded again.
     pub fn release(self, pages: &mut SystemPages) {
-        for part in [layout::PHYSMAP, layout::CORE_AREAS, layout::SHARES] {
+        // What a part can map at most, and where its leaves are: no more entries are looked at than that takes.
+        let areas = MAX_CORES as u64 * AREA_STRIDE;
+        let parts = [
+            (layout::PHYSMAP, MAX_PHYSICAL, Level::Two),
+            (layout::CORE_AREAS, areas, Level::One),
+            (layout::SHARES, layout::SHARE_SPACE, Level::One),
+        ];
+        for (part, bytes, leaf) in parts {
             let entry = Self::get(self.root, pml4_index(part));
             if entry.is_present() {
-                Self::release_table(entry.address(), Level::Three, pages);
+                Self::release_table(entry.address(), Level::Three, (bytes, leaf), pages);
             }
         }
         pages.give_back(self.root);
     }
 
-    fn release_table(table: PhysAddr, level: Level, pages: &mut SystemPages) {
-        if let Some(below) = level.below() {
-            for index in 0..512 {
+    fn release_table(table: PhysAddr, level: Level, (bytes, leaf): (u64, Level), pages: &mut SystemPages) {
+        if let Some(below) = level.below().filter(|_| level != leaf) {
+            let entries = usize::try_from(bytes.div_ceil(level.span())).unwrap_or(512).min(512);
+            for index in 0..entries {
                 let entry = Self::get(table, index);
-                if entry.is_present() && !entry.is_huge() {
-                    Self::release_table(entry.address(), below, pages);
+                if entry.is_present() {
+                    Self::release_table(entry.address(), below, (bytes, leaf), pages);
                 }
             }
         }
@@ -260,26 +272,33 @@ impl KernelHalf {
     }
 
     fn map(&self, address: u64, leaf: Level, entry: Pte, pages: &mut SystemPages) -> Result<(), HalfError> {
-        let mut table = self.root;
-        let mut level = Level::Four;
-        while level != leaf {
-            let index = level.index(address);
-            let present = Self::get(table, index);
-            if present.is_present() && present.is_huge() {
-                return Err(HalfError::Occupied);
-            }
-            if !present.is_present() {
-                let page = pages.take().ok_or(HalfError::NoPage)?;
-                self.set(table, index, Pte::new(page, INTERIOR, BindingNumber::NONE));
-            }
-            table = Self::get(table, index).address();
-            level = level.below().ok_or(HalfError::OutOfRange)?;
-        }
+        let table = self.make_table(address, leaf, pages)?;
         if Self::get(table, leaf.index(address)).is_present() {
             return Err(HalfError::Occupied);
         }
         self.set(table, leaf.index(address), entry);
         Ok(())
+    }
+
+    /// The table of this level that covers an address, made if it is missing.
+    fn make_table(&self, address: u64, leaf: Level, pages: &mut SystemPages) -> Result<PhysAddr, HalfError> {
+        let mut table = self.root;
+        let mut level = Level::Four;
+        while level != leaf {
+            let index = level.index(address);
+            let mut entry = Self::get(table, index);
+            if entry.is_present() && entry.is_huge() {
+                return Err(HalfError::Occupied);
+            }
+            if !entry.is_present() {
+                let page = pages.take().ok_or(HalfError::NoPage)?;
+                entry = Pte::new(page, INTERIOR, BindingNumber::NONE);
+                self.set(table, index, entry);
+            }
+            table = entry.address();
+            level = level.below().ok_or(HalfError::OutOfRange)?;
+        }
+        Ok(table)
     }
 
     fn unmap(&self, address: u64, leaf: Level) -> bool {

@@ -18,6 +18,8 @@ pub const CORE_AREAS: u64 = 0xffff_c000_0000_0000;
 pub const LAPIC: u64 = 0xffff_d000_0000_0000;
 /// Where the share pages begin.
 pub const SHARES: u64 = 0xffff_e000_0000_0000;
+/// How much address space the share pages have: 1 MiB for each subOS.
+pub const SHARE_SPACE: u64 = (crate::limits::MAX_SUBOSES as u64) << 20;
 /// What is added to the image's physical addresses.
 pub const IMAGE: u64 = 0xffff_ffff_8000_0000;
 /// The first address that is not user space.
