@@ -5,13 +5,12 @@
 //! the enter call returns.
 
 use caps::{Error, Kind};
-use idl::abi::{GuestFrame, MessagePage, Trap, TrapKind};
-use zerocopy::{FromBytes, IntoBytes};
+use idl::abi::{Trap, TrapKind};
 
 use crate::arch::Vector;
 use crate::arch::send_ipi;
 use crate::entry::Fault;
-use crate::ipc::Sending;
+use crate::ipc::{FAULT_TAG, Sending};
 use crate::kernel::Kernel;
 use crate::memory::Ref;
 use crate::object::endpoint::Endpoint;
@@ -28,7 +27,11 @@ impl Kernel {
         let sent = handler.and_then(|handler| {
             let badge = self.memory[thread].fault_badge;
             let endpoint = Ref::<Endpoint>::at(PhysAddr(handler.object));
-            self.send(thread, Sending { endpoint, badge, pending: Pending::Fault, deadline: None }).ok()
+            self.send(
+                thread,
+                Sending { endpoint, badge, tag: FAULT_TAG, pending: Pending::Fault, deadline: None },
+            )
+            .ok()
         });
         sent.unwrap_or_else(|| {
             self.memory[thread].state = State::Faulted;
@@ -75,10 +78,7 @@ impl Kernel {
         if self.memory[guest].occupant.is_some() {
             return Err(Error::Busy);
         }
-        let words = self.memory.page(page);
-        let (registers, fx) = MessagePage::ref_from_bytes(words.as_bytes())
-            .map(|page| (page.frame.registers, page.fx))
-            .map_err(|_| Error::NotConfigured)?;
+        let (registers, fx) = self.memory.registers_in(page);
         let user = |address: u64| address < idl::abi::USER_END;
         if !user(registers.rip) || !user(registers.fs_base) || !user(registers.gs_base) {
             return Err(Error::BadRange);
@@ -99,10 +99,7 @@ impl Kernel {
         let (registers, fx) = self.memory[thread].guest_frame.save_registers();
         match self.message_page(thread) {
             Some(page) => {
-                if let Ok(page) = MessagePage::mut_from_bytes(self.memory.page_mut(page).as_mut_bytes()) {
-                    page.frame = GuestFrame { registers, trap };
-                    page.fx = fx;
-                }
+                self.memory.put_registers(page, registers, fx, Some(trap));
                 let kind = u64::from(trap.kind);
                 self.memory[thread].frame.set_answer(Answer::one(kind).words);
             }

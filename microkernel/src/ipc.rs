@@ -32,6 +32,9 @@ pub fn message_tag(op: OpWord) -> Result<MessageTag, Error> {
     Ok(tag)
 }
 
+/// What the message of a fault is like.
+pub const FAULT_TAG: MessageTag = MessageTag { label: FAULT_LABEL, words: 5, caps: 0 };
+
 /// A call or a send, checked.
 #[derive(Clone, Copy, Debug)]
 pub struct Sending {
@@ -39,6 +42,8 @@ pub struct Sending {
     pub endpoint: Ref<Endpoint>,
     /// The badge of the capability used.
     pub badge: u64,
+    /// What the message is like, checked. It is kept with the thread: its registers may be rewritten while it queues.
+    pub tag: MessageTag,
     /// Whether an answer is expected.
     pub pending: Pending,
     /// When to give up.
@@ -66,9 +71,9 @@ impl Kernel {
         let thread = &self.memory[sender];
         if thread.pending == Pending::Fault {
             let words = thread.fault.map_or([0; 5], |fault| fault.message_words(thread.frame.rip));
-            return (MessageTag { label: FAULT_LABEL, words: 5, caps: 0 }, words);
+            return (FAULT_TAG, words);
         }
-        (OpWord(thread.frame.rax).tag(), thread.frame.message_words())
+        (thread.tag, thread.frame.message_words())
     }
 
     /// Sends to an endpoint, on behalf of the current thread or of one that made a fault: to a thread that waits
@@ -77,6 +82,7 @@ impl Kernel {
         let endpoint = sending.endpoint;
         let from = &mut self.memory[sender];
         from.pending = sending.pending;
+        from.tag = sending.tag;
         from.badge = sending.badge;
         let result = match self.memory[endpoint].receivers.first() {
             Some(receiver) => self.send_to(sender, receiver, sending),
@@ -124,6 +130,14 @@ impl Kernel {
         Ok(NextThread::Pick)
     }
 
+    /// Whether a long message can go from one thread to another. The sender's page may have gone while it queued.
+    fn check_pages(&self, sender: Ref<Thread>, receiver: Ref<Thread>) -> Result<(), Error> {
+        if self.message_page(sender).is_none() {
+            return Err(Error::NotConfigured);
+        }
+        self.message_page(receiver).map(|_| ()).ok_or(Error::TooLong)
+    }
+
     /// Copies the sender's message to the receiver and remembers who waits for the answer. Neither is in a queue
     /// any more; the caller decides who runs.
     fn deliver(
@@ -166,8 +180,10 @@ impl Kernel {
         for _ in 0..CANCEL_BUDGET {
             let Some(caller) = self.memory[endpoint].callers.first() else { break };
             let message = self.outgoing(caller);
-            if message.0.is_long() && self.message_page(receiver).is_none() {
-                woken = woken.and(self.cancel(caller, Error::TooLong));
+            if message.0.is_long()
+                && let Err(why) = self.check_pages(caller, receiver)
+            {
+                woken = woken.and(self.cancel(caller, why));
                 continue;
             }
             let mut callers = self.memory[endpoint].callers;

@@ -221,12 +221,14 @@ impl KernelCell {
 pub fn entered(core: &mut Core, cause: Cause) -> Exit {
     let Some(cell) = core.kernel() else { return Exit::Park };
     let id = core.id();
-    let Some((mut guard, mut kernel)) = cell.enter(id) else {
+    // Whoever waits for the end of a visit that failed is answered, wanted elsewhere or not.
+    let way_in = if cause == Cause::VisitFailed { cell.return_to(id) } else { cell.enter(id) };
+    let Some((mut guard, mut kernel)) = way_in else {
         // Nothing was done for this entry. A system call is made again when the thread runs again; a fault comes
         // again by itself.
         return if cause == Cause::Syscall { Exit::ParkAndRedo } else { Exit::Park };
     };
-    let mut step = kernel.begin(id, cause);
+    let mut step = kernel.begin(core, cause);
     loop {
         match step {
             Step::Visit(visit) => {
@@ -235,7 +237,7 @@ pub fn entered(core: &mut Core, cause: Cause) -> Exit {
                 let result = machine::perform(core, visit);
                 let Some(again) = cell.return_to(id) else { return Exit::Park };
                 (guard, kernel) = again;
-                kernel.refresh(id);
+                kernel.refresh(core);
                 // The world has moved on: the answer is delivered only if the caller is still there for it.
                 let there = caller.filter(|caller| kernel.current() == Some(*caller));
                 if let Some(caller) = there.filter(|caller| caller.is_ready(&kernel.memory)) {
@@ -247,24 +249,24 @@ pub fn entered(core: &mut Core, cause: Cause) -> Exit {
                 Leave::Run(thread, root) => {
                     let frame = kernel.frame_of(thread);
                     core.thread = thread.address().as_u64();
-                    drop(guard);
+                    leave_for(core, root, guard);
                     return Exit::Run { frame, root };
                 }
                 Leave::Idle => {
-                    drop(guard);
+                    leave_for(core, kernel.home_root, guard);
                     return Exit::Idle;
                 }
                 Leave::Park => {
-                    drop(guard);
+                    leave_for(core, kernel.home_root, guard);
                     return Exit::Park;
                 }
                 Leave::Wait(thread, epoch) => {
                     let root = kernel.home_root;
-                    drop(guard);
+                    leave_for(core, root, guard);
                     cell.wait_until_quiet(core, root, epoch);
                     let Some(again) = cell.enter(id) else { return Exit::Park };
                     (guard, kernel) = again;
-                    kernel.refresh(id);
+                    kernel.refresh(core);
                     kernel.settled(thread, epoch);
                     step = Step::Leave(NextThread::Same);
                 }
@@ -273,18 +275,31 @@ pub fn entered(core: &mut Core, cause: Cause) -> Exit {
     }
 }
 
+/// Lets go of the kernel, on the page tables that the core goes on with: those it came on may be of a space that was
+/// taken away during this entry, and once the lock is free their memory may be used again.
+fn leave_for(core: &mut Core, root: PhysAddr, guard: Guard<'_>) {
+    // SAFETY: the root is a space's of this kernel, or its home root: both carry its kernel half.
+    unsafe { core.load_root(root) };
+    drop(guard);
+}
+
 impl Kernel {
     /// What this core must know and do before anything else on an entry.
-    fn refresh(&mut self, core: CoreId) {
-        self.me = core;
+    ///
+    /// Acknowledging says that this core uses nothing any more that was taken away before, the page tables that it
+    /// runs on included: they may be those of a space that is gone. So it changes to the home root first.
+    fn refresh(&mut self, core: &mut Core) {
+        self.me = core.id();
         self.now = now();
-        if let Some(owed) = self.board.owes(core) {
+        if let Some(owed) = self.board.owes(self.me) {
+            // SAFETY: the home root is this kernel's own.
+            unsafe { core.load_root(self.home_root) };
             flush_all();
-            self.board.acknowledge(core, owed);
+            self.board.acknowledge(self.me, owed);
         }
     }
 
-    fn begin(&mut self, core: CoreId, cause: Cause) -> Step {
+    fn begin(&mut self, core: &mut Core, cause: Cause) -> Step {
         self.refresh(core);
         match cause {
             Cause::Syscall => self.syscall(),

@@ -176,6 +176,25 @@ impl Memory {
         unsafe { &*physmap::pointer(page) }
     }
 
+    /// Copies words out of a page that user space may write at this very moment: each is read once, and what was
+    /// read is what is then checked and used.
+    pub fn read_words(&self, page: PhysAddr, first: usize, words: &mut [u64]) {
+        let source = self.page(page);
+        for (index, word) in words.iter_mut().enumerate() {
+            if let Some(place) = source.get(first + index) {
+                // SAFETY: the place is a valid, aligned word.
+                *word = unsafe { core::ptr::from_ref(place).read_volatile() };
+            }
+        }
+    }
+
+    /// Copies words into a page.
+    pub fn write_words(&mut self, page: PhysAddr, first: usize, words: &[u64]) {
+        for (place, word) in self.page_mut(page).iter_mut().skip(first).zip(words) {
+            *place = *word;
+        }
+    }
+
     /// Copies words `from..to` of one page to the same place of another.
     pub fn copy_words(&mut self, source: PhysAddr, target: PhysAddr, words: core::ops::Range<usize>) {
         if source == target {

@@ -1,11 +1,15 @@
 //! What the registers of a frame mean to a system call, and how they look in a message page.
 
 use caps::Error;
+use idl::abi::page::{FRAME, FX};
 use idl::abi::{FxArea as PageFx, REGISTER_WORDS, Registers, ResultWord, Trap, TrapKind};
+use zerocopy::transmute;
 
 use crate::arch::Vector;
 use crate::arch::x86_64::frame::{Frame, FrameFlags, FxArea};
 use crate::entry::Fault;
+use crate::memory::Memory;
+use crate::types::PhysAddr;
 
 impl Frame {
     /// The five words that travel in registers.
@@ -92,6 +96,34 @@ impl Frame {
         self.fx.sanitise();
         // All registers are to be loaded, rcx, r11 and the vector state among them.
         self.flags.remove(FrameFlags::VIA_SYSCALL);
+    }
+}
+
+/// Words of the general registers, and of the vector state, in a message page.
+const REGISTERS: usize = size_of::<Registers>() / 8;
+const FX_WORDS: usize = size_of::<PageFx>() / 8;
+
+impl Memory {
+    /// The registers and the vector state in a message page, read once.
+    #[must_use]
+    pub fn registers_in(&self, page: PhysAddr) -> (Registers, PageFx) {
+        let mut words = [0; REGISTERS];
+        self.read_words(page, FRAME / 8, &mut words);
+        let mut fx = [0; FX_WORDS];
+        self.read_words(page, FX / 8, &mut fx);
+        (transmute!(words), PageFx(transmute!(fx)))
+    }
+
+    /// Puts registers, vector state and, for a guest, why it stopped into a message page.
+    pub fn put_registers(&mut self, page: PhysAddr, registers: Registers, fx: PageFx, trap: Option<Trap>) {
+        let words: [u64; REGISTERS] = transmute!(registers);
+        self.write_words(page, FRAME / 8, &words);
+        if let Some(trap) = trap {
+            let words: [u64; size_of::<Trap>() / 8] = transmute!(trap);
+            self.write_words(page, FRAME / 8 + REGISTERS, &words);
+        }
+        let words: [u64; FX_WORDS] = transmute!(fx.0);
+        self.write_words(page, FX / 8, &words);
     }
 }
 

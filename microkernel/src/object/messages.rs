@@ -32,7 +32,7 @@ impl Kernel {
         self.check_outgoing(caller.thread, tag)?;
         let badge = caller.found.capability.badge;
         let next =
-            self.send(caller.thread, Sending { endpoint, badge, pending, deadline: caller.deadline })?;
+            self.send(caller.thread, Sending { endpoint, badge, tag, pending, deadline: caller.deadline })?;
         Ok(Outcome::Deferred(next))
     }
 

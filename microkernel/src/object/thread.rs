@@ -7,6 +7,8 @@
 use caps::bounds::THREAD_SLOTS;
 use caps::{Kind, Slot, SlotRef, Table};
 
+use idl::abi::MessageTag;
+
 use crate::arch::x86_64::frame::{Frame, FrameFlags};
 use crate::deadline::Node;
 use crate::entry::Fault;
@@ -86,6 +88,8 @@ pub struct Thread {
     pub state: State,
     /// How its last entry is to be finished.
     pub pending: Pending,
+    /// What the message is like that it sends.
+    pub tag: MessageTag,
     /// The badge of the capability that it called through.
     pub badge: u64,
     /// The badge that its fault messages carry.
@@ -133,6 +137,7 @@ impl Thread {
             deadline: Node::default(),
             state: State::Stopped,
             pending: Pending::Nothing,
+            tag: MessageTag { label: 0, words: 0, caps: 0 },
             badge: 0,
             fault_badge: 0,
             priority: Priority(0),

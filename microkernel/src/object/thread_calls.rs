@@ -2,10 +2,8 @@
 
 use caps::{Error, Handle, Kind, Rights};
 use idl::Words;
-use idl::abi::MessagePage;
 use idl::kernel::thread::{Call, ThreadInfo};
 use idl::types::{Badge, PageIndex, ThreadState};
-use zerocopy::{FromBytes, IntoBytes};
 
 use crate::arch::Vector;
 use crate::arch::send_ipi;
@@ -74,21 +72,16 @@ impl Kernel {
                 done()
             }
             Call::ReadRegisters => {
-                let (page, _) = (self.message_page(caller.thread).ok_or(Error::NotConfigured)?, ());
+                let page = self.message_page(caller.thread).ok_or(Error::NotConfigured)?;
                 self.check_standing(thread)?;
                 let (registers, fx) = self.memory[thread].frame.save_registers();
-                if let Ok(page) = MessagePage::mut_from_bytes(self.memory.page_mut(page).as_mut_bytes()) {
-                    page.frame.registers = registers;
-                    page.fx = fx;
-                }
+                self.memory.put_registers(page, registers, fx, None);
                 done()
             }
             Call::WriteRegisters => {
                 let page = self.message_page(caller.thread).ok_or(Error::NotConfigured)?;
                 self.check_standing(thread)?;
-                let (registers, fx) = MessagePage::ref_from_bytes(self.memory.page(page).as_bytes())
-                    .map(|page| (page.frame.registers, page.fx))
-                    .map_err(|_| Error::NotConfigured)?;
+                let (registers, fx) = self.memory.registers_in(page);
                 let user = |address: u64| address < idl::abi::USER_END;
                 if !user(registers.rip) || !user(registers.fs_base) || !user(registers.gs_base) {
                     return Err(Error::BadRange);
