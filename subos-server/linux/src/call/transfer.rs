@@ -98,7 +98,8 @@ impl<P: Platform> Linux<P> {
         let mut stop = Stop::Finished;
         let mut skip = before;
         'all: for buffer in buffers {
-            if skip >= buffer.length && buffer.length > 0 {
+            // What earlier attempts moved is passed over. The program may have changed its vectors since.
+            if skip > 0 && skip >= buffer.length {
                 skip -= buffer.length;
                 continue;
             }
@@ -117,7 +118,9 @@ impl<P: Platform> Linux<P> {
                 let base = buffer.base.plus(offset);
                 let step = match direction {
                     Direction::In => self.read_step(t, file, position, base, length),
-                    Direction::Out => self.write_step(t, file, position, base, length, whole - done),
+                    Direction::Out => {
+                        self.write_step(t, file, position, base, length, whole.saturating_sub(done))
+                    }
                 };
                 match step {
                     Ok(Moved::Bytes(moved)) => {

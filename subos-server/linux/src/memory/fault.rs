@@ -136,7 +136,10 @@ impl Memory {
             prot.remove(Prot::WRITE);
         }
         if page.installed == prot {
-            return Ok(());
+            // Another executor was faster, or what was mapped is gone with a lot: mapped anew it is
+            // right in both cases.
+            machine.platform.unmap(self.space, VirtualPage(number), 1);
+            page.installed = Prot::empty();
         }
         if page.installed.is_empty() {
             machine

@@ -64,24 +64,32 @@ impl FramePool {
             self.states.resize(range.end as usize, State::Absent);
         }
         self.leaving.retain(|leaving| leaving.end <= range.start || range.end <= leaving.start);
-        // Backwards, so that the lowest frames are taken first.
+        let mut fresh = Vec::new();
+        // Backwards and below what is there: the lowest frames are taken first, so that the frames of
+        // one lot are used up before the next lot's are touched.
         for number in range.rev() {
             if self.states[number as usize] != State::Absent {
                 continue;
             }
-            match pool {
-                PoolUse::General => {
-                    self.states[number as usize] = State::General(0);
-                    self.free.push(Frame(number));
-                    self.counts.general += 1;
-                }
-                PoolUse::Cache => {
-                    self.states[number as usize] = State::Cache(0);
-                    self.cache_free.push(Frame(number));
-                    self.counts.cache += 1;
-                }
-            }
+            fresh.push(Frame(number));
+            self.states[number as usize] = match pool {
+                PoolUse::General => State::General(0),
+                PoolUse::Cache => State::Cache(0),
+            };
         }
+        let count = u32::try_from(fresh.len()).unwrap_or(u32::MAX);
+        let list = match pool {
+            PoolUse::General => {
+                self.counts.general += count;
+                &mut self.free
+            }
+            PoolUse::Cache => {
+                self.counts.cache += count;
+                &mut self.cache_free
+            }
+        };
+        fresh.append(list);
+        *list = fresh;
     }
 
     pub(crate) fn counts(&self) -> PoolCounts {

@@ -153,8 +153,9 @@ impl Platform for Machine {
         runs(first, count, |mut address, pages| {
             let mut left = pages.0;
             while left > 0 {
-                let done = target.protect(address, Pages(left), rights);
-                let done = done.expect("every page of the range shows something").0.clamp(1, left);
+                // A page whose lot was taken is not mapped any more; its fault will tell.
+                let done =
+                    target.protect(address, Pages(left), rights).map_or(1, |done| done.0.clamp(1, left));
                 left -= done;
                 match address.checked_add(Pages(done)) {
                     Some(next) => address = next,
