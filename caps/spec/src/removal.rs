@@ -103,10 +103,15 @@ impl Model {
     /// A step of a reset.
     pub fn reset_step(&mut self, id: Id, answer: Reset, seen: &Seen<'_>) -> Result<(), String> {
         let step = if answer == Reset::Removing { Step::More } else { Step::Done };
-        self.remove(self.descendants(id), step, seen)?;
+        let may_go =
+            self.closure(&self.dependants(id)).contains(&id) || self.removable(Ids::new()).contains(&id);
+        let gone = seen.gone.contains(&self.caps[&id].place);
+        // A step in which the Untyped itself fell need not use up its budget: there is nothing to go on with.
+        self.remove(self.descendants(id), if gone { Step::Done } else { step }, seen)?;
         match answer {
+            Reset::Removing if gone && !may_go => Err("the Untyped went with its own reset".into()),
             Reset::Removing => Ok(()),
-            _ if !self.caps.contains_key(&id) => Err("the Untyped went with its own reset".into()),
+            _ if gone => Err("as new, and the Untyped is gone".into()),
             _ => {
                 self.expect_nothing_left(Some(id))?;
                 let expected = self.next_of_reset(id);

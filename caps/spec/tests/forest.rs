@@ -86,3 +86,34 @@ fn a_step_ends_when_its_report_is_full() {
     session.finish(1000).unwrap();
     assert_eq!(session.model.caps.len(), 4);
 }
+
+/// What is reset, revoked or deleted may itself be stored in what falls with it: here an Untyped in a table whose first
+/// capability is in a table that was made of that Untyped.
+#[test]
+fn what_is_removed_from_may_fall_with_what_is_removed() {
+    for (what, budget) in [(0, 1), (0, 3), (0, 40), (1, 1), (1, 40), (2, 1), (2, 40)] {
+        let mut session = Session::new();
+        let place = |session: &Session, index| session.fixed[0].at(SlotIndex(index)).unwrap();
+        let (root, outer, inner) = (place(&session, 1), place(&session, 5), place(&session, 6));
+        let retype = |untyped, kind, bytes, dest| Operation::Retype { untyped, dest, kind, bytes, align: 1 };
+        let slot_of = |session: &Session, at| {
+            let table = session.subject.memory.peek(at).capability().unwrap().table().unwrap();
+            table.at(SlotIndex(1)).unwrap()
+        };
+        session.apply(&retype(root, Kind::CSpace, 128, outer)).unwrap().unwrap();
+        let untyped = slot_of(&session, outer);
+        session.apply(&retype(root, Kind::Untyped, 4096, untyped)).unwrap().unwrap();
+        session.apply(&retype(untyped, Kind::CSpace, 128, inner)).unwrap().unwrap();
+        let dest = slot_of(&session, inner);
+        session.apply(&Operation::Move { source: outer, dest }).unwrap().unwrap();
+        let begin = [
+            Operation::ResetBegin { untyped },
+            Operation::RevokeStep { root: untyped, budget: 0 },
+            Operation::DeleteStep { at: untyped, budget: 0 },
+        ];
+        session.apply(&begin[what]).unwrap().unwrap();
+        session.finish(budget).unwrap_or_else(|why| panic!("{why}\n{}", session.story()));
+        assert!(session.subject.memory.peek(untyped).is_free());
+        assert_eq!(session.model.caps.len(), 4, "{}", session.story());
+    }
+}

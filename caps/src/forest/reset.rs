@@ -19,7 +19,8 @@ pub struct Used {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[must_use]
 pub enum Reset {
-    /// Capabilities are left: call [`Forest::reset_step`] again.
+    /// Capabilities are left: call [`Forest::reset_step`] again. (If the Untyped was stored in what fell with its own
+    /// reset, that answers `EmptySlot`.)
     Removing,
     /// Nothing lives in this range any more. Clear some of it *from its end* and say so by
     /// [`Forest::reset_cleared`], after every core has acknowledged that it left the objects that were there.
@@ -65,6 +66,10 @@ impl Forest {
     ) -> Result<Reset, Error> {
         let first = self.check_resetting(slots, untyped)?;
         if self.clear_below(slots, untyped, &mut Work::new(budget, effects)) == Step::More {
+            return Ok(Reset::Removing);
+        }
+        if slots.slot(untyped).is_free() {
+            // It was stored in what was made of it, and went too: there is nothing to go on with.
             return Ok(Reset::Removing);
         }
         Ok(self.finish(slots, untyped, first))

@@ -10,7 +10,7 @@ use caps::ledger::{
     ChunkEntry, ChunkId, CoreId, Holder, LedgerChange, Life, LotId, LotRole, Phase, Resource, SubOsId,
 };
 
-use super::{LedgerMemory, LedgerModel, LedgerOperation, LedgerSession};
+use super::{LedgerAnswer, LedgerMemory, LedgerModel, LedgerOperation, LedgerSession};
 use crate::small::Extent;
 
 /// The size of a small ledger.
@@ -32,14 +32,16 @@ impl SmallLedger {
         let mut seen = HashSet::from([self.canonical(&begin)]);
         let mut queue = VecDeque::from([begin]);
         while let Some(memory) = queue.pop_front() {
-            for operation in self.operations(&memory) {
+            let mut operations = self.operations(&memory);
+            while let Some(operation) = operations.pop() {
                 extent.transitions += 1;
                 let mut session = LedgerSession::at(memory.clone());
                 let answer = session.apply(&operation).map_err(|why| format!("{why}\nin {memory:?}"))?;
-                if matches!(answer, super::LedgerAnswer::Refused(..)) {
+                if matches!(answer, LedgerAnswer::Refused(..)) {
                     continue;
                 }
                 extent.accepted += 1;
+                operations.extend(taken_back(&operation));
                 if seen.insert(self.canonical(&session.memory)) {
                     queue.push_back(session.memory);
                 }
@@ -85,14 +87,7 @@ impl SmallLedger {
                 LedgerOperation::Quarantine(resource),
             ]);
         }
-        // One change at a time, and each followed by one that fails, so that it is taken back.
-        let last = LedgerChange::GrantLot {
-            chunks: 0,
-            to: SubOsId { index: 0, generation: 7 },
-            role: LotRole::Home,
-        };
         all.extend(changes.iter().map(|&change| LedgerOperation::Apply(vec![change])));
-        all.extend(changes.iter().map(|&change| LedgerOperation::Apply(vec![change, last])));
         all
     }
 
@@ -107,6 +102,14 @@ impl SmallLedger {
         }
         least.unwrap_or_default()
     }
+}
+
+/// For a transaction of one change that succeeds: the same followed by a change that fails, so that it is taken back.
+fn taken_back(operation: &LedgerOperation) -> Option<LedgerOperation> {
+    let LedgerOperation::Apply(changes) = operation else { return None };
+    let to = SubOsId { index: 0, generation: 7 };
+    let fails = LedgerChange::GrantLot { chunks: 0, to, role: LotRole::Home };
+    Some(LedgerOperation::Apply(vec![*changes.first()?, fails]))
 }
 
 /// All orders of the numbers `0..count`.

@@ -213,6 +213,12 @@ pub(crate) const MUSEUM: &[Mutant] = &[
         "                at = parent;\n                continue;\n            }\n            at = parent;",
     ),
     mutant(
+        "a reset ends well although its Untyped fell with it",
+        RESET,
+        "if slots.slot(untyped).is_free() {\n            // It",
+        "if false {\n            // It",
+    ),
+    mutant(
         "memory that was cleared in part counts as clear",
         RESET,
         "if slot.word > 0 {",
