@@ -9,7 +9,6 @@ use crate::memory::Ref;
 use crate::object::address_space::AddressSpace;
 use crate::object::thread::{Own, State, Thread};
 use crate::outcome::NextThread;
-use crate::scheduler::End;
 use crate::types::{PhysAddr, Ticks};
 
 /// How a kernel is left.
@@ -28,11 +27,7 @@ impl Kernel {
     /// Decides who runs, and finishes what must be finished before.
     pub fn leave(&mut self, next: NextThread) -> Leave {
         if park_requested(self.me) {
-            // Its thread stays current until the visitor who asked moves it to another core; one that was to take
-            // over queues, so that it is moved too.
-            if let NextThread::Switch(thread) = next {
-                self.requeue(thread, End::Front);
-            }
+            self.stand_aside(next);
             return Leave::Park;
         }
         let at_once = match next {
@@ -47,6 +42,7 @@ impl Kernel {
         loop {
             self.schedule(next);
             let Some(thread) = self.current() else {
+                self.sweep();
                 self.set_timer();
                 return Leave::Idle;
             };
@@ -66,6 +62,10 @@ impl Kernel {
             if let Some(root) = self.root_of(thread) {
                 self.set_timer();
                 return Leave::Run(thread, root);
+            }
+            if self.guest_lost_its_space(thread) {
+                next = NextThread::Same;
+                continue;
             }
             // Its address space has gone.
             self.memory[thread].state = State::Stopped;

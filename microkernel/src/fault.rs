@@ -4,11 +4,12 @@
 //! it go on. A guest's trap goes to the thread that entered it: its registers are written to the message page and
 //! the enter call returns.
 
+use core::ptr::NonNull;
+
 use caps::{Error, Kind};
 use idl::abi::{Trap, TrapKind};
 
-use crate::arch::Vector;
-use crate::arch::send_ipi;
+use crate::arch::{FramePtr, Vector, send_ipi};
 use crate::entry::Fault;
 use crate::ipc::{FAULT_TAG, Sending};
 use crate::kernel::Kernel;
@@ -60,8 +61,24 @@ impl Kernel {
         if self.now >= self.memory[thread].guest_deadline {
             return true;
         }
-        let bound = self.memory[thread].bound;
+        let bound = self.bound_notification(thread);
         bound.is_some_and(|notification| self.pending_bits(notification))
+    }
+
+    /// Whether this entry saved registers elsewhere than the current thread would now run from.
+    pub fn is_outdated(&mut self, frame: Option<FramePtr>) -> bool {
+        let Some(thread) = self.current() else { return false };
+        let running = NonNull::from(self.memory[thread].running_frame());
+        frame.is_some_and(|frame| frame.as_ptr() != running.as_ptr())
+    }
+
+    /// A thread cannot go on in its guest because the guest's space has gone: it leaves the guest, and hears of it.
+    pub fn guest_lost_its_space(&mut self, thread: Ref<Thread>) -> bool {
+        let inside = self.memory[thread].guest.is_some();
+        if inside {
+            self.leave_guest(thread, Trap { kind: TrapKind::Cancelled as u32, ..Trap::default() });
+        }
+        inside
     }
 
     /// Runs the guest, from the registers in the thread's message page.

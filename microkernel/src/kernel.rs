@@ -302,12 +302,17 @@ impl Kernel {
     fn begin(&mut self, core: &mut Core, cause: Cause) -> Step {
         self.refresh(core);
         match cause {
+            // What made this entry is not there any more: the guest was taken away while it was on its way here.
+            Cause::Syscall | Cause::Fault(_) if self.is_outdated(core.frame()) => {
+                Step::Leave(NextThread::Same)
+            }
             Cause::Syscall => self.syscall(),
             Cause::Interrupt(vector) => {
                 self.here().counters.interrupt(vector);
                 if vector == Vector::TIMER {
                     self.here().armed = Ticks::NEVER;
                     self.expire();
+                    self.sweep();
                 }
                 Step::Leave(machine::doorbell_interrupt(self))
             }

@@ -36,12 +36,24 @@ pub struct Removal {
     pub unquiet: bool,
     /// The epoch that cores must have acknowledged before what went last is reused.
     pub latest: Epoch,
+    /// Resets that have removed everything, and the epoch after which each may clear: that of the last removal would
+    /// do as well, but while other cores remove things of their own that one moves on and on.
+    resets: [Option<(SlotRef, Epoch)>; RESETS],
 }
+
+/// Resets that are under way at the same time, at most; others wait until nothing else is removed.
+const RESETS: usize = 16;
 
 impl Removal {
     /// Nothing.
-    pub const NOTHING: Self =
-        Self { endpoints: None, notifications: None, scans: 0, unquiet: false, latest: Epoch(0) };
+    pub const NOTHING: Self = Self {
+        endpoints: None,
+        notifications: None,
+        scans: 0,
+        unquiet: false,
+        latest: Epoch(0),
+        resets: [None; RESETS],
+    };
 
     /// Whether nothing is left that takes steps.
     #[must_use]
@@ -100,6 +112,12 @@ impl Kernel {
     /// One step of a reset: remove, wait until every core has let go, clear, begin anew.
     fn reset_step(&mut self, slot: SlotRef) -> Result<Progress, Error> {
         // Beginning again is going on; and somebody may have revoked the same root to its end meanwhile.
+        let first = self.forest.first_of(&self.memory, slot);
+        let begun = self.memory.slot(first).state().contains(caps::State::RESETTING)
+            && self.memory.slot(slot).state().contains(caps::State::REVOKING);
+        if !begun {
+            self.forget_reset(slot);
+        }
         self.forest.reset_begin(&mut self.memory, slot)?;
         let mut effects = Effects::new();
         let reset = self.forest.reset_step(&mut self.memory, slot, REVOKE_BUDGET, &mut effects)?;
@@ -111,7 +129,7 @@ impl Kernel {
             Reset::Done => Ok(Progress::Done),
             Reset::Removing => Ok(Progress::More),
             Reset::Clear(used) => {
-                if self.removal.unquiet || !self.board.is_quiet(self.removal.latest) {
+                if !self.may_clear(slot) {
                     return Ok(Progress::More);
                 }
                 // The memory is cleared from its end, so that what is left is always the front of the range.
@@ -124,8 +142,32 @@ impl Kernel {
                 }
                 let cleared = end - first.max(used.start);
                 let reset = self.forest.reset_cleared(&mut self.memory, slot, cleared)?;
+                if reset == Reset::Done {
+                    self.forget_reset(slot);
+                }
                 Ok(if reset == Reset::Done { Progress::Done } else { Progress::More })
             }
+        }
+    }
+
+    /// Whether every core has let go of what a reset removed, all of which it has by now. Asks them the first time.
+    fn may_clear(&mut self, slot: SlotRef) -> bool {
+        if let Some((_, epoch)) = self.removal.resets.iter().flatten().find(|(at, _)| *at == slot) {
+            return self.board.is_quiet(*epoch);
+        }
+        let Some(free) = self.removal.resets.iter().position(Option::is_none) else {
+            return !self.removal.unquiet && self.board.is_quiet(self.removal.latest);
+        };
+        let caller = self.current();
+        let epoch = self.hold_until_quiet(caller);
+        self.removal.resets[free] = Some((slot, epoch));
+        false
+    }
+
+    /// What is remembered of a reset is of no use: it is done, or is another one in the same slot.
+    fn forget_reset(&mut self, slot: SlotRef) {
+        for reset in &mut self.removal.resets {
+            *reset = reset.filter(|(at, _)| *at != slot);
         }
     }
 
@@ -152,6 +194,28 @@ impl Kernel {
     /// Does some of what is left. Returns whether nothing is.
     pub fn settle(&mut self) -> bool {
         self.drain_endpoint() && self.drain_notification() && self.scan()
+    }
+
+    /// One step of what nobody may be left to ask for: emptying tables that fell together with the last handle to
+    /// them, and what follows from that. Done whenever a core has time, and by the timer.
+    pub fn sweep(&mut self) {
+        if self.is_swept() {
+            return;
+        }
+        let mut effects = Effects::new();
+        let _ = self.forest.sweep_step(&mut self.memory, REVOKE_BUDGET, &mut effects);
+        self.perform(&effects);
+        let _ = self.settle();
+        if self.removal.unquiet && self.removal.is_settled() {
+            self.removal.unquiet = false;
+            self.removal.latest = self.hold_until_quiet(None);
+        }
+    }
+
+    /// Whether there is something to sweep.
+    #[must_use]
+    pub fn is_swept(&self) -> bool {
+        self.forest.dying().is_none() && self.removal.is_settled()
     }
 
     fn destroy(&mut self, kind: Kind, object: PhysAddr) {

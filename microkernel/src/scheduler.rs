@@ -269,6 +269,28 @@ impl Kernel {
         }
     }
 
+    /// The core is about to park: who would have run next queues, and the current thread stays current, for the
+    /// visitor who asked to move it to another core, unless it waits for something.
+    pub fn stand_aside(&mut self, next: NextThread) {
+        if let NextThread::Switch(to) = next {
+            self.enqueue(to, End::Front);
+        }
+        if let Some(thread) = self.current()
+            && !thread.is_ready(&self.memory)
+        {
+            self.become_current(None, Ticks::NEVER);
+        }
+    }
+
+    /// Lets a stopped thread go on. Another core may not have noticed yet that it was stopped: then it just stays.
+    pub fn let_go_on(&mut self, thread: Ref<Thread>) -> NextThread {
+        if self.running_on(thread).is_some() {
+            self.memory[thread].state = State::Ready;
+            return NextThread::Same;
+        }
+        self.make_ready(thread)
+    }
+
     fn become_current(&mut self, thread: Option<Ref<Thread>>, slice_end: Ticks) {
         let now = self.now;
         let here = &mut self.cores[self.me.index()];
@@ -301,6 +323,9 @@ impl Kernel {
         }
         if self.timekeeper == Some(me) {
             at = at.min(self.deadlines.earliest(&self.memory));
+        }
+        if !self.is_swept() {
+            at = at.min(if self.current().is_some() { self.now.after(self.slice) } else { self.now });
         }
         let here = self.here();
         if here.armed != at {

@@ -74,6 +74,19 @@ impl Forest {
         Ok(capability)
     }
 
+    /// Whether copies of this can be derived at all, into a slot that is free. For those who must know before they
+    /// change anything. Errors: as [`Forest::derive`], as far as they do not depend on the copy.
+    pub fn check_derivable(&self, slots: &impl Slots, parent: SlotRef) -> Result<(), Error> {
+        let capability = self.check_parent(slots, parent)?;
+        if !capability.kind.is_derivable() {
+            return Err(Error::WrongKind);
+        }
+        if !capability.rights.contains(Rights::DERIVE) {
+            return Err(Error::MissingRight);
+        }
+        check_depth(slots, parent)
+    }
+
     /// Makes an object of untyped memory, as a child of the capability used, with its rights. `bytes` is a
     /// multiple of the kind's granule (a page for what is mapped or holds page tables, a slot otherwise);
     /// `align` a power of two, the granule being the least. The object begins at the answer's `object`; its
@@ -189,10 +202,12 @@ fn narrow(region: &Capability, offset: u64, length: u64) -> Result<u64, Error> {
 /// Whether `dest` can become a child of `parent`.
 fn check_child(slots: &impl Slots, parent: SlotRef, dest: SlotRef) -> Result<(), Error> {
     check_vacant(slots, dest)?;
-    if slots.slot(parent).depth + 1 >= MAX_DEPTH {
-        return Err(Error::DepthExceeded);
-    }
-    Ok(())
+    check_depth(slots, parent)
+}
+
+/// Whether `parent` may have children.
+fn check_depth(slots: &impl Slots, parent: SlotRef) -> Result<(), Error> {
+    if slots.slot(parent).depth + 1 >= MAX_DEPTH { Err(Error::DepthExceeded) } else { Ok(()) }
 }
 
 /// Fills `dest` as a child of `parent`. Cannot fail.

@@ -10,7 +10,7 @@ use crate::abi::TrapKind;
 #[kernel_object(kind = Guest)]
 pub trait Guest {
     /// Sets the address space. The space needs MANAGE.
-    #[method(id = 1, rights = MANAGE, errors(Busy))]
+    #[method(id = 1, rights = MANAGE, errors(Busy, DepthExceeded))]
     fn configure(space: Handle);
 
     /// Runs the guest with the registers in the caller's message page until it traps, until the deadline

@@ -22,7 +22,7 @@ words! {
 pub trait Thread {
     /// Gives the thread its table, its address space and its message page: page `page` of `region`, or none
     /// when `region` is 0. The thread must not have been started.
-    #[method(id = 1, rights = MANAGE, errors(WrongState, BadRange))]
+    #[method(id = 1, rights = MANAGE, errors(WrongState, BadRange, DepthExceeded))]
     fn configure(table: Handle, space: Handle, region: Handle, page: PageIndex);
 
     /// Starts it at `entry` with this stack pointer and with `argument` in rdi. It needs a table, a space and
@@ -34,8 +34,9 @@ pub trait Thread {
     #[method(id = 3, rights = MANAGE, errors(WrongState))]
     fn suspend();
 
-    /// Lets it go on after `suspend`, or after a fault that nobody handles.
-    #[method(id = 4, rights = MANAGE, errors(WrongState))]
+    /// Lets it go on after `suspend`, or after a fault that nobody handles; or begin, with the registers that
+    /// `write_registers` gave it. It needs a table and a space.
+    #[method(id = 4, rights = MANAGE, errors(WrongState, NotConfigured))]
     fn resume();
 
     /// Sets its priority and the core it runs on. `core` 0 leaves the core as it is.
@@ -44,19 +45,20 @@ pub trait Thread {
 
     /// Where its faults go: a call of this endpoint with the fault label and this badge. Answering it lets
     /// the thread go on. 0 takes the handler away. The endpoint needs CALL.
-    #[method(id = 6, rights = MANAGE)]
+    #[method(id = 6, rights = MANAGE, errors(DepthExceeded))]
     fn fault_handler(endpoint: Handle, badge: Badge);
 
     /// Binds a notification: a signal of it ends a receive. The notification needs RECEIVE. 0 unbinds.
-    #[method(id = 7, rights = MANAGE, errors(AlreadyBound))]
+    #[method(id = 7, rights = MANAGE, errors(AlreadyBound, DepthExceeded))]
     fn bind(notification: Handle);
 
     /// Writes its registers and vector state into the caller's message page. It must not be running.
     #[method(id = 8, rights = READ, errors(NotConfigured, WrongState))]
     fn read_registers();
 
-    /// Sets its registers and vector state from the caller's message page. It must not be running. Flags
-    /// that user code may not set are ignored; rip must lie in user space.
+    /// Sets its registers and vector state from the caller's message page. It must be stopped, or stand at a fault:
+    /// while it waits for anything else its registers are a message. Flags that user code may not set are ignored;
+    /// rip must lie in user space.
     #[method(id = 9, rights = MANAGE, errors(NotConfigured, WrongState, BadRange))]
     fn write_registers();
 

@@ -10,7 +10,7 @@ use crate::kernel::Kernel;
 use crate::machine;
 use crate::memory::{Header, Object, Ref};
 use crate::object::reply::Use;
-use crate::object::thread::{State, Thread};
+use crate::object::thread::{Own, State, Thread};
 use crate::outcome::{Answer, NextThread, Outcome};
 use crate::queue::Queue;
 use crate::syscall::{Caller, object_of};
@@ -102,7 +102,7 @@ impl Kernel {
             self.memory[waiter].frame.set_answer(Answer::one(bits).words);
             return self.make_ready(waiter);
         }
-        let Some(bound) = self.memory[notification].bound else {
+        let Some(bound) = self.bound_thread(notification) else {
             self.memory[notification].bits |= bits;
             return NextThread::Same;
         };
@@ -133,8 +133,25 @@ impl Kernel {
 
     /// Takes the bits of the notification that is bound to a thread.
     pub fn take_bound_bits(&mut self, thread: Ref<Thread>) -> Option<u64> {
-        let notification = self.memory[thread].bound?;
+        let notification = self.bound_notification(thread)?;
         self.take_bits(notification)
+    }
+
+    /// The thread that a notification is bound to, unless the capability by which it was bound has gone.
+    pub fn bound_thread(&mut self, notification: Ref<Notification>) -> Option<Ref<Thread>> {
+        let thread = self.memory[notification].bound?;
+        self.bound_notification(thread).map(|_| thread)
+    }
+
+    /// The notification that is bound to a thread, unless the capability by which it was bound has gone.
+    pub fn bound_notification(&mut self, thread: Ref<Thread>) -> Option<Ref<Notification>> {
+        let notification = self.memory[thread].bound?;
+        if self.own_capability(thread, Own::Notification, Kind::Notification).is_none() {
+            self.memory[notification].bound = None;
+            self.memory[thread].bound = None;
+            return None;
+        }
+        Some(notification)
     }
 
     /// Whether bits are set that a wait would take; they stay.

@@ -29,13 +29,17 @@ impl Kernel {
                 done()
             }
             Call::Start { entry, stack, argument } => {
-                if self.memory[thread].state != State::Stopped {
+                if self.memory[thread].state != State::Stopped || self.running_on(thread).is_some() {
                     return Err(Error::WrongState);
                 }
                 if entry.0 >= idl::abi::USER_END || stack.0 > idl::abi::USER_END {
                     return Err(Error::BadRange);
                 }
                 self.check_configured(thread)?;
+                // It begins outside whatever guest it was stopped in.
+                if let Some(guest) = self.memory[thread].guest.take() {
+                    self.memory[guest].occupant = None;
+                }
                 self.memory[thread].frame = Frame::new(entry.0, stack.0, argument);
                 self.here().counters.starts += 1;
                 Ok(Outcome::Answered(Answer::NOTHING, self.make_ready(thread)))
@@ -46,7 +50,7 @@ impl Kernel {
                     return Err(Error::WrongState);
                 }
                 self.check_configured(thread)?;
-                Ok(Outcome::Answered(Answer::NOTHING, self.make_ready(thread)))
+                Ok(Outcome::Answered(Answer::NOTHING, self.let_go_on(thread)))
             }
             Call::Schedule { priority, core } => {
                 let core = match core {
@@ -80,7 +84,7 @@ impl Kernel {
             }
             Call::WriteRegisters => {
                 let page = self.message_page(caller.thread).ok_or(Error::NotConfigured)?;
-                self.check_standing(thread)?;
+                self.check_settable(thread)?;
                 let (registers, fx) = self.memory.registers_in(page);
                 let user = |address: u64| address < idl::abi::USER_END;
                 if !user(registers.rip) || !user(registers.fs_base) || !user(registers.gs_base) {
@@ -114,7 +118,7 @@ impl Kernel {
         (table, space): (Handle, Handle),
         (region, page): (Handle, PageIndex),
     ) -> Result<(), Error> {
-        if self.memory[thread].state != State::Stopped {
+        if self.memory[thread].state != State::Stopped || self.running_on(thread).is_some() {
             return Err(Error::WrongState);
         }
         let table = self.argument(caller, table, Kind::CSpace, Rights::DERIVE)?;
@@ -126,6 +130,9 @@ impl Kernel {
                 Some(self.argument(caller, region, Kind::Region, rights)?)
             }
         };
+        for found in [Some(table), Some(space), message].into_iter().flatten() {
+            self.forest.check_derivable(&self.memory, found.slot)?;
+        }
         let offset = u64::from(page.0) * PAGE;
         if message.is_some_and(|message| offset >= message.capability.size) {
             return Err(Error::BadRange);
@@ -152,6 +159,15 @@ impl Kernel {
         if running { Err(Error::WrongState) } else { Ok(()) }
     }
 
+    /// Whether a thread's registers are its own to have set: while it waits they are a message that somebody will
+    /// take as checked. A fault's message is made from other things.
+    fn check_settable(&self, thread: Ref<Thread>) -> Result<(), Error> {
+        self.check_standing(thread)?;
+        let state = self.memory[thread].state;
+        let stands = matches!(state, State::Stopped | State::Faulted);
+        if stands || self.memory[thread].pending == Pending::Fault { Ok(()) } else { Err(Error::WrongState) }
+    }
+
     /// Stops a thread where it is. One that waits gets `Cancelled`, and would see that when it is resumed; one
     /// that runs on another core is made to leave it.
     fn suspend(&mut self, caller: &Caller, thread: Ref<Thread>) -> Result<Outcome, Error> {
@@ -166,8 +182,9 @@ impl Kernel {
         }
         self.memory[thread].pending = Pending::Nothing;
         self.memory[thread].state = State::Stopped;
-        if let Some(core) = self.running_on(thread).filter(|core| *core != self.me) {
-            send_ipi(core, Vector::RESCHEDULE);
+        if self.running_on(thread).is_some_and(|core| core != self.me) {
+            // Once all cores have been in the kernel it has left the one where it ran.
+            self.hold_until_quiet(Some(caller.thread));
         }
         if thread == caller.thread {
             self.memory[thread].frame.set_answer([0; 5]);
@@ -229,7 +246,7 @@ impl Kernel {
         };
         let notification = found.map(|found| Ref::<Notification>::at(object_of(&found.capability)));
         if let Some(notification) = notification
-            && self.memory[notification].bound.is_some_and(|bound| bound != thread)
+            && self.bound_thread(notification).is_some_and(|bound| bound != thread)
         {
             return Err(Error::AlreadyBound);
         }

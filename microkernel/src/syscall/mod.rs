@@ -127,6 +127,7 @@ impl Kernel {
         if !rights.contains(Rights::DERIVE) {
             return Err(Error::MissingRight);
         }
+        self.forest.check_derivable(&self.memory, found.slot)?;
         self.drop_own(own)?;
         self.forest.derive(&mut self.memory, found.slot, own, caps::Change::rights(rights))?;
         Ok(())

@@ -9,18 +9,29 @@
 
 extern crate alloc;
 
+mod abroad;
 pub mod bench;
 mod boot;
+mod catastrophes;
+mod cores;
 mod errors;
+mod faults;
+mod guests;
+mod ipc;
 mod library;
+mod moves;
+mod objects;
 mod parlour;
 mod processes;
 mod puppet;
+mod rig;
 mod steward;
 mod subos;
 mod suboses;
+mod trickery;
 mod walls;
 mod wards;
+mod wild;
 
 use alloc::format;
 use alloc::string::String;
@@ -44,6 +55,44 @@ macro_rules! cases {
 
 cases! {
     boot { one_core two_cores four_cores sixteen_cores }
+    faults {
+        page_faults_say_what_was_tried exceptions_arrive_as_they_are floating_point_exceptions_arrive
+        alignment_checks_harm_nobody an_answer_lets_it_go_on a_handler_can_map an_unanswered_fault_stays
+        a_handler_that_goes_leaves_it_standing nobody_handles_it
+    }
+    catastrophes {
+        a_non_canonical_return_address hostile_flags flags_at_a_system_call privileged_instructions
+        model_specific_registers a_jump_into_the_kernel segments_of_the_kernel hostile_stack_pointers
+        a_thread_that_never_yields vector_registers_survive_preemption vector_registers_leak_nothing
+        hostile_vector_state registers_outside_user_space
+    }
+    guests {
+        traps_return_what_happened registers_survive_thousands_of_exits deadlines_end_a_spinning_guest
+        a_signal_ends_a_guest what_cannot_be_entered two_threads_want_one_guest a_guest_of_ones_own_goes
+        a_suspended_guest_goes_on hostile_flags_in_a_guest
+    }
+    cores {
+        calls_cross_cores threads_change_cores stops_and_starts_race a_stopped_thread_stands
+        mappings_go_on_every_core objects_go_while_in_use guests_go_while_entered signals_interrupt_guests
+        everybody_makes_and_removes deadlines_on_every_core spaces_are_used_again_at_once
+        wild_values_on_many_cores
+    }
+    objects {
+        every_kind_is_made memory_comes_back_clean copies_have_no_more_rights derivation_has_a_bound
+        a_move_keeps_the_place a_moved_binding_still_maps things_remove_themselves nobody_asks_for_the_rest
+        revoking_is_at_once a_thread_loses_what_it_uses
+    }
+    ipc {
+        messages_arrive_as_sent long_messages capabilities_go_along two_threads_share_a_page
+        deadlines_end_every_wait what_goes_cancels_waits unbadging_wakes_its_callers_only
+        several_wait_for_one_notification bound_notifications priorities_decide threads_without_a_page
+    }
+    trickery {
+        a_waiting_message_cannot_be_changed a_revoked_binding_of_a_notification_ends deadlines_beyond_all_time
+        a_refused_configuration_changes_nothing a_revoke_becomes_a_reset
+    }
+    wild { values_in_every_argument op_words a_thread_with_a_table_of_its_own values_for_suboses }
+    moves { cores_come_and_go_under_load lots_come_and_go_under_load a_flood_drowns_nobody }
     library {
         heap_grows threads_return_values a_lock_excludes a_stack_overflow_faults mappings_come_and_go
         an_interface_is_served waits_end signals_end_a_receive
@@ -73,6 +122,19 @@ pub fn find(name: &str) -> Option<Case> {
     CASES.iter().copied().find(|(known, _)| *known == name)
 }
 
+/// Runs a case, in a subOS of its own if it needs several cores.
+///
+/// # Errors
+/// What went wrong.
+pub fn perform((name, case): Case) -> Outcome {
+    if name.starts_with("cores::") { abroad::run(name) } else { case() }
+}
+
+/// Tells the supervisor what came of a case that ran in a subOS of its own.
+pub fn report_home(result: &Outcome) {
+    abroad::report(result);
+}
+
 /// What a case started as a process of its own runs, if this is such a name.
 #[must_use]
 pub fn child(name: &str) -> Option<fn()> {
@@ -81,6 +143,7 @@ pub fn child(name: &str) -> Option<fn()> {
         .chain(wards::CHILDREN)
         .chain(walls::CHILDREN)
         .chain(SUBOSES)
+        .chain(moves::CHILDREN)
         .find(|(known, _)| *known == name)
         .map(|(_, child)| *child)
 }

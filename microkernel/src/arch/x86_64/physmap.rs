@@ -4,7 +4,6 @@
 //! memory that stands for physical memory from address 0 on ([`lend`]), so that kernel code which works through this
 //! module can be tested there.
 
-
 #[cfg(feature = "image")]
 use super::layout;
 use crate::limits::PAGE_BYTES;

@@ -94,7 +94,7 @@ fn occupied(guest: Cap<Guest>, space: Cap<AddressSpace>) -> Outcome {
         let mut frame = page::frame()?;
         frame.registers = Registers { rip, rflags: 2, ..Registers::default() };
         page::set_frame(&frame)?;
-        guest.enter(time::after(core::time::Duration::from_millis(60)))
+        guest.enter(time::after(core::time::Duration::from_millis(600)))
     });
     let other = other.map_err(said("spawn"))?;
     time::sleep(core::time::Duration::from_millis(15));
