@@ -1,6 +1,7 @@
 //! What the kernel knows of the core it runs on: the page that GS points to while in the kernel.
 
 use ::core::mem::offset_of;
+use ::core::sync::atomic::{AtomicU16, Ordering, compiler_fence};
 
 use static_assertions::const_assert;
 
@@ -11,6 +12,9 @@ use super::physmap;
 use crate::kernel::KernelCell;
 use crate::limits::PAGE;
 use crate::types::{CoreId, PhysAddr, SubOsId};
+
+/// What [`Core::visiting`] is stored as when this core works for its own subOS: no subOS has this number.
+const NOWHERE: u16 = u16::MAX;
 
 /// A subOS's own number for one of its cores; threads are homed on seats.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -54,7 +58,7 @@ pub struct Core {
     /// Set while the kernel reports its own death, so that a second fault ends it at once.
     pub(crate) failing: bool,
     /// Set by the kernel while this core visits another subOS's kernel, which then is to blame.
-    visiting: Option<SubOsId>,
+    visiting: AtomicU16,
     /// What the kernel last said runs here, for the epitaph: a number that means something to the kernel.
     pub thread: u64,
 }
@@ -83,7 +87,7 @@ impl Core {
             loaded_fs: 0,
             loaded_gs: 0,
             failing: false,
-            visiting: None,
+            visiting: AtomicU16::new(NOWHERE),
             thread: 0,
         }
     }
@@ -148,12 +152,16 @@ impl Core {
     /// Declares that this core works inside another subOS's kernel (or, with `None`, no longer does), so that a
     /// failure is blamed on the subOS visited.
     pub fn set_visiting(&mut self, visited: Option<SubOsId>) {
-        self.visiting = visited;
+        let number = visited.map_or(NOWHERE, |visited| u16::from(visited.0));
+        self.visiting.store(number, Ordering::SeqCst);
+        // A failure may come with any instruction that follows, and is blamed by what is stored here.
+        compiler_fence(Ordering::SeqCst);
     }
 
     /// The subOS this core visits.
     #[must_use]
-    pub const fn visiting(&self) -> Option<SubOsId> {
-        self.visiting
+    pub fn visiting(&self) -> Option<SubOsId> {
+        let number = self.visiting.load(Ordering::SeqCst);
+        u8::try_from(number).ok().map(SubOsId)
     }
 }
