@@ -41,8 +41,8 @@ pub(super) fn build(memory: &MemoryMap, cores: &Cores, pages: &mut SystemPages) 
 
     let home = KernelHalf::new(common, pages)?;
     for core in cores.all() {
-        park.map_core_area(core, cores.area(core), pages)?;
-        home.map_core_area(core, cores.area(core), pages)?;
+        park.map_core_area(core, cores.area(core), Access::Write, pages)?;
+        home.map_core_area(core, cores.area(core), Access::Write, pages)?;
     }
     home.map_page(routes::IO_APIC_MAPPED, routes::IO_APIC, Use::Device, pages)?;
     let (image_start, image_end) = image::physical();

@@ -16,7 +16,7 @@ use super::visit::{await_briefly, core_slot, notify, raise, visit};
 use super::{Target, condemn, create, doorbell, number_of};
 use crate::arch::x86_64::mailbox::Sequence;
 use crate::arch::x86_64::{apic, clock};
-use crate::arch::{self, Arrival, Command, Core, Mailbox, Seat};
+use crate::arch::{self, Access, Arrival, Command, Core, Mailbox, Seat};
 use crate::kernel::Kernel;
 use crate::limits::{BRIEF_MICROSECONDS, PARK_MICROSECONDS, VISIT_STEPS};
 use crate::outcome::Answer;
@@ -53,7 +53,8 @@ fn give(books: &mut Books, core: &mut Core, id: ledger::SubOsId, which: CoreId) 
     let memory = books.areas.get(which.index()).copied().ok_or(Error::NoResource)?;
     if !create::is_supervisor(id) {
         let half = books.record(id).half.take().ok_or(Error::WrongState)?;
-        let mapped = half.map_core_area(which, memory, &mut books.pages).map_err(|_| Error::NoResource);
+        let mapped =
+            half.map_core_area(which, memory, Access::Read, &mut books.pages).map_err(|_| Error::NoResource);
         books.record(id).half = Some(half);
         mapped?;
     }
@@ -158,9 +159,10 @@ pub enum Next {
     Free,
 }
 
-/// Asks the owner, once, to part with a core.
+/// Asks the owner, once for each deadline, to part with a core.
 fn ask(books: &mut Books, id: ledger::SubOsId, which: CoreId, deadline: Ticks) -> Answer {
-    if !matches!(books.errands[which.index()], Errand::Requested(_)) {
+    // Another deadline is another wish: the one before may have been given up.
+    if books.errands[which.index()] != Errand::Requested(deadline) {
         books.errands[which.index()] = Errand::Requested(deadline);
         let core = CoreNumber(u32::from(which.0));
         notify(id, Event::CoreWanted { core, deadline: EventTicks(deadline.0) });

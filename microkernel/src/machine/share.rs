@@ -9,7 +9,7 @@
 //! masked or bounded before use; the worst that the other side can do is to lose its own messages.
 
 use core::fmt::Write;
-use core::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicU8, AtomicU64, Ordering, fence};
 
 use idl::abi::REGISTER_WORDS;
 use static_assertions::const_assert;
@@ -128,7 +128,8 @@ impl Share {
         unsafe { &*((self.base + 3 * PAGE) as *const [AtomicU8; LENGTHS.1]) }
     }
 
-    /// Adds bytes to the console, all or none. Says whether the console was empty before.
+    /// Adds bytes to the console, all or none. Says whether the reader had read everything before them, so that it may
+    /// be asleep and is to be told.
     ///
     /// # Errors
     /// [`Full`].
@@ -146,14 +147,18 @@ impl Share {
             }
             position = position.wrapping_add(1);
         }
-        self.up().console.0.store(position, Ordering::Release);
-        Ok(waiting == 0)
+        self.up().console.0.store(position, Ordering::SeqCst);
+        // The reader may have caught up in the meantime: what counts is what it had read when it could see the bytes.
+        fence(Ordering::SeqCst);
+        Ok(self.down().console.0.load(Ordering::SeqCst) == written)
     }
 
     /// Takes at most `most` bytes off the console and hands each to `sink`; answers with how many.
     pub fn read_console(&self, most: usize, mut sink: impl FnMut(u8)) -> usize {
         let read = self.down().console.0.load(Ordering::Relaxed);
-        let written = self.up().console.0.load(Ordering::Acquire);
+        // After the last read's index was stored: either the writer sees that index, or this sees its bytes.
+        fence(Ordering::SeqCst);
+        let written = self.up().console.0.load(Ordering::SeqCst);
         // More than the ring holds is a lie: then what the ring holds is what there is.
         let waiting = usize::try_from(written.wrapping_sub(read).min(CONSOLE_BYTES)).unwrap_or(0);
         let count = waiting.min(most);
@@ -161,7 +166,7 @@ impl Share {
             let index = read.wrapping_add(offset) % CONSOLE_BYTES;
             sink(self.console().get(index as usize).map_or(0, |byte| byte.load(Ordering::Relaxed)));
         }
-        self.down().console.0.store(read.wrapping_add(count as u64), Ordering::Release);
+        self.down().console.0.store(read.wrapping_add(count as u64), Ordering::SeqCst);
         count
     }
 
@@ -347,5 +352,47 @@ mod tests {
         assert!(!ring.set_pending());
         assert!(ring.clear_pending());
         assert!(ring.set_pending());
+    }
+
+    #[test]
+    fn no_byte_of_the_console_waits_unannounced() {
+        let pages = std::vec![0_u64; ((PAGES + 1) * PAGE / 8) as usize].leak();
+        let base = (pages.as_ptr() as u64).next_multiple_of(PAGE);
+        let share = Share { base };
+        let bell = AtomicU64::new(0);
+        let total = 200_000_u64;
+        let patience = std::time::Duration::from_secs(20);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let mut sent = 0;
+                while sent < total {
+                    let count = (sent % 7 + 1).min(total - sent);
+                    let bytes: std::vec::Vec<u8> = (sent..sent + count).map(|byte| byte as u8).collect();
+                    match share.write_console(bytes.iter().copied()) {
+                        Ok(true) => bell.store(1, Ordering::SeqCst),
+                        Ok(false) => {}
+                        Err(Full) => {
+                            std::thread::yield_now();
+                            continue;
+                        }
+                    }
+                    sent += count;
+                }
+            });
+            let mut received = 0_u64;
+            while received < total {
+                let count = share.read_console(64, |byte| {
+                    assert_eq!(byte, received as u8);
+                    received += 1;
+                });
+                if count == 0 && received < total {
+                    let asleep = std::time::Instant::now();
+                    while bell.swap(0, Ordering::SeqCst) == 0 {
+                        assert!(asleep.elapsed() < patience, "asleep with {received} of {total} bytes");
+                        std::thread::yield_now();
+                    }
+                }
+            }
+        });
     }
 }

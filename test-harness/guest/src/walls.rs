@@ -32,7 +32,7 @@ fn mad() {
     loop {
         while let Ok(words) = uplink.receive() {
             if Event::from_words(&words).is_err() {
-                let words = [words[0], words[1], 0, 0, 0];
+                let words = [words[0], words[1], words[2], 0, 0];
                 let console = environment().console();
                 let done: Result<(), Error> = idl::client::plain(&console, HOOK, words, Deadline::NEVER);
                 let _ = uplink.send(SURVIVED, u64::from(done.is_ok()), 0, 0, 0);
@@ -64,9 +64,20 @@ pub(crate) fn condemned() -> Result<Child, String> {
 
 /// Lets a subOS's kernel go mad by this hook; a neighbour goes on, and all comes back.
 fn goes_mad(hook: u64, argument: u64, noticed: Noticed, says: &str) -> Outcome {
+    goes_mad_at(hook, |_| Ok(argument), noticed, says)
+}
+
+/// The same; what the hook is told depends on the neighbour.
+fn goes_mad_at(
+    hook: u64,
+    argument: impl FnOnce(&Child) -> Result<u64, String>,
+    noticed: Noticed,
+    says: &str,
+) -> Outcome {
     let before = ledger()?;
     let neighbour = Child::new("suboses/talk", 4)?;
     neighbour.start(&[1])?;
+    let argument = argument(&neighbour)?;
     let child = Child::new("walls/mad", 4)?;
     child.start(&[2, 3])?;
     child.subos.send(hook, argument, 0, 0, 0).map_err(said("send"))?;
@@ -87,6 +98,10 @@ fn goes_mad(hook: u64, argument: u64, noticed: Noticed, says: &str) -> Outcome {
     check_eq!(info.state, SubOsState::Condemned);
     let text = epitaph(&child)?;
     check!(text.contains(says), "the epitaph does not say {says:?}: {text}");
+    if hook <= 2 {
+        let address = format!("{:#x}", PHYSICAL_MAP + argument);
+        check!(text.contains(&address), "the epitaph does not say {address}: {text}");
+    }
     check_eq!(child.subos.send(1, 0, 0, 0, 0).err(), Some(Error::Condemned));
     neighbour.subos.send(30, 0, 0, 0, 0).map_err(said("send"))?;
     check_eq!(neighbour.wait_for(ECHO)?[1], 31);
@@ -121,12 +136,80 @@ fn chunk(state: LedgerState) -> Result<u64, String> {
 }
 
 const STRAY: &str = "page fault";
+/// Where kernels see physical memory.
+const PHYSICAL_MAP: u64 = 0xffff_8000_0000_0000;
 
 pub(crate) fn another_kernel_is_out_of_reach() -> Outcome {
     // The first chunk that has an owner is that of the supervisor's home lot.
     let kernel = chunk(LedgerState::Owned)?;
     goes_mad(1, kernel, Noticed::AtOnce, STRAY)?;
     goes_mad(2, kernel, Noticed::AtOnce, STRAY)
+}
+
+pub(crate) fn a_neighbours_kernel_is_out_of_reach() -> Outcome {
+    // A home lot begins with its kernel; the neighbour is the first subOS after the supervisor's.
+    goes_mad_at(1, |_| home_of(1), Noticed::AtOnce, STRAY)?;
+    goes_mad_at(2, |_| home_of(1), Noticed::AtOnce, STRAY)
+}
+
+/// Where the home lot of a subOS begins.
+fn home_of(number: u32) -> Result<u64, String> {
+    let machine = environment().machine();
+    let [_, chunks, ..] = machine.info(MachineQuestion::Totals).map_err(said("info"))?;
+    for index in 1..chunks {
+        let entry = machine.ledger(ResourceKind::Chunk, index).map_err(said("ledger"))?;
+        if entry.state == LedgerState::Owned && (entry.owner.0, entry.lot.0) == (number, 0) {
+            return Ok(index * idl::abi::CHUNK_SIZE);
+        }
+    }
+    Err(format!("subOS {number} has no home lot"))
+}
+
+pub(crate) fn a_core_cannot_answer_for_itself() -> Outcome {
+    goes_mad(16, 0, Noticed::AtOnce, STRAY)
+}
+
+/// What is broken on purpose, one thing each, the audit finds, and says what it is.
+pub(crate) fn the_audit_finds_what_is_broken() -> Outcome {
+    let foreign = chunk(LedgerState::Free)? + 64 * idl::abi::CHUNK_SIZE;
+    for (violation, argument) in [(6, foreign), (7, 0), (8, 0), (11, 0)] {
+        let child = Child::new("walls/mad", 4)?;
+        child.start(&[1, 2])?;
+        audit()?;
+        child.subos.send(17, violation, argument, 0, 0).map_err(said("send"))?;
+        child.wait_for(SURVIVED)?;
+        finds(violation)?;
+        child.destroy()?;
+        audit()?;
+    }
+    let child = Child::new("suboses/talk", 4)?;
+    child.start(&[1])?;
+    for (violation, argument) in [(14, 1), (12, 1), (1, 1)] {
+        plant(violation, argument)?;
+        finds(violation)?;
+        // A route is closed again; what is wrong with the subOS goes with it.
+        plant(14, 0)?;
+        if violation == 12 {
+            child.subos.grant_core(CoreNumber(2)).map_err(said("grant_core"))?;
+            audit()?;
+        }
+    }
+    child.destroy()?;
+    audit()
+}
+
+/// Breaks something in the supervisor's own kernel.
+fn plant(violation: u64, argument: u64) -> Outcome {
+    let console = environment().console();
+    let done: Result<(), Error> =
+        idl::client::plain(&console, HOOK, [17, violation, argument, 0, 0], Deadline::NEVER);
+    done.map_err(said("hook"))
+}
+
+fn finds(violation: u64) -> Outcome {
+    let report = environment().machine().audit().map_err(said("audit"))?;
+    check!(report.violations > 0 && report.first == violation, "not violation {violation}: {report:?}");
+    Ok(())
 }
 
 pub(crate) fn free_memory_is_out_of_reach() -> Outcome {

@@ -8,7 +8,8 @@
 //! | 12 to 13 | of machine check |
 //! | 15 to 16 | of page fault |
 //! | 18 | [`Core`](super::core::Core) |
-//! | 20 | [`Mailbox`](super::mailbox::Mailbox): what other cores write |
+//! | 20 | [`Mailbox`](super::mailbox::Mailbox): the supervisor's orders; its owner can only read it |
+//! | 21 | what the core notes for itself |
 //! | 22 | [trace ring](crate::trace) |
 //! | 23 | [epitaph](crate::panic) |
 //!
@@ -26,6 +27,8 @@ pub const IST_TOPS: [u64; 4] = [8 * PAGE, 11 * PAGE, 14 * PAGE, 17 * PAGE];
 pub const CORE_PAGE: u64 = 18 * PAGE;
 /// The page of the [`Mailbox`](super::mailbox::Mailbox).
 pub const MAILBOX_PAGE: u64 = 20 * PAGE;
+/// The page of what the core notes for itself.
+pub const NOTES_PAGE: u64 = 21 * PAGE;
 /// The page of the trace ring.
 pub const TRACE_PAGE: u64 = 22 * PAGE;
 /// The page of the epitaph.
@@ -39,7 +42,7 @@ pub const MAPPED: [(u64, u64); 9] = [
     (12, INTERRUPT_STACK / PAGE),
     (15, INTERRUPT_STACK / PAGE),
     (18, 1),
-    (20, 1),
+    (20, 2),
     (22, 1),
     (23, 1),
 ];

@@ -152,7 +152,8 @@ impl KernelHalf {
         pml4_index(at) == pml4_index(layout::SHARES) && self.unmap(at, Level::One)
     }
 
-    /// Maps a core's area, whose memory is the `AREA_STRIDE` bytes from `memory` on; guard pages stay unmapped.
+    /// Maps a core's area, whose memory is the `AREA_STRIDE` bytes from `memory` on; guard pages stay unmapped. The
+    /// mailbox may be kept from being written: an owner is not to answer for the core.
     ///
     /// # Errors
     /// See [`HalfError`]; nothing changed then (a table may have been added).
@@ -160,6 +161,7 @@ impl KernelHalf {
         &self,
         core: CoreId,
         memory: PhysAddr,
+        mailbox: Access,
         pages: &mut SystemPages,
     ) -> Result<(), HalfError> {
         // One table of the last level covers the whole area.
@@ -169,7 +171,8 @@ impl KernelHalf {
             return Err(HalfError::Occupied);
         }
         for page in area::mapped_pages() {
-            let entry = Pte::new(memory.plus(page), Use::Data(Access::Write).flags(), BindingNumber::NONE);
+            let access = if page == area::MAILBOX_PAGE { mailbox } else { Access::Write };
+            let entry = Pte::new(memory.plus(page), Use::Data(access).flags(), BindingNumber::NONE);
             self.set(table, index(page), entry);
         }
         Ok(())

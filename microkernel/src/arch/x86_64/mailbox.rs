@@ -1,8 +1,9 @@
-//! The page of a core's area that other cores write: commands, requests, and this core's acknowledgements.
+//! The page of a core's area in which the supervisor leaves commands, and in which the core answers.
 //!
-//! Commands (park, condemn, enter) come from the supervisor, one at a time per core; each has a new sequence number
-//! and is done when [`Mailbox::acknowledged`] has reached it. Flush requests come from the cores of the same subOS.
-//! Everything is atomic, so a stray or a torn write can confuse but never be undefined.
+//! Commands (park, condemn, enter) come one at a time per core; each has a new sequence number and is done when
+//! [`Mailbox::acknowledged`] has reached it. The core answers on the park root alone, and only there and in subOS 0's
+//! kernel can the page be written: whoever owns the core reads its orders, and can neither forge an answer nor change
+//! where the core goes next. What the core notes for itself is on a page of its own. Everything is atomic.
 
 use super::area;
 use super::core::{Arrival, Seat};
@@ -70,22 +71,18 @@ struct FromSupervisor {
 
 #[derive(Debug)]
 #[repr(C)]
-struct FromSiblings {
-    flush: AtomicU64,
-    round: AtomicU64,
-    reschedule: AtomicU64,
-}
-
-#[derive(Debug)]
-#[repr(C)]
 struct FromSelf {
     acknowledged: AtomicU64,
-    flushed: AtomicU64,
-    rounded: AtomicU64,
-    /// Interrupts taken while idle, one bit each; see [`super::interrupts::Pending`].
-    pending: AtomicU64,
     /// How often this core has parked since boot.
     parked: AtomicU64,
+}
+
+/// What a core notes while it works for an owner, on the page after its mailbox.
+#[derive(Debug)]
+#[repr(C)]
+struct Notes {
+    /// Interrupts taken while idle, one bit each; see [`super::interrupts::Pending`].
+    pending: AtomicU64,
 }
 
 /// See the module's text.
@@ -93,21 +90,26 @@ struct FromSelf {
 #[repr(C)]
 pub struct Mailbox {
     supervisor: Line<FromSupervisor>,
-    siblings: Line<FromSiblings>,
     own: Line<FromSelf>,
 }
 
 const_assert!(size_of::<Mailbox>() as u64 <= PAGE);
 
 impl Mailbox {
-    /// A core's mailbox. Mapped only where the core's area is: in its own subOS's kernel, in subOS 0's and in the
-    /// park root; elsewhere an access faults and condemns the culprit.
+    /// A core's mailbox. Mapped only where the core's area is: in its own subOS's kernel (to read), in subOS 0's and in
+    /// the park root; elsewhere an access faults and condemns the culprit.
     #[must_use]
     pub fn of(core: CoreId) -> &'static Mailbox {
         let address = area::base(core) + area::MAILBOX_PAGE;
         // SAFETY: the page is a Mailbox from boot on (zeroes are valid), never moves, and is only used by shared
         // reference; all fields are atomic. Where it is not mapped, the access faults, which is defined by us.
         unsafe { &*(address as *const Mailbox) }
+    }
+
+    fn notes(&self) -> &'static Notes {
+        let address = ::core::ptr::from_ref(self) as u64 + (area::NOTES_PAGE - area::MAILBOX_PAGE);
+        // SAFETY: as in `of`: the page after the mailbox is a Notes, and all its fields are atomic.
+        unsafe { &*(address as *const Notes) }
     }
 
     // -- the supervisor's side -----------------------------------------------------------------------------------
@@ -189,21 +191,12 @@ impl Mailbox {
 
     /// Notes interrupts taken while idle.
     pub(crate) fn note_pending(&self, bits: u64) {
-        self.own.0.pending.fetch_or(bits, Ordering::AcqRel);
+        self.notes().pending.fetch_or(bits, Ordering::AcqRel);
     }
 
     /// The interrupts taken while idle; forgets them.
     pub(crate) fn take_pending(&self) -> u64 {
-        self.own.0.pending.swap(0, Ordering::AcqRel)
-    }
-
-    /// Answers every request of the old owner, so that none of its cores waits for one that is gone: parking
-    /// flushes everything and holds no thread.
-    pub(crate) fn answer_all(&self) {
-        self.own.0.flushed.store(self.siblings.0.flush.load(Ordering::Acquire), Ordering::Release);
-        self.own.0.rounded.store(self.siblings.0.round.load(Ordering::Acquire), Ordering::Release);
-        self.siblings.0.reschedule.store(0, Ordering::Release);
-        self.own.0.pending.store(0, Ordering::Release);
+        self.notes().pending.swap(0, Ordering::AcqRel)
     }
 }
 

@@ -160,7 +160,7 @@ unsafe extern "C" fn parked(area_base: u64) -> ! {
     silence();
     forget();
     let mailbox = core.mailbox();
-    mailbox.answer_all();
+    let _ = mailbox.take_pending();
     mailbox.count_parking();
     wait(core)
 }

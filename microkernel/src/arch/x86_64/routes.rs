@@ -44,6 +44,13 @@ pub fn mask_all() {
     }
 }
 
+/// Masks the first controller's last line, or opens it: to which nothing is connected.
+#[cfg(feature = "hooks")]
+pub fn set_mask(masked: bool) {
+    // SAFETY: line 7 of the first 8259 is the parallel port's, and the local APIC takes nothing from the 8259s.
+    unsafe { out_byte(0x21, if masked { 0xff } else { 0x7f }) };
+}
+
 /// Counts the routes, and those that are open.
 #[must_use]
 pub fn look() -> Routes {
