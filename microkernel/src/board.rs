@@ -77,7 +77,14 @@ impl Board {
     /// Whether every core has let go of what was taken away before this epoch.
     #[must_use]
     pub fn is_quiet(&self, epoch: Epoch) -> bool {
-        let mut members = self.members();
+        self.have_let_go(self.members(), epoch)
+    }
+
+    /// Whether these cores, one bit each, have let go of what was taken away before this epoch: for who knows the
+    /// members from elsewhere.
+    #[must_use]
+    pub fn have_let_go(&self, cores: u64, epoch: Epoch) -> bool {
+        let mut members = cores;
         while members != 0 {
             let core = members.trailing_zeros() as usize;
             if self.acknowledged[core].load(Ordering::SeqCst) < epoch.0 {

@@ -90,21 +90,12 @@ pub fn audit(books: &mut Books, core: &mut Core) -> Result<Answer, Error> {
         let Some(id) = books.records[index].id else { continue };
         check_half(books, id, &mut findings);
         check_doorbells(books, id, &mut findings);
-        let owned = owned_cores(books, id);
+        let owned = books.owned_by(id);
         // A condemned kernel's tables are still checked above; its objects are nobody's business any more.
         let _ = check_kernel(books, core, id, owned, &mut findings);
     }
     books.moves.audits += 1;
     Ok(Answer { words: findings.report.to_words() })
-}
-
-/// The cores that work for a subOS, one bit each.
-fn owned_cores(books: &mut Books, id: ledger::SubOsId) -> u64 {
-    books
-        .ledger()
-        .cores()
-        .filter(|(_, holder)| *holder == Holder::SubOs(id))
-        .fold(0, |set, (core, _)| set | CoreId(core.0).bit())
 }
 
 /// Parked cores can reach the image, their APIC, and core areas.

@@ -340,6 +340,14 @@ impl Books {
         self.ledger().lots().find(|(_, lot)| lot.holder.subos() == Some(id) && u32::from(lot.seat) == seat)
     }
 
+    /// The cores that work for a subOS, one bit each.
+    pub fn owned_by(&mut self, id: ledger::SubOsId) -> u64 {
+        self.ledger()
+            .cores()
+            .filter(|(_, holder)| *holder == Holder::SubOs(id))
+            .fold(0, |set, (core, _)| set | CoreId(core.0).bit())
+    }
+
     /// The cores that work for a subOS, or are on their way from it, one bit each.
     pub fn cores_of(&mut self, id: ledger::SubOsId) -> u64 {
         self.ledger()

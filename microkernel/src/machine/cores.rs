@@ -12,7 +12,7 @@ use idl::event::Event;
 use idl::types::{CoreNumber, Progress, Ticks as EventTicks};
 
 use super::books::{Books, Errand, Record};
-use super::visit::{await_briefly, core_slot, notify, raise, visit};
+use super::visit::{await_briefly, core_slot, is_quiet, notify, raise, visit};
 use super::{Target, condemn, create, doorbell, number_of};
 use crate::arch::x86_64::mailbox::Sequence;
 use crate::arch::x86_64::{apic, clock};
@@ -252,9 +252,8 @@ fn leave(books: &mut Books, core: &mut Core, id: ledger::SubOsId, which: CoreId)
 
 /// The owner's other cores forget where the area was.
 fn quiesce(books: &mut Books, id: ledger::SubOsId, which: CoreId) -> Result<Next, Error> {
-    let cell = books.cell(id)?;
     let Errand::Parked(epoch) = books.errands[which.index()] else { return Err(Error::WrongState) };
-    if !await_briefly(clock::microseconds(BRIEF_MICROSECONDS), || cell.board.is_quiet(epoch)) {
+    if !is_quiet(books, id, epoch)? {
         return Ok(Next::Wait);
     }
     books.ledger().quiesced(Resource::Core(in_ledger(which)))?;

@@ -12,12 +12,11 @@ use idl::event::Event;
 use idl::types::{Chunks, LotNumber, Progress};
 
 use super::books::{Books, LotWork};
-use super::visit::{await_briefly, lot_slot, notify, raise, visit};
+use super::visit::{is_quiet, lot_slot, notify, raise, visit};
 use super::{Target, create, raw};
 use crate::arch::Core;
-use crate::arch::x86_64::{apic, clock};
-use crate::kernel::KernelCell;
-use crate::limits::{BRIEF_MICROSECONDS, PAGE, SCRUB_BUDGET, SCRUB_STEPS, VISIT_STEPS};
+use crate::arch::x86_64::apic;
+use crate::limits::{PAGE, SCRUB_BUDGET, SCRUB_STEPS, VISIT_STEPS};
 use crate::outcome::Answer;
 use crate::removal::Removing;
 use crate::types::PhysAddr;
@@ -94,7 +93,7 @@ fn unmap(books: &mut Books, id: ledger::SubOsId, entry: &LotEntry) {
 pub fn reclaim(books: &mut Books, core: &mut Core, target: Target, seat: u32) -> Result<Answer, Error> {
     let id = target.find(books)?;
     let (lot, entry) = books.lot_of(id, seat).ok_or(Error::NotOwner)?;
-    let cell = books.cell(id)?;
+    books.cell(id)?;
     if entry.holder == Holder::SubOs(id) {
         let resource = Resource::Lot(lot);
         books.ledger().apply(&[LedgerChange::Reclaim { resource, from: id }]).map_err(|(_, error)| error)?;
@@ -105,7 +104,7 @@ pub fn reclaim(books: &mut Books, core: &mut Core, target: Target, seat: u32) ->
         let Holder::Leaving(_, phase) = entry.holder else { return Err(Error::WrongState) };
         let progress = match phase {
             Phase::Revoking => revoke(books, core, id, lot, &entry)?,
-            Phase::Quiescing => quiesce(books, id, cell, lot, &entry)?,
+            Phase::Quiescing => quiesce(books, id, lot, &entry)?,
             Phase::Scrubbing => scrub(books, lot, &entry)?,
         };
         match progress {
@@ -159,15 +158,9 @@ fn revoke(
 }
 
 /// The two rounds, with the lot leaving the kernel half in between.
-fn quiesce(
-    books: &mut Books,
-    id: ledger::SubOsId,
-    cell: &KernelCell,
-    lot: LotId,
-    entry: &LotEntry,
-) -> Result<Next, Error> {
+fn quiesce(books: &mut Books, id: ledger::SubOsId, lot: LotId, entry: &LotEntry) -> Result<Next, Error> {
     let LotWork { rounds, epoch, .. } = *work(books, lot);
-    if !await_briefly(clock::microseconds(BRIEF_MICROSECONDS), || cell.board.is_quiet(epoch)) {
+    if !is_quiet(books, id, epoch)? {
         return Ok(Next::Wait);
     }
     if rounds == 0 {

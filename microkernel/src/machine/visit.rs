@@ -12,7 +12,7 @@ use super::{Target, condemn, number_of, places};
 use crate::arch::x86_64::clock;
 use crate::arch::{self, Core, physmap};
 use crate::kernel::Kernel;
-use crate::limits::{MAX_LOTS, VISIT_MICROSECONDS};
+use crate::limits::{BRIEF_MICROSECONDS, MAX_LOTS, VISIT_MICROSECONDS};
 use crate::memory::Fence;
 use crate::sync::lock::Wait;
 use crate::types::{CoreId, PhysAddr, SubOsId, Ticks};
@@ -118,13 +118,21 @@ pub fn notify(id: ledger::SubOsId, event: idl::event::Event) {
 pub fn raise(books: &mut Books, id: ledger::SubOsId) -> Result<crate::board::Epoch, Error> {
     let cell = books.cell(id)?;
     let epoch = cell.board.raise();
-    let mut members = cell.board.members();
-    while members != 0 {
-        let core = CoreId(u8::try_from(members.trailing_zeros()).unwrap_or(0));
+    let mut cores = books.owned_by(id);
+    while cores != 0 {
+        let core = CoreId(u8::try_from(cores.trailing_zeros()).unwrap_or(0));
         arch::send_ipi(core, arch::Vector::FLUSH);
-        members &= members - 1;
+        cores &= cores - 1;
     }
     Ok(epoch)
+}
+
+/// Whether the cores that the ledger says a subOS has have acknowledged an epoch; looks for a short time.
+pub fn is_quiet(books: &mut Books, id: ledger::SubOsId, epoch: crate::board::Epoch) -> Result<bool, Error> {
+    let cell = books.cell(id)?;
+    let cores = books.owned_by(id);
+    let patience = clock::microseconds(BRIEF_MICROSECONDS);
+    Ok(await_briefly(patience, || cell.board.have_let_go(cores, epoch)))
 }
 
 /// Looks again and again, for a short time, whether something has come true.
