@@ -137,6 +137,16 @@ pub enum Manner {
     Ask(u32),
 }
 
+/// What a lot must hold when it is taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Holds {
+    /// Whatever it holds.
+    Anything,
+    /// Data: its owner must say so when it is asked for it, and who gets a lot in its place must get the same memory,
+    /// so that finding it empty shows that it was cleared.
+    Data,
+}
+
 /// Something that the supervisor does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Action {
@@ -163,6 +173,8 @@ pub enum Action {
         to: Holder,
         /// How it is taken.
         manner: Manner,
+        /// What it must hold.
+        holds: Holds,
     },
     /// Makes a new lot of free memory.
     GrantLot {

@@ -2,8 +2,8 @@
 #![allow(clippy::unwrap_used, reason = "a test may stop where it stands")]
 
 use idl::plan::{
-    Action, Chunks, CoreNumber, Duty, Holder, LotNumber, MAX_ENCODED, Manner, Plan, PlanError, Start, Step,
-    SubOsIndex, SubOsPlan, When, decode, encode,
+    Action, Chunks, CoreNumber, Duty, Holder, Holds, LotNumber, MAX_ENCODED, Manner, Plan, PlanError, Start,
+    Step, SubOsIndex, SubOsPlan, When, decode, encode,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -59,7 +59,8 @@ fn action(count: u8) -> impl Strategy<Value = Action> {
             lot: LotNumber(lot),
             from,
             to,
-            manner
+            manner,
+            holds: if lot % 2 == 0 { Holds::Data } else { Holds::Anything },
         }),
         (1u32..99, subos()).prop_map(|(size, to)| Action::GrantLot { size: Chunks(size), to }),
         Just(Action::CompareLedger),

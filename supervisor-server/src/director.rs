@@ -302,11 +302,11 @@ impl Director {
             }),
             Action::Kill(subos) => self.member(subos).map_or_else(Vec::new, |m| task::death(subos, m)),
             Action::MoveCore { core, from, to, manner } => task::move_core(core, from, to, manner, duty),
-            Action::MoveLot { lot, from, to, manner } => {
+            Action::MoveLot { lot, from, to, manner, holds } => {
                 let size = self.member(from).and_then(|member| member.lot(lot));
                 // The machine refuses to take what is not there; the size does not matter then.
                 let size = size.unwrap_or(idl::plan::Chunks(1));
-                task::move_lot(lot, size, from, to, manner, duty)
+                task::move_lot(lot, size, (from, to), (manner, holds), duty)
             }
             Action::GrantLot { size, to } => task::grant_lot(size, to, duty),
             Action::CompareLedger => Vec::from([Task::Do(Order::Compare)]),

@@ -35,6 +35,13 @@ impl Snapshot {
         first("core", &self.cores, &later.cores).or_else(|| first("chunk", &self.chunks, &later.chunks))
     }
 
+    /// The chunks whose state is another in a later copy; those that only one of the copies has are none of them.
+    #[must_use]
+    pub fn changed_chunks(&self, later: &Self) -> Vec<u64> {
+        let pairs = (0u64..).zip(self.chunks.iter().zip(&later.chunks));
+        pairs.filter(|(_, (a, b))| a.state != b.state).map(|(index, _)| index).collect()
+    }
+
     /// The cores that belong to nobody because they do not answer.
     #[must_use]
     pub fn quarantined_cores(&self) -> usize {

@@ -36,6 +36,8 @@ pub enum Order {
     Measure(SubOsIndex, u64),
     /// Read what its kernel said when it died.
     Epitaph(SubOsIndex),
+    /// Say which chunks have changed hands since this was last asked.
+    Survey,
     /// Remember the ledger.
     Snapshot,
     /// Compare the ledger with what is remembered.
@@ -72,6 +74,8 @@ pub enum Answer {
     Activity(Vec<(CoreNumber, Activity)>),
     /// What its kernel said.
     Text(String),
+    /// These chunks have changed hands.
+    Changed(Vec<u64>),
     /// What the comparison found different first, if anything.
     Compared(Option<String>),
     /// How many entries the audit looked at, and what it found wrong first, if anything.

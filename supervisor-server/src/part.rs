@@ -3,7 +3,7 @@
 use alloc::format;
 use alloc::string::{String, ToString};
 
-use idl::plan::{Chunks, Holder, LotNumber, Manner, SubOsIndex};
+use idl::plan::{Chunks, Holder, Holds, LotNumber, Manner, SubOsIndex};
 use idl::types::Ticks;
 
 use crate::director::Director;
@@ -37,20 +37,26 @@ impl Director {
                     };
                     self.work.replace(&[Task::Do(Order::ReclaimCore(subos, core, deadline))]);
                 }
-                Task::AskForLot(subos, lot, patience) => {
+                Task::AskForLot(subos, lot, patience, holds) => {
                     if let Some(member) = self.member_mut(subos) {
                         member.report = None;
                     }
                     let deadline = after(now, u64::from(patience), self.rate);
                     let ask = Task::Do(ask_for(subos, lot, deadline));
-                    self.work.replace(&[ask, Task::HearOfLot(subos, lot, deadline)]);
+                    self.work.replace(&[ask, Task::HearOfLot(subos, lot, deadline, holds)]);
                 }
-                Task::HearOfLot(subos, lot, until) => {
+                Task::HearOfLot(subos, lot, until, holds) => {
                     let gone = self.member(subos).is_none_or(|member| member.life != Life::Alive);
                     if now < until && !gone && self.lot_report(subos, lot).is_none() {
                         return Some(Order::Rest(after(now, NAP, self.rate).min(until)));
                     }
-                    self.work.pass();
+                    let used = self.lot_report(subos, lot).unwrap_or(0);
+                    if holds == Holds::Data && used == 0 {
+                        let name = self.plan.name(subos).to_string();
+                        self.fail_part(&format!("{name} did not say that its lot {} holds data", lot.0));
+                    } else {
+                        self.work.pass();
+                    }
                 }
                 Task::HearOfNewLot(subos) => {
                     let lot = self.work.granted.unwrap_or(LotNumber(0));
@@ -195,6 +201,15 @@ impl Director {
             }
             (Order::Destroy(subos), answer) => failure = self.destroyed(subos, &answer),
             (Order::Epitaph(subos), Answer::Text(text)) => self.news.push(News::Epitaph { subos, text }),
+            (Order::Survey, Answer::Changed(chunks)) => {
+                self.work.surveys.push(chunks);
+                // The first is the state before, the second what was taken, the third what was given.
+                if let [_, taken, given] = self.work.surveys.as_slice()
+                    && taken != given
+                {
+                    failure = Some("what was granted is not the memory that was taken".into());
+                }
+            }
             (Order::Compare, Answer::Compared(difference)) => {
                 failure = difference.as_ref().map(|difference| format!("the ledger differs: {difference}"));
                 self.news.push(News::Ledger { difference });
@@ -271,7 +286,12 @@ const fn subos_of(order: Order) -> Holder {
         | Order::Tell(subos, _)
         | Order::Measure(subos, _)
         | Order::Epitaph(subos) => Holder::SubOs(subos),
-        Order::Snapshot | Order::Compare | Order::Audit | Order::Rest(_) | Order::Finish(_) => Holder::Free,
+        Order::Survey
+        | Order::Snapshot
+        | Order::Compare
+        | Order::Audit
+        | Order::Rest(_)
+        | Order::Finish(_) => Holder::Free,
     }
 }
 
@@ -289,6 +309,7 @@ fn describe(order: Order) -> String {
         Order::Tell(..) => "telling".into(),
         Order::Measure(..) => "measuring".into(),
         Order::Epitaph(_) => "reading the epitaph".into(),
+        Order::Survey => "looking who has which chunk".into(),
         Order::Snapshot => "remembering the ledger".into(),
         Order::Compare => "comparing the ledger".into(),
         Order::Audit => "auditing".into(),

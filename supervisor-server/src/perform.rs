@@ -40,13 +40,14 @@ pub struct Supervisor<P> {
     port: P,
     director: Director,
     before: Option<Snapshot>,
+    surveyed: Snapshot,
 }
 
 impl<P: MachinePort> Supervisor<P> {
     /// A supervisor that is to carry out this plan.
     pub fn new(port: P, plan: Box<Plan>) -> Self {
         let director = Director::new(plan, port.ticks_per_second());
-        Self { port, director, before: None }
+        Self { port, director, before: None, surveyed: Snapshot::default() }
     }
 
     /// Carries the plan out and ends the machine. Comes back only where a machine's end is not the supervisor's,
@@ -128,6 +129,11 @@ impl<P: MachinePort> Supervisor<P> {
             Order::Tell(subos, request) => port.tell(subos, request.to_words()).map(|()| Answer::Done),
             Order::Measure(subos, mask) => self.measure(subos, mask),
             Order::Epitaph(subos) => self.epitaph(subos),
+            Order::Survey => Snapshot::take(port).map(|now| {
+                let changed = self.surveyed.changed_chunks(&now);
+                self.surveyed = now;
+                Answer::Changed(changed)
+            }),
             Order::Snapshot => Snapshot::take(port).map(|snapshot| {
                 self.before = Some(snapshot);
                 Answer::Done

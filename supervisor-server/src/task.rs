@@ -4,7 +4,7 @@ use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use idl::dialogue::Request;
-use idl::plan::{Chunks, CoreNumber, Holder, LotNumber, Manner, Plan, SubOsIndex};
+use idl::plan::{Chunks, CoreNumber, Holder, Holds, LotNumber, Manner, Plan, SubOsIndex};
 use idl::types::Ticks;
 
 use crate::member::{Member, cores};
@@ -18,9 +18,10 @@ pub(crate) enum Task {
     /// Take a core in this manner.
     TakeCore(SubOsIndex, CoreNumber, Manner),
     /// Ask for a lot and wait so many milliseconds for what its owner says of it.
-    AskForLot(SubOsIndex, LotNumber, u32),
-    /// Wait for what a subOS says of this lot, until then; go on without if it says nothing.
-    HearOfLot(SubOsIndex, LotNumber, Ticks),
+    AskForLot(SubOsIndex, LotNumber, u32, Holds),
+    /// Wait for what a subOS says of this lot, until then. If it says nothing, or that nothing is in it, go on; or
+    /// give up if it must hold data.
+    HearOfLot(SubOsIndex, LotNumber, Ticks, Holds),
     /// Wait until a subOS says that the lot it was just granted holds nothing.
     HearOfNewLot(SubOsIndex),
     /// Wait until a subOS does work on a core beyond this count, `None` until it is first measured; until then,
@@ -43,6 +44,8 @@ pub(crate) struct Work {
     undo: Vec<Order>,
     /// When the part in hand was begun.
     pub(crate) since: Option<Ticks>,
+    /// The chunks that changed hands, by survey.
+    pub(crate) surveys: Vec<Vec<u64>>,
     /// The lot that was granted last.
     pub(crate) granted: Option<LotNumber>,
     /// Whether parts that fail are skipped: when undoing and when everything ends.
@@ -150,18 +153,25 @@ pub(crate) fn move_core(
 pub(crate) fn move_lot(
     lot: LotNumber,
     size: Chunks,
-    from: SubOsIndex,
-    to: Holder,
-    manner: Manner,
+    (from, to): (SubOsIndex, Holder),
+    (manner, holds): (Manner, Holds),
     duty: impl Fn(SubOsIndex) -> bool,
 ) -> Vec<Task> {
+    let survey = (holds == Holds::Data).then_some(Task::Do(Order::Survey));
     let mut tasks = Vec::new();
-    if let Manner::Ask(patience) = manner {
-        tasks.push(Task::AskForLot(from, lot, patience));
+    match manner {
+        Manner::Ask(patience) => tasks.push(Task::AskForLot(from, lot, patience, holds)),
+        // Nobody says what it holds.
+        Manner::Force => tasks.push(Task::HearOfLot(from, lot, Ticks(0), holds)),
     }
+    tasks.extend(survey);
     tasks.push(Task::Do(Order::ReclaimLot(from, lot)));
+    tasks.extend(survey);
     if let Holder::SubOs(to) = to {
-        tasks.extend(grant_lot(size, to, duty));
+        let mut grant = grant_lot(size, to, duty).into_iter();
+        tasks.extend(grant.next());
+        tasks.extend(survey);
+        tasks.extend(grant);
     }
     tasks
 }

@@ -4,8 +4,8 @@ mod fake;
 
 use fake::{Behaviour, FakeMachine, Fault};
 use idl::plan::{
-    Action, Chunks, CoreNumber, Duty, Holder, LotNumber, Manner, Plan, Start, Step, SubOsIndex, SubOsPlan,
-    When,
+    Action, Chunks, CoreNumber, Duty, Holder, Holds, LotNumber, Manner, Plan, Start, Step, SubOsIndex,
+    SubOsPlan, When,
 };
 use supervisor_server::perform::{FAILURE, SUCCESS, Supervisor};
 
@@ -41,7 +41,8 @@ fn demo() -> Plan {
     let spinner = SubOsPlan { start: Start::ByStep, ..subos("spinner", 0b100, &[16]) };
     let (batch, to_echo) = (Holder::SubOs(BATCH), Holder::SubOs(ECHO));
     let ask = Manner::Ask(2000);
-    let give = Action::MoveLot { lot: LotNumber(3), from: BATCH, to: to_echo, manner: ask };
+    let give =
+        Action::MoveLot { lot: LotNumber(3), from: BATCH, to: to_echo, manner: ask, holds: Holds::Data };
     let steps = [
         step(When::Working(BATCH, CoreNumber(2)), move_core(2, batch, to_echo)),
         step(When::Now, give),
@@ -167,7 +168,12 @@ fn what_never_ends_is_given_up() {
 #[test]
 fn a_full_ring_is_not_waited_for() {
     // Batch does not answer: its lot goes by force. Echo is alive but deaf, which is as good as stuck.
-    let supervisor = play(&demo(), &[Fault::FullRing(0)]);
+    fails_with(&demo(), &[Fault::FullRing(0)], "batch did not say that its lot 3 holds data");
+    let mut plan = demo();
+    if let Action::MoveLot { holds, .. } = &mut plan.steps[1].action {
+        *holds = Holds::Anything;
+    }
+    let supervisor = play(&plan, &[Fault::FullRing(0)]);
     assert_eq!(supervisor.port().status, Some(SUCCESS), "{}", supervisor.port().transcript);
     fails_with(&demo(), &[Fault::FullRing(1)], "did not say what the lot holds");
 }

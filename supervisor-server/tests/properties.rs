@@ -4,8 +4,8 @@ mod fake;
 
 use fake::{Behaviour, FakeMachine, Fault};
 use idl::plan::{
-    Action, Chunks, CoreNumber, Duty, Holder, LotNumber, Manner, Plan, Start, Step, SubOsIndex, SubOsPlan,
-    When,
+    Action, Chunks, CoreNumber, Duty, Holder, Holds, LotNumber, Manner, Plan, Start, Step, SubOsIndex,
+    SubOsPlan, When,
 };
 use idl::record::Record;
 use idl::types::LedgerState;
@@ -31,6 +31,10 @@ fn manner() -> impl Strategy<Value = Manner> {
     prop_oneof![Just(Manner::Force), (0u32..500).prop_map(Manner::Ask)]
 }
 
+fn holds() -> impl Strategy<Value = Holds> {
+    prop_oneof![Just(Holds::Anything), Just(Holds::Data)]
+}
+
 fn action() -> impl Strategy<Value = Action> {
     prop_oneof![
         index().prop_map(Action::Create),
@@ -41,8 +45,8 @@ fn action() -> impl Strategy<Value = Action> {
             to,
             manner
         }),
-        ((0u8..4).prop_map(LotNumber), index(), holder(), manner())
-            .prop_map(|(lot, from, to, manner)| Action::MoveLot { lot, from, to, manner }),
+        ((0u8..4).prop_map(LotNumber), index(), holder(), manner(), holds())
+            .prop_map(|(lot, from, to, manner, holds)| Action::MoveLot { lot, from, to, manner, holds }),
         ((1u32..20).prop_map(Chunks), index()).prop_map(|(size, to)| Action::GrantLot { size, to }),
         Just(Action::CompareLedger),
         Just(Action::Audit),

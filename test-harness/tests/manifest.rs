@@ -3,7 +3,9 @@
 
 use std::path::Path;
 
-use idl::plan::{Action, Chunks, CoreNumber, Holder, LotNumber, MAX_ENCODED, Manner, SubOsIndex, When};
+use idl::plan::{
+    Action, Chunks, CoreNumber, Holder, Holds, LotNumber, MAX_ENCODED, Manner, SubOsIndex, When,
+};
 use test_harness::manifest::{Manifest, Overrides, demo, load, parse};
 use test_harness::place;
 
@@ -112,7 +114,10 @@ fn a_manifest_becomes_a_plan() {
         }
     );
     let (from, to) = (SubOsIndex(0), Holder::SubOs(SubOsIndex(1)));
-    assert_eq!(plan.steps[1].action, Action::MoveLot { lot: LotNumber(1), from, to, manner: Manner::Force });
+    assert_eq!(
+        plan.steps[1].action,
+        Action::MoveLot { lot: LotNumber(1), from, to, manner: Manner::Force, holds: Holds::Anything }
+    );
     assert_eq!(manifest.steps[4], "kill c by force");
 }
 

@@ -120,7 +120,7 @@ fn look(job: &Job) -> Result<Pages, Error> {
 fn look_at(region: Cap<Region>, first: PageIndex, pages: Pages) -> Result<u32, Error> {
     let rights = Rights::READ | Rights::WRITE;
     let slice = slots::fill(|slot| region.slice(first, pages, rights | Rights::DERIVE, slot))?;
-    let result = Mapping::of(cap(slice), rights).and_then(|window| {
+    let result = Mapping::of(cap(slice), rights).map(|window| {
         let mut used = 0;
         for page in 0..pages.0 as usize {
             let word = |index: usize| window.word(page * WORDS + index);
@@ -130,9 +130,11 @@ fn look_at(region: Cap<Region>, first: PageIndex, pages: Pages) -> Result<u32, E
                 word.store(MARK, Ordering::Relaxed);
             }
         }
-        window.unmap()?;
-        Ok(used)
+        (window, used)
     });
+    // The mapping goes with what it was made of.
     slots::delete(slice)?;
-    result
+    let (window, used) = result?;
+    window.gone();
+    Ok(used)
 }

@@ -4,14 +4,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use idl::plan::{
-    Action, CoreNumber, Holder, LotNumber, MAX_STEPS, Manner, Start, Step, SubOsIndex, SubOsPlan, When,
+    self, Action, CoreNumber, Holder, LotNumber, MAX_STEPS, Manner, Start, Step, SubOsIndex, SubOsPlan, When,
 };
 use toml::Spanned;
 
 use super::SubOs;
 use super::check::{Machine, chunks};
 use super::complaint::{Complaint, Result};
-use super::text::{self, Check, GrantLot, Manifest, MoveCore, MoveLot};
+use super::text::{self, Check, GrantLot, Holds, Manifest, MoveCore, MoveLot};
 
 /// How long a step waits for its condition, in seconds, if the manifest does not say.
 const PATIENCE: u32 = 30;
@@ -201,7 +201,16 @@ impl<'m> Paper<'m> {
         if let Some(to) = to {
             self.gets(to, size);
         }
-        Ok(Action::MoveLot { lot: LotNumber(number), from, to: holder(to), manner: manner(step.ask) })
+        let holds = match step.holds {
+            Holds::Anything => plan::Holds::Anything,
+            Holds::Data if step.ask.is_none() => {
+                let reason = "whether it holds data only its owner can say: holds = \"data\" needs ask";
+                return Err(Complaint::about(&step.lot, reason));
+            }
+            Holds::Data => plan::Holds::Data,
+        };
+        let (lot, manner) = (LotNumber(number), manner(step.ask));
+        Ok(Action::MoveLot { lot, from, to: holder(to), manner, holds })
     }
 
     fn grant_lot(&mut self, step: &GrantLot) -> Result<Action> {

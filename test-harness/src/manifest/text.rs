@@ -159,6 +159,19 @@ pub(super) struct MoveLot {
     pub(super) from: Spanned<String>,
     pub(super) to: Option<Spanned<String>>,
     pub(super) ask: Option<u32>,
+    #[serde(default)]
+    pub(super) holds: Holds,
+}
+
+/// What a lot must hold when it is taken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Holds {
+    /// Whatever it holds.
+    #[default]
+    Anything,
+    /// Data; its owner says so when it is asked.
+    Data,
 }
 
 #[derive(Debug, Deserialize)]
