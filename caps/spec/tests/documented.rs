@@ -68,7 +68,7 @@ fn every_check_that_runs_has_a_row() {
         assert!(page.contains(&format!("**{number}**")), "{}", invariant.name);
     }
     let folder = root().join("caps/spec/src/invariant");
-    for module in ["structure", "authority", "revocation", "ledger"] {
+    for module in ["structure", "authority", "confinement", "revocation", "ledger"] {
         let text = fs::read_to_string(folder.join(module).with_extension("rs")).unwrap();
         let checks =
             text.lines().filter_map(|line| line.strip_prefix("pub fn ")).filter(|line| !line.contains('<'));

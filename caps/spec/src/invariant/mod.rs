@@ -1,9 +1,10 @@
 //! The invariants, each as one function over the real state, sharing nothing with the specification.
 //!
-//! Reading order: `structure` (I1 to I4), `authority` (I5, I6, I13), `revocation` (I15 to I19), `ledger` (I11, I12).
+//! Reading order: `structure` (I1 to I4), `authority` (I5, I6, I13), `confinement` (I7), `revocation` (I15 to I19), `ledger` (I11, I12).
 //! Each is stated in both directions.
 
 pub mod authority;
+pub mod confinement;
 pub mod ledger;
 pub mod revocation;
 pub mod structure;
