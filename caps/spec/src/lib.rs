@@ -9,11 +9,12 @@
 //!
 //! Reading order: [`model`] and [`removal`] define the model, and can be read without the rest. [`operation`] lists
 //! what can be asked. [`subject`] is the code under test, [`refine`] the comparison, [`invariant`] what must hold of
-//! any state, [`transition`] one operation with all checks, [`session`] a course of them, [`play`] random play.
+//! any state, [`transition`] one operation with all checks, [`game`] a course of them, [`play`] random play.
 //! [`ledger`] is the same for the ledger. [`small`] goes through every state of small worlds, from which
 //! [`abstraction`] reads the specification's state.
 
 pub mod abstraction;
+pub mod game;
 pub mod invariant;
 pub mod ledger;
 pub mod model;
@@ -21,7 +22,6 @@ pub mod operation;
 pub mod play;
 pub mod refine;
 pub mod removal;
-pub mod session;
 pub mod small;
 pub mod subject;
 pub mod transition;

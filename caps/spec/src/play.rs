@@ -5,14 +5,14 @@ use std::num::NonZeroU64;
 use caps::bounds::PAGE;
 use caps::{Capability, Change, Generation, Handle, InFlight, Kind, Rights, SlotIndex, SlotRef, Table};
 
+use crate::game::Game;
 use crate::model::{Id, covers};
 use crate::operation::Operation;
-use crate::session::Session;
 
 /// A move of the game before it meets a state: plain numbers, so that a test can make them smaller.
 pub type Throw = [u16; 5];
 
-impl Session {
+impl Game {
     /// Plays throws until something is wrong; then the error holds the story so far.
     pub fn play(&mut self, throws: &[Throw]) -> Result<(), String> {
         for &throw in throws {

@@ -4,14 +4,14 @@
 
 use caps::bounds::PAGE;
 use caps::{Capability, Change, Kind, Rights, SlotIndex, SlotRef, Table};
+use caps_spec::game::Game;
 use caps_spec::invariant::confinement::{authority, confined, is_own, reach};
 use caps_spec::operation::Operation;
 use caps_spec::play::throws;
-use caps_spec::session::Session;
 
 /// What the two have.
 struct Pair {
-    session: Session,
+    game: Game,
     tables: [Table; 2],
 }
 
@@ -23,21 +23,21 @@ impl Pair {
     /// Each has a table of eight slots in slot 5 or 6 of the root table, memory of two pages, a read-only half of a region
     /// and a badge of an endpoint; the first can look into a third table, in which the second has a capability to its own.
     fn new() -> Self {
-        let mut session = Session::new();
-        let root = session.fixed[0];
+        let mut game = Game::new();
+        let root = game.fixed[0];
         let at = |table: Table, index| table.at(SlotIndex(index)).unwrap();
-        let mut apply = |operation| session.apply(&operation).unwrap().unwrap();
+        let mut apply = |operation| game.apply(&operation).unwrap().unwrap();
         let memory = at(root, 1);
         for index in [5, 6, 7] {
             apply(retype(memory, Kind::CSpace, 8 * 64, at(root, index)));
         }
         apply(retype(memory, Kind::Region, 2 * PAGE, at(root, 8)));
         apply(retype(memory, Kind::Endpoint, 64, at(root, 9)));
-        let table = |session: &Session, index| {
-            session.subject.memory.peek(at(root, index)).capability().unwrap().table().unwrap()
+        let table = |game: &Game, index| {
+            game.subject.memory.peek(at(root, index)).capability().unwrap().table().unwrap()
         };
-        let [first, second, shared] = [5, 6, 7].map(|index| table(&session, index));
-        let mut apply = |operation| session.apply(&operation).unwrap().unwrap();
+        let [first, second, shared] = [5, 6, 7].map(|index| table(&game, index));
+        let mut apply = |operation| game.apply(&operation).unwrap().unwrap();
         for (number, own) in (0..).zip([first, second]) {
             let half =
                 Change { part: Some((number * PAGE, PAGE)), ..Change::rights(Rights::READ | Rights::DERIVE) };
@@ -50,7 +50,7 @@ impl Pair {
         let look = Change::rights(Rights::READ | Rights::DERIVE);
         apply(Operation::Derive { parent: at(root, 7), dest: at(first, 4), change: look });
         apply(Operation::Derive { parent: at(root, 5), dest: at(shared, 1), change: look });
-        Self { session, tables: [first, second] }
+        Self { game, tables: [first, second] }
     }
 }
 
@@ -58,19 +58,19 @@ impl Pair {
 fn nobody_comes_to_hold_what_it_could_not_reach() {
     let mut played = 0;
     for seed in 0..30 {
-        let Pair { mut session, tables } = Pair::new();
+        let Pair { mut game, tables } = Pair::new();
         let table = tables[usize::from(seed % 2 == 1)];
-        let begin = authority(&session.subject, &reach(&session.subject, table));
+        let begin = authority(&game.subject, &reach(&game.subject, table));
         for throw in throws(1000 + seed).take(1500) {
-            let own = reach(&session.subject, table);
-            let operation = session.choose(throw);
+            let own = reach(&game.subject, table);
+            let operation = game.choose(throw);
             if !is_own(&operation, &own) {
                 continue;
             }
-            let _ = session.apply(&operation).unwrap_or_else(|why| panic!("{why}\n{}", session.story()));
+            let _ = game.apply(&operation).unwrap_or_else(|why| panic!("{why}\n{}", game.story()));
             played += 1;
-            let now = authority(&session.subject, &reach(&session.subject, table));
-            confined(&begin, &now).unwrap_or_else(|why| panic!("{why}\n{}", session.story()));
+            let now = authority(&game.subject, &reach(&game.subject, table));
+            confined(&begin, &now).unwrap_or_else(|why| panic!("{why}\n{}", game.story()));
         }
     }
     println!("{played} operations");

@@ -2,10 +2,10 @@
 #![allow(clippy::unwrap_used, reason = "a test may stop anywhere")]
 
 use caps::{Kind, SlotIndex, Step};
+use caps_spec::game::Game;
 use caps_spec::invariant::revocation::same_end;
 use caps_spec::operation::{Answer, Operation};
 use caps_spec::play::{Throw, throws};
-use caps_spec::session::Session;
 use proptest::prelude::*;
 
 /// As many cases as are done in a second or two, unless the environment asks for more, and shrinking that has time.
@@ -25,8 +25,8 @@ proptest! {
         start in any::<u8>(),
         moves in prop::collection::vec(any::<Throw>(), 1..160),
     ) {
-        let mut session = Session::variant(start);
-        session.play(&moves).map_err(TestCaseError::fail)?;
+        let mut game = Game::variant(start);
+        game.play(&moves).map_err(TestCaseError::fail)?;
     }
 
     /// I19: wherever it is interrupted, and in steps of whatever size it goes on, a removal ends in the same state.
@@ -35,16 +35,16 @@ proptest! {
         start in any::<u8>(),
         moves in prop::collection::vec(any::<Throw>(), 1..80),
     ) {
-        let mut session = Session::variant(start);
-        session.play(&moves).map_err(TestCaseError::fail)?;
-        let mut ends = [1, 3, 40].map(|budget| (budget, session.clone()));
+        let mut game = Game::variant(start);
+        game.play(&moves).map_err(TestCaseError::fail)?;
+        let mut ends = [1, 3, 40].map(|budget| (budget, game.clone()));
         for (budget, end) in &mut ends {
             end.finish(*budget).map_err(|why| TestCaseError::fail(format!("{why}\n{}", end.story())))?;
         }
         let [(_, one), rest @ ..] = &ends;
         for (_, other) in rest {
             let same = same_end(&one.subject, &other.subject);
-            prop_assert!(same, "I19 restartable\n{}", session.story());
+            prop_assert!(same, "I19 restartable\n{}", game.story());
         }
     }
 }
@@ -52,15 +52,15 @@ proptest! {
 /// One long game from a fixed seed.
 #[test]
 fn ten_thousand_operations_in_one_world() {
-    let mut session = Session::new();
+    let mut game = Game::new();
     for (count, throw) in throws(1).take(10_000).enumerate() {
-        let operation = session.choose(throw);
-        if let Err(why) = session.apply(&operation) {
-            panic!("operation {count}: {why}\n{}", session.story());
+        let operation = game.choose(throw);
+        if let Err(why) = game.apply(&operation) {
+            panic!("operation {count}: {why}\n{}", game.story());
         }
         if count % 500 == 499 {
-            session.log.clear();
-            session.finish(7).unwrap();
+            game.log.clear();
+            game.finish(7).unwrap();
         }
     }
 }
@@ -68,23 +68,23 @@ fn ten_thousand_operations_in_one_world() {
 /// A step ends when its report is full, whatever its budget, so that no effect is lost; and the next goes on.
 #[test]
 fn a_step_ends_when_its_report_is_full() {
-    let mut session = Session::new();
-    let place = |session: &Session, index| session.fixed[0].at(SlotIndex(index)).unwrap();
-    let (untyped, dest) = (place(&session, 1), place(&session, 5));
+    let mut game = Game::new();
+    let place = |game: &Game, index| game.fixed[0].at(SlotIndex(index)).unwrap();
+    let (untyped, dest) = (place(&game, 1), place(&game, 5));
     let retype = |kind, bytes, dest| Operation::Retype { untyped, dest, kind, bytes, align: 1 };
-    session.apply(&retype(Kind::CSpace, 64 * 64, dest)).unwrap().unwrap();
-    let table = session.subject.memory.peek(dest).capability().unwrap().table().unwrap();
+    game.apply(&retype(Kind::CSpace, 64 * 64, dest)).unwrap().unwrap();
+    let table = game.subject.memory.peek(dest).capability().unwrap().table().unwrap();
     for index in 1..60 {
         let dest = table.at(SlotIndex(index)).unwrap();
-        session.apply(&retype(Kind::Endpoint, 64, dest)).unwrap().unwrap();
+        game.apply(&retype(Kind::Endpoint, 64, dest)).unwrap().unwrap();
         if index.is_multiple_of(2) {
-            session.apply(&Operation::Watch { at: dest }).unwrap().unwrap();
+            game.apply(&Operation::Watch { at: dest }).unwrap().unwrap();
         }
     }
-    let step = session.apply(&Operation::RevokeStep { root: untyped, budget: 1000 }).unwrap();
+    let step = game.apply(&Operation::RevokeStep { root: untyped, budget: 1000 }).unwrap();
     assert_eq!(step, Ok(Answer::Step(Step::More)));
-    session.finish(1000).unwrap();
-    assert_eq!(session.model.caps.len(), 4);
+    game.finish(1000).unwrap();
+    assert_eq!(game.model.caps.len(), 4);
 }
 
 /// What is reset, revoked or deleted may itself be stored in what falls with it: here an Untyped in a table whose first
@@ -92,28 +92,28 @@ fn a_step_ends_when_its_report_is_full() {
 #[test]
 fn what_is_removed_from_may_fall_with_what_is_removed() {
     for (what, budget) in [(0, 1), (0, 3), (0, 40), (1, 1), (1, 40), (2, 1), (2, 40)] {
-        let mut session = Session::new();
-        let place = |session: &Session, index| session.fixed[0].at(SlotIndex(index)).unwrap();
-        let (root, outer, inner) = (place(&session, 1), place(&session, 5), place(&session, 6));
+        let mut game = Game::new();
+        let place = |game: &Game, index| game.fixed[0].at(SlotIndex(index)).unwrap();
+        let (root, outer, inner) = (place(&game, 1), place(&game, 5), place(&game, 6));
         let retype = |untyped, kind, bytes, dest| Operation::Retype { untyped, dest, kind, bytes, align: 1 };
-        let slot_of = |session: &Session, at| {
-            let table = session.subject.memory.peek(at).capability().unwrap().table().unwrap();
+        let slot_of = |game: &Game, at| {
+            let table = game.subject.memory.peek(at).capability().unwrap().table().unwrap();
             table.at(SlotIndex(1)).unwrap()
         };
-        session.apply(&retype(root, Kind::CSpace, 128, outer)).unwrap().unwrap();
-        let untyped = slot_of(&session, outer);
-        session.apply(&retype(root, Kind::Untyped, 4096, untyped)).unwrap().unwrap();
-        session.apply(&retype(untyped, Kind::CSpace, 128, inner)).unwrap().unwrap();
-        let dest = slot_of(&session, inner);
-        session.apply(&Operation::Move { source: outer, dest }).unwrap().unwrap();
+        game.apply(&retype(root, Kind::CSpace, 128, outer)).unwrap().unwrap();
+        let untyped = slot_of(&game, outer);
+        game.apply(&retype(root, Kind::Untyped, 4096, untyped)).unwrap().unwrap();
+        game.apply(&retype(untyped, Kind::CSpace, 128, inner)).unwrap().unwrap();
+        let dest = slot_of(&game, inner);
+        game.apply(&Operation::Move { source: outer, dest }).unwrap().unwrap();
         let begin = [
             Operation::ResetBegin { untyped },
             Operation::RevokeStep { root: untyped, budget: 0 },
             Operation::DeleteStep { at: untyped, budget: 0 },
         ];
-        session.apply(&begin[what]).unwrap().unwrap();
-        session.finish(budget).unwrap_or_else(|why| panic!("{why}\n{}", session.story()));
-        assert!(session.subject.memory.peek(untyped).is_free());
-        assert_eq!(session.model.caps.len(), 4, "{}", session.story());
+        game.apply(&begin[what]).unwrap().unwrap();
+        game.finish(budget).unwrap_or_else(|why| panic!("{why}\n{}", game.story()));
+        assert!(game.subject.memory.peek(untyped).is_free());
+        assert_eq!(game.model.caps.len(), 4, "{}", game.story());
     }
 }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use caps_spec::ledger::LedgerSession;
+use caps_spec::ledger::LedgerGame;
 use caps_spec::play::{Throw, throws};
 use proptest::prelude::*;
 
@@ -20,7 +20,7 @@ proptest! {
     /// I11, I12, I23, I25, I26: after each of up to 200 operations.
     #[test]
     fn every_operation_does_what_the_specification_says(moves in prop::collection::vec(any::<Throw>(), 1..200)) {
-        LedgerSession::booted().play(&moves).map_err(TestCaseError::fail)?;
+        LedgerGame::booted().play(&moves).map_err(TestCaseError::fail)?;
     }
 }
 
@@ -30,14 +30,14 @@ fn every_documented_error_is_reached() {
     let mut documented = BTreeSet::new();
     let mut reached = BTreeSet::new();
     for seed in 0..100 {
-        let mut session = if seed % 4 == 0 { LedgerSession::crowded() } else { LedgerSession::booted() };
+        let mut game = if seed % 4 == 0 { LedgerGame::crowded() } else { LedgerGame::booted() };
         for throw in throws(seed).take(400) {
-            let operation = session.choose(throw);
+            let operation = game.choose(throw);
             documented.insert((operation.name(), None));
             documented.extend(operation.errors().iter().map(|&error| (operation.name(), Some(error))));
-            session.apply(&operation).unwrap_or_else(|why| panic!("{why}\n{}", session.story()));
+            game.apply(&operation).unwrap_or_else(|why| panic!("{why}\n{}", game.story()));
         }
-        reached.append(&mut session.reached);
+        reached.append(&mut game.reached);
     }
     let missing: Vec<_> = documented.difference(&reached).collect();
     assert!(missing.is_empty(), "never reached: {missing:?}");

@@ -4,9 +4,9 @@
 use std::collections::BTreeSet;
 
 use caps::{Error, Kind};
+use caps_spec::game::{Game, Reached};
 use caps_spec::operation::Operation;
 use caps_spec::play::throws;
-use caps_spec::session::{Reached, Session};
 
 /// I25, the other direction: every documented error of every operation is really given, and every operation succeeds.
 #[test]
@@ -14,15 +14,14 @@ fn every_documented_error_is_reached() {
     let mut documented = BTreeSet::new();
     let mut reached = BTreeSet::new();
     for seed in 0..80_u8 {
-        let mut session = Session::variant(seed);
+        let mut game = Game::variant(seed);
         for throw in throws(seed.into()).take(400) {
-            let operation = session.choose(throw);
+            let operation = game.choose(throw);
             documented.insert((operation.name(), None));
             documented.extend(operation.errors().iter().map(|&error| (operation.name(), Some(error))));
-            let _outcome =
-                session.apply(&operation).unwrap_or_else(|why| panic!("{why}\n{}", session.story()));
+            let _outcome = game.apply(&operation).unwrap_or_else(|why| panic!("{why}\n{}", game.story()));
         }
-        reached.append(&mut session.reached);
+        reached.append(&mut game.reached);
     }
     reached.append(&mut at_the_bound());
     let missing: Vec<_> = documented.difference(&reached).collect();
@@ -34,24 +33,24 @@ fn every_documented_error_is_reached() {
 fn at_the_bound() -> Reached {
     let mut all = Reached::new();
     for kind in [Kind::Untyped, Kind::Region] {
-        let mut session = Session::tall(kind);
-        let place = |session: &Session, deepest: bool| {
-            let depth = |id: &u64| session.model.ancestors(*id).len();
-            let caps = session.model.caps.iter().filter(|(_, cap)| cap.says.kind == kind);
+        let mut game = Game::tall(kind);
+        let place = |game: &Game, deepest: bool| {
+            let depth = |id: &u64| game.model.ancestors(*id).len();
+            let caps = game.model.caps.iter().filter(|(_, cap)| cap.says.kind == kind);
             let deep = caps.clone().max_by_key(|(id, _)| depth(id));
             if deepest { deep } else { caps.min_by_key(|(id, _)| depth(id)) }.unwrap().1.place
         };
-        let root = session.model.caps[&0].place;
-        let (deepest, free) = (place(&session, true), root.offset(30).unwrap());
+        let root = game.model.caps[&0].place;
+        let (deepest, free) = (place(&game, true), root.offset(30).unwrap());
         let retype = |untyped, kind, dest| Operation::Retype { untyped, dest, kind, bytes: 4096, align: 1 };
         let space = root.offset(31).unwrap();
-        session.apply(&retype(root, Kind::AddressSpace, space)).unwrap().unwrap();
+        game.apply(&retype(root, Kind::AddressSpace, space)).unwrap().unwrap();
         let too_deep = match kind {
             Kind::Untyped => retype(deepest, Kind::Region, free),
             _ => Operation::Bind { region: deepest, space, dest: free, number: 1 },
         };
-        assert_eq!(session.apply(&too_deep), Ok(Err(Error::DepthExceeded)));
-        all.append(&mut session.reached);
+        assert_eq!(game.apply(&too_deep), Ok(Err(Error::DepthExceeded)));
+        all.append(&mut game.reached);
     }
     all
 }

@@ -1,6 +1,7 @@
 //! The invariants, each as one function over the real state, sharing nothing with the specification.
 //!
-//! Reading order: `structure` (I1 to I4), `authority` (I5, I6, I13), `confinement` (I7), `revocation` (I15 to I19), `ledger` (I11, I12).
+//! Reading order: `structure` (I1 to I4), `authority` (I5, I6, I13), `confinement` (I7), `revocation` (I15 to I19),
+//! `ledger` (I11, I12).
 //! Each is stated in both directions.
 
 pub mod authority;

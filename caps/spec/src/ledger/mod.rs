@@ -6,7 +6,7 @@ mod play;
 mod small;
 
 pub use model::{LedgerModel, Lot};
-pub use play::LedgerSession;
+pub use play::LedgerGame;
 pub use small::SmallLedger;
 
 use caps::Error;

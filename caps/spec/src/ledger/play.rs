@@ -11,7 +11,7 @@ use crate::play::Throw;
 
 /// The ledger and its specification side by side.
 #[derive(Clone, Debug)]
-pub struct LedgerSession {
+pub struct LedgerGame {
     /// The real code's entries.
     pub memory: LedgerMemory,
     /// The specification.
@@ -22,7 +22,7 @@ pub struct LedgerSession {
     pub reached: BTreeSet<(&'static str, Option<Error>)>,
 }
 
-impl LedgerSession {
+impl LedgerGame {
     /// A machine of 4 cores and 40 chunks, with room for 36 lots and 4 subOSes; everything is reserved.
     #[must_use]
     pub fn new() -> Self {
@@ -40,7 +40,7 @@ impl LedgerSession {
         }
     }
 
-    /// The session that begins in a given state.
+    /// The game that begins in a given state.
     #[must_use]
     pub fn at(memory: LedgerMemory) -> Self {
         let model = LedgerModel::of(&memory);
@@ -50,7 +50,7 @@ impl LedgerSession {
     /// The same, booted: all but chunk 0 and the last core in the pool, and subOS 0 with a home lot and core 0.
     #[must_use]
     pub fn booted() -> Self {
-        let mut session = Self::new();
+        let mut game = Self::new();
         let mut boot: Vec<LedgerOperation> =
             (0..3).map(|core| LedgerOperation::ReleaseCore(CoreId(core))).collect();
         boot.extend((1..40).map(|chunk| LedgerOperation::ReleaseChunk(ChunkId(chunk))));
@@ -59,21 +59,21 @@ impl LedgerSession {
         boot.push(LedgerOperation::Place(4, 3, boss, LotRole::Home));
         boot.push(LedgerOperation::Apply(vec![LedgerChange::GrantCore { core: CoreId(0), to: boss }]));
         for operation in boot {
-            let answer = session.apply(&operation);
+            let answer = game.apply(&operation);
             assert!(answer.is_ok(), "{answer:?}");
         }
-        session
+        game
     }
 
     /// The same, and subOS 0 has as many lots as it can.
     #[must_use]
     pub fn crowded() -> Self {
-        let mut session = Self::booted();
+        let mut game = Self::booted();
         let to = SubOsId { index: 0, generation: 0 };
         let grant = LedgerChange::GrantLot { chunks: 1, to, role: LotRole::Extra };
-        let answer = session.apply(&LedgerOperation::Apply(vec![grant; 31]));
+        let answer = game.apply(&LedgerOperation::Apply(vec![grant; 31]));
         assert!(matches!(answer, Ok(LedgerAnswer::Granted(_))), "{answer:?}");
-        session
+        game
     }
 
     /// Carries an operation out on both sides and checks everything.
@@ -185,7 +185,7 @@ impl LedgerSession {
     }
 }
 
-impl Default for LedgerSession {
+impl Default for LedgerGame {
     fn default() -> Self {
         Self::new()
     }

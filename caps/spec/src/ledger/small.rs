@@ -10,7 +10,7 @@ use caps::ledger::{
     ChunkEntry, ChunkId, CoreId, Holder, LedgerChange, Life, LotId, LotRole, Phase, Resource, SubOsId,
 };
 
-use super::{LedgerAnswer, LedgerMemory, LedgerModel, LedgerOperation, LedgerSession};
+use super::{LedgerAnswer, LedgerGame, LedgerMemory, LedgerModel, LedgerOperation};
 use crate::small::Extent;
 
 /// The size of a small ledger.
@@ -35,15 +35,15 @@ impl SmallLedger {
             let mut operations = self.operations(&memory);
             while let Some(operation) = operations.pop() {
                 extent.transitions += 1;
-                let mut session = LedgerSession::at(memory.clone());
-                let answer = session.apply(&operation).map_err(|why| format!("{why}\nin {memory:?}"))?;
+                let mut game = LedgerGame::at(memory.clone());
+                let answer = game.apply(&operation).map_err(|why| format!("{why}\nin {memory:?}"))?;
                 if matches!(answer, LedgerAnswer::Refused(..)) {
                     continue;
                 }
                 extent.accepted += 1;
                 operations.extend(taken_back(&operation));
-                if seen.insert(self.canonical(&session.memory)) {
-                    queue.push_back(session.memory);
+                if seen.insert(self.canonical(&game.memory)) {
+                    queue.push_back(game.memory);
                 }
             }
         }

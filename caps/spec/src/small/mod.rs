@@ -13,10 +13,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 
 use caps::{Capability, Generation, Slot, SlotRef, State, Table};
 
+use crate::game::FIRST;
 use crate::invariant::authority::History;
 use crate::model::{Model, covers};
 use crate::operation::Operation;
-use crate::session::FIRST;
 use crate::subject::Subject;
 use crate::transition::transition;
 

@@ -1,4 +1,4 @@
-//! A session: the real code and the specification side by side, with every check after every operation.
+//! A game: the real code and the specification side by side, with every check after every operation.
 
 use std::collections::BTreeSet;
 
@@ -16,7 +16,7 @@ pub type Reached = BTreeSet<(&'static str, Option<Error>)>;
 
 /// Both sides of a comparison, and what happened so far.
 #[derive(Clone, Debug)]
-pub struct Session {
+pub struct Game {
     /// The real code.
     pub subject: Subject,
     /// The specification.
@@ -32,30 +32,29 @@ pub struct Session {
     history: History,
 }
 
-impl Session {
+impl Game {
     /// The same, and a chain of derivation as deep as can be: copies of an Untyped, or of a Region of it.
     #[must_use]
     pub fn tall(kind: Kind) -> Self {
-        let mut session = Self::new();
+        let mut game = Self::new();
         let (untyped, mut depth) = (FIRST.offset(1), 0);
         let mut top = untyped;
         if kind == Kind::Region {
             (top, depth) = (FIRST.offset(5), 1);
             let made = untyped.zip(top).map(|(untyped, dest)| {
-                session.apply(&Operation::Retype { untyped, dest, kind, bytes: 2 * PAGE, align: 1 })
+                game.apply(&Operation::Retype { untyped, dest, kind, bytes: 2 * PAGE, align: 1 })
             });
             assert!(matches!(made, Some(Ok(Ok(_)))), "{made:?}");
         }
         for depth in depth + 1..u32::from(MAX_DEPTH) {
             let change = Change::rights(Rights::all());
             let next = FIRST.offset(5 + depth);
-            let made = top
-                .zip(next)
-                .map(|(parent, dest)| session.apply(&Operation::Derive { parent, dest, change }));
+            let made =
+                top.zip(next).map(|(parent, dest)| game.apply(&Operation::Derive { parent, dest, change }));
             assert!(matches!(made, Some(Ok(Ok(_)))), "{made:?}");
             top = next;
         }
-        session
+        game
     }
 
     /// One of the beginnings, by number.
@@ -72,9 +71,9 @@ impl Session {
     /// the kinds that the ledger plants.
     #[must_use]
     pub fn new() -> Self {
-        let mut session = Self::empty(64 * 25, 40);
+        let mut game = Self::empty(64 * 25, 40);
         for (number, age) in [(36, u32::MAX - 1), (37, u32::MAX - 2), (38, u32::MAX), (39, 7)] {
-            session.age(number, age);
+            game.age(number, age);
         }
         let roots = [
             Capability::new(Kind::Untyped, Rights::all(), PAGE, 16 * PAGE),
@@ -83,11 +82,10 @@ impl Session {
             Capability::new(Kind::DebugConsole, Rights::CALL | Rights::DERIVE, 0, 0),
         ];
         for (number, capability) in (1..).zip(roots) {
-            let planted =
-                FIRST.offset(number).map(|dest| session.apply(&Operation::Plant { dest, capability }));
+            let planted = FIRST.offset(number).map(|dest| game.apply(&Operation::Plant { dest, capability }));
             assert!(matches!(planted, Some(Ok(Ok(_)))), "{planted:?}");
         }
-        session
+        game
     }
 
     /// This many cleared slots, the first few of which are the root table.
@@ -178,7 +176,7 @@ impl Session {
     }
 }
 
-impl Default for Session {
+impl Default for Game {
     fn default() -> Self {
         Self::new()
     }
