@@ -354,6 +354,10 @@ mod tests {
         assert!(ring.set_pending());
     }
 
+    fn low_byte(number: u64) -> u8 {
+        number.to_le_bytes()[0]
+    }
+
     #[test]
     fn no_byte_of_the_console_waits_unannounced() {
         let pages = std::vec![0_u64; ((PAGES + 1) * PAGE / 8) as usize].leak();
@@ -367,7 +371,7 @@ mod tests {
                 let mut sent = 0;
                 while sent < total {
                     let count = (sent % 7 + 1).min(total - sent);
-                    let bytes: std::vec::Vec<u8> = (sent..sent + count).map(|byte| byte as u8).collect();
+                    let bytes: std::vec::Vec<u8> = (sent..sent + count).map(low_byte).collect();
                     match share.write_console(bytes.iter().copied()) {
                         Ok(true) => bell.store(1, Ordering::SeqCst),
                         Ok(false) => {}
@@ -382,7 +386,7 @@ mod tests {
             let mut received = 0_u64;
             while received < total {
                 let count = share.read_console(64, |byte| {
-                    assert_eq!(byte, received as u8);
+                    assert_eq!(byte, low_byte(received));
                     received += 1;
                 });
                 if count == 0 && received < total {

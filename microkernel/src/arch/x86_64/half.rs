@@ -147,11 +147,6 @@ impl KernelHalf {
         self.map_page(at, page, Use::Data(access), pages)
     }
 
-    /// Takes a share page out; says whether it was there.
-    pub fn unmap_share_page(&self, at: u64) -> bool {
-        pml4_index(at) == pml4_index(layout::SHARES) && self.unmap(at, Level::One)
-    }
-
     /// Maps a core's area, whose memory is the `AREA_STRIDE` bytes from `memory` on; guard pages stay unmapped. The
     /// mailbox may be kept from being written: an owner is not to answer for the core.
     ///
