@@ -28,6 +28,9 @@ pub(crate) use fault::Denied;
 use frames::FramePool;
 pub(crate) use map::Place;
 
+/// Pages without a mapping that one call to unmap passes over at most.
+const UNMAP_GAP: u64 = 32;
+
 /// The platform with what is counted of it.
 pub(crate) struct Machine<P> {
     pub(crate) platform: P,
@@ -165,19 +168,27 @@ impl Memory {
         }
     }
 
-    /// Takes the hardware mapping of `pages` away. It must be gone before their frames are released.
+    /// Takes the hardware mapping of `pages`, which are all the pages of their range, away. It must be
+    /// gone before their frames are released.
     fn unmap_runs<P: Platform>(&self, pages: &BTreeMap<u64, Page>, machine: &mut Machine<P>) {
-        let mut run = Run::default();
+        let mut run: Option<(u64, u64)> = None;
         for (&number, page) in pages {
             if page.installed.is_empty() {
                 continue;
             }
-            if let Some((first, count, _)) = run.extend(number, Prot::empty()) {
-                machine.platform.unmap(self.space, VirtualPage(first), count);
+            // Between the pages given here nothing is installed, so a short gap may go along: each call
+            // makes every other core of the subOS flush.
+            match &mut run {
+                Some((_, end)) if number - *end <= UNMAP_GAP => *end = number + 1,
+                _ => {
+                    if let Some((first, end)) = run.replace((number, number + 1)) {
+                        machine.platform.unmap(self.space, VirtualPage(first), end - first);
+                    }
+                }
             }
         }
-        if let Some((first, count, _)) = run.finish() {
-            machine.platform.unmap(self.space, VirtualPage(first), count);
+        if let Some((first, end)) = run {
+            machine.platform.unmap(self.space, VirtualPage(first), end - first);
         }
     }
 
