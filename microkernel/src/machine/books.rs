@@ -190,7 +190,7 @@ impl Shelf {
                 areas: inventory.areas,
                 errands: [Errand::None; MAX_CORES],
                 works: [LotWork::default(); LEDGER_LOTS],
-                records: [const { Record::EMPTY }; MAX_SUBOSES],
+                records: core::array::from_fn(|_| Record::default()),
                 pages: inventory.pages,
                 common: inventory.common,
                 park: inventory.park,
@@ -264,20 +264,6 @@ impl Drop for OpenBooks<'_> {
     fn drop(&mut self) {
         self.shelf.lock.store(0, Ordering::Release);
     }
-}
-
-impl Record {
-    /// No subOS.
-    pub const EMPTY: Self = Self {
-        id: None,
-        half: None,
-        cell: None,
-        stage: Stage::Created,
-        condemned: false,
-        attached: 0,
-        deserted: false,
-        ending: None,
-    };
 }
 
 impl Books {

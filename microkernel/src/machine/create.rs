@@ -133,7 +133,7 @@ pub fn birth(books: &mut Books, id: ledger::SubOsId, home: &LotEntry, home_root:
         cell: Some(at),
         stage: Stage::Created,
         half: books.record(id).half.take(),
-        ..Record::EMPTY
+        ..Record::default()
     };
     Books::set_incarnation(number, Some(id));
     Books::set_doorbell_target(number, None);

@@ -75,7 +75,7 @@ fn step(books: &mut Books, id: ledger::SubOsId) -> Result<bool, Error> {
     // The number, and with it the share, is used again only if nobody can still be writing to it.
     if !books.is_silent(id) {
         books.ledger().destroyed(id)?;
-        *books.record(id) = Record::EMPTY;
+        *books.record(id) = Record::default();
     }
     Ok(true)
 }
