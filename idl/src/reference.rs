@@ -15,7 +15,8 @@ Generated from the declarations in `idl/src/kernel`; a test compares. To write i
 
 SYSCALL takes rax = op word, rdi = handle, rsi rdx r10 r8 r9 = words 0 to 4, r12 = deadline (absolute, in
 ticks of the TSC; 0 is none, a past value polls), r13 = second handle. It gives rax = result word, rdi =
-badge, the same five words. It clobbers rcx, r11 and xmm0 to xmm15. rax = 0 does nothing and answers 0.
+badge, the same five words. It clobbers rcx and r11; vector and x87 registers are as in a new thread. rax = 0
+does nothing and answers 0.
 
 | bits | op word | result word |
 | --- | --- | --- |

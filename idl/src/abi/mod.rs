@@ -2,7 +2,8 @@
 //!
 //! SYSCALL takes: rax the [`OpWord`], rdi the handle, rsi rdx r10 r8 r9 the words 0 to 4, r12 the deadline,
 //! r13 the second handle. It gives: rax the [`ResultWord`], rdi the badge, the same five words. It clobbers
-//! rcx, r11 and xmm0 to xmm15 and preserves the rest. rax = 0 is the null system call: it answers 0.
+//! rcx and r11, makes vector and x87 registers as they are in a new thread, and preserves the rest. rax = 0 is the
+//! null system call: it answers 0.
 
 mod addresses;
 mod frame;

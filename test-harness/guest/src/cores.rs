@@ -389,6 +389,9 @@ pub(crate) fn deadlines_on_every_core() -> Outcome {
                 let took = time::now().0 - begin;
                 early += u64::from(took < ticks);
                 late += u64::from(took > ticks + time::ticks(Duration::from_secs(3)).0);
+                if took > ticks + time::ticks(Duration::from_millis(300)).0 {
+                    userlib::println!("thread {number} round {round}: {took} for {ticks}, began at {begin}");
+                }
             }
             (early, late)
         };

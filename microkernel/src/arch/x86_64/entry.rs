@@ -26,9 +26,7 @@ pub(crate) const VISIT_FAILED: u64 = 258;
 
 /// Distance between two entry stubs.
 pub(super) const STUB_STRIDE: u64 = 16;
-/// MXCSR after reset: all exceptions masked (SDM vol 1, 10.2.3).
-static DEFAULT_MXCSR: u32 = 0x1f80;
-/// Vector state that holds nothing.
+/// Vector and x87 state that holds nothing, with all exceptions masked.
 pub(super) static INITIAL_FX: FxArea = FxArea::INITIAL;
 
 global_asm!(
@@ -164,23 +162,8 @@ leave:
     jz leave_by_iret
     testb ${KEEP_VECTORS}, {FLAGS}(%rax)
     jnz 2f
-    xorps %xmm0, %xmm0
-    xorps %xmm1, %xmm1
-    xorps %xmm2, %xmm2
-    xorps %xmm3, %xmm3
-    xorps %xmm4, %xmm4
-    xorps %xmm5, %xmm5
-    xorps %xmm6, %xmm6
-    xorps %xmm7, %xmm7
-    xorps %xmm8, %xmm8
-    xorps %xmm9, %xmm9
-    xorps %xmm10, %xmm10
-    xorps %xmm11, %xmm11
-    xorps %xmm12, %xmm12
-    xorps %xmm13, %xmm13
-    xorps %xmm14, %xmm14
-    xorps %xmm15, %xmm15
-    ldmxcsr {mxcsr}(%rip)
+    // Whoever ran before left x87 and MMX registers too, which are not saved by a system call either.
+    fxrstor64 {initial_fx}(%rip)
 1:  movq {RBX}(%rax), %rbx
     movq {RBP}(%rax), %rbp
     movq {R12}(%rax), %r12
@@ -354,7 +337,7 @@ start_on_kernel_stack:
     SYSCALL = const SYSCALL,
     STRIDE = const AREA_STRIDE,
     CORE_PAGE = const area::CORE_PAGE,
-    mxcsr = sym DEFAULT_MXCSR,
+    initial_fx = sym INITIAL_FX,
     USER_DATA = const USER_DATA,
     USER_CODE = const USER_CODE,
     kernel_enter = sym kernel_enter,
