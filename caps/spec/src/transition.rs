@@ -32,6 +32,7 @@ pub fn transition(
         .map(|(at, _)| at)
         .collect();
     let wrong = check_total(operation, &outcome, &before, subject)
+        .and_then(|()| check_foretold(operation, &outcome, &before))
         .and_then(|()| check_step(operation, &outcome, &before, subject, touched))
         .and_then(|()| {
             model
@@ -47,6 +48,22 @@ pub fn transition(
         })
         .and_then(|()| invariant::check_all(subject, fixed));
     (outcome, wrong)
+}
+
+/// I23 for `check_derivable`: what it refuses cannot be derived, and what it allows fails only for what the copy is to
+/// be and where it is to go.
+fn check_foretold(operation: &Operation, outcome: &Outcome, before: &Subject) -> Result<(), String> {
+    use caps::Error::{BadRange, InvalidArgument, MissingRight, SlotOccupied, SlotRetired};
+    let Operation::Derive { parent, .. } = *operation else { return Ok(()) };
+    let foretold = before.forest.check_derivable(&before.memory, parent);
+    let agrees = match (foretold, outcome) {
+        (Err(_), outcome) => outcome.is_err(),
+        (Ok(()), Err(error)) => {
+            [BadRange, InvalidArgument, MissingRight, SlotOccupied, SlotRetired].contains(error)
+        }
+        (Ok(()), Ok(_)) => true,
+    };
+    if agrees { Ok(()) } else { Err(format!("I23 refines: foretold {foretold:?}, answered {outcome:?}")) }
 }
 
 /// I25: each error is one that the operation's documentation names, and an error changes nothing.

@@ -65,10 +65,7 @@ impl Forest {
             capability.object = narrow(&capability, offset, length)?;
             capability.size = length;
         }
-        let first = self.first_of(slots, parent);
-        if slots.slot(first).state.contains(State::RESETTING) {
-            return Err(Error::Busy);
-        }
+        self.check_not_resetting(slots, parent)?;
         check_child(slots, parent, dest)?;
         place(slots, parent, dest, capability, State::COPY);
         Ok(capability)
@@ -84,7 +81,14 @@ impl Forest {
         if !capability.rights.contains(Rights::DERIVE) {
             return Err(Error::MissingRight);
         }
+        self.check_not_resetting(slots, parent)?;
         check_depth(slots, parent)
+    }
+
+    /// Nothing is copied from memory that is being reset.
+    fn check_not_resetting(&self, slots: &impl Slots, parent: SlotRef) -> Result<(), Error> {
+        let first = self.first_of(slots, parent);
+        if slots.slot(first).state.contains(State::RESETTING) { Err(Error::Busy) } else { Ok(()) }
     }
 
     /// Makes an object of untyped memory, as a child of the capability used, with its rights. `bytes` is a
