@@ -173,7 +173,7 @@ fn wait_briefly(child: &mut Guarded) -> Result<std::process::ExitStatus> {
 fn tell_how_to_attach(kernel: &Path) {
     say("the machine waits for gdb before its first instruction; in another terminal:");
     say(format_args!(
-        "    gdb {} -ex 'target remote :1234' -ex 'hbreak kernel_main' -ex continue",
+        "    gdb {} -ex 'target remote :1234' -ex 'hbreak pvh_start' -ex continue",
         shown(kernel)
     ));
 }
