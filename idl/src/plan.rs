@@ -117,6 +117,8 @@ pub enum When {
     Working(SubOsIndex, CoreNumber),
     /// The subOS has ended of itself.
     Ended(SubOsIndex),
+    /// Threads of the subOS have entered guests on this core at least so often: foreign programs run there.
+    Guests(SubOsIndex, CoreNumber, u32),
 }
 
 /// Who gets a resource, or loses it.
@@ -277,7 +279,9 @@ impl Plan {
         match when {
             When::Now | When::After(_) => Ok(()),
             When::Progress(subos, _) | When::Ended(subos) => self.check_subos(subos),
-            When::Working(subos, core) => check_core(core).and_then(|()| self.check_subos(subos)),
+            When::Working(subos, core) | When::Guests(subos, core, _) => {
+                check_core(core).and_then(|()| self.check_subos(subos))
+            }
         }
     }
 

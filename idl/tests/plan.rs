@@ -38,6 +38,7 @@ fn when(count: u8) -> impl Strategy<Value = When> {
         any::<u32>().prop_map(When::After),
         (subos(), any::<u64>()).prop_map(|(s, n)| When::Progress(s, n)),
         (subos(), (0u8..64).prop_map(CoreNumber)).prop_map(|(s, c)| When::Working(s, c)),
+        (subos(), (0u8..64).prop_map(CoreNumber), any::<u32>()).prop_map(|(s, c, n)| When::Guests(s, c, n)),
         subos().prop_map(When::Ended),
     ]
 }

@@ -124,6 +124,11 @@ impl Member {
         }
     }
 
+    /// How often guests were entered on one core, as last measured.
+    pub(crate) fn guests_on(&self, core: CoreNumber) -> u64 {
+        self.activity.iter().find(|(c, _)| *c == core).map_or(0, |(_, did)| did.guests)
+    }
+
     /// The work done on one core, as last measured.
     pub(crate) fn work_on(&self, core: CoreNumber) -> u64 {
         self.activity.iter().find(|(c, _)| *c == core).map_or(0, |(_, did)| did.work())

@@ -72,13 +72,19 @@ impl Wait {
             }
             When::Ended(subos) => member(subos).is_some_and(|member| member.ended.is_some()),
             When::Working(subos, core) => member(subos).is_some_and(|member| self.sees_work(member, core)),
+            When::Guests(subos, core, count) => {
+                member(subos).is_some_and(|member| member.guests_on(core) >= u64::from(count))
+            }
         };
         if holds {
             return Turn::Fulfilled;
         }
         let about = match when {
             When::Now | When::After(_) => None,
-            When::Progress(subos, _) | When::Ended(subos) | When::Working(subos, _) => Some(subos),
+            When::Progress(subos, _)
+            | When::Ended(subos)
+            | When::Working(subos, _)
+            | When::Guests(subos, ..) => Some(subos),
         };
         if about.is_some_and(|subos| !alive(subos)) {
             return Turn::Hopeless("what the step waits for cannot come: its subOS is gone".into());
@@ -96,7 +102,7 @@ impl Wait {
                 self.asked = true;
                 Order::Tell(subos, Request::SayProgress {})
             }
-            When::Working(subos, _) if !self.measured => {
+            When::Working(subos, _) | When::Guests(subos, ..) if !self.measured => {
                 self.measured = true;
                 let mask = members.get(usize::from(subos.0)).map_or(0, |member| member.ever);
                 Order::Measure(subos, mask)
@@ -133,6 +139,7 @@ fn describe(when: When) -> String {
         When::Progress(_, count) => format!("progress of {count}"),
         When::Ended(_) => "its end".into(),
         When::Working(_, core) => format!("work on core {}", core.0),
+        When::Guests(_, core, count) => format!("{count} entries of guests on core {}", core.0),
     }
 }
 

@@ -15,8 +15,9 @@ use test_harness::place;
 const HARD_LIMIT: usize = 500;
 /// Nine files of ten are no longer.
 const SOFT_LIMIT: usize = 370;
-/// The most lines of code, without tests and comments, that `microkernel` and `caps` have together. The goal is 10,000;
-/// this number only goes down.
+/// The most lines of code, without tests and comments, that `microkernel` and `caps` have together. The goal is about
+/// 10,000, and it is missed (see docs/caveats.md): this number is what there was when it was first counted, so that it
+/// gets no worse. It only goes down.
 const KERNEL_LIMIT: usize = 12_500;
 
 fn files(extension: &str) -> Vec<(String, String)> {

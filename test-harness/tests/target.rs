@@ -3,6 +3,7 @@
 
 use std::process::ExitCode;
 use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
 use libtest_mimic::{Arguments, Failed, Trial};
 use test_harness::cases::{CASES, Case, Pairs, Stage, declared_pairs};
@@ -25,12 +26,29 @@ impl Observed {
         self.another.notify_all();
     }
 
-    fn wait_for_all(&self) -> Pairs {
+    /// What all cases have seen, once all are done; nothing if they take for ever.
+    fn wait_for_all(&self) -> Option<Pairs> {
         let state = self.pairs.lock().unwrap_or_else(PoisonError::into_inner);
-        let all = self.another.wait_while(state, |state| state.1 < CASES.len());
-        all.unwrap_or_else(PoisonError::into_inner).0.clone()
+        let all = self.another.wait_timeout_while(state, PATIENCE, |state| state.1 < CASES.len());
+        let (state, waited) = all.unwrap_or_else(PoisonError::into_inner);
+        (!waited.timed_out()).then(|| state.0.clone())
     }
 }
+
+/// Counts a case as done however it ends, a panic of the harness included.
+struct Turn {
+    observed: Arc<Observed>,
+    pairs: Pairs,
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.observed.add(std::mem::take(&mut self.pairs));
+    }
+}
+
+/// How long all cases may take together.
+const PATIENCE: Duration = Duration::from_secs(3600);
 
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
@@ -39,10 +57,12 @@ fn main() -> ExitCode {
     }
     let observed = Arc::new(Observed::default());
     let mut trials: Vec<Trial> = CASES.iter().map(|case| trial(case, &observed)).collect();
-    // What must be observed by all cases together can only be told when all of them run.
+    // What must be observed by all cases together can only be told when all of them run. When some are left out this
+    // is no case at all, rather than one that is skipped.
     if arguments.filter.is_none() && arguments.skip.is_empty() {
         trials.push(Trial::test("every_declared_error_is_observed", move || {
-            let (missing, undeclared) = observed.wait_for_all().differences(&declared_pairs());
+            let seen = observed.wait_for_all().ok_or_else(|| Failed::from("not all cases came to an end"))?;
+            let (missing, undeclared) = seen.differences(&declared_pairs());
             if missing.is_empty() && undeclared.is_empty() {
                 return Ok(());
             }
@@ -61,13 +81,10 @@ fn main() -> ExitCode {
 fn trial(case: &'static Case, observed: &Arc<Observed>) -> Trial {
     let observed = Arc::clone(observed);
     Trial::test(case.name, move || {
-        let result = stage().and_then(|stage| stage.pass(case));
-        let mut pairs = Pairs::default();
-        if let Ok(transcript) = &result {
-            pairs.observe(transcript);
-        }
-        observed.add(pairs);
-        result.map(|_| ()).map_err(Failed::from)
+        let mut turn = Turn { observed, pairs: Pairs::default() };
+        let transcript = stage().and_then(|stage| stage.pass(case)).map_err(Failed::from)?;
+        turn.pairs.observe(&transcript);
+        Ok(())
     })
 }
 

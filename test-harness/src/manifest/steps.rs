@@ -83,6 +83,11 @@ impl<'m> Paper<'m> {
             Some(text::When::After(milliseconds)) => When::After(*milliseconds),
             Some(text::When::Progress(part)) => When::Progress(self.living(&part.subos)?, part.reaches),
             Some(text::When::Ended(name)) => When::Ended(self.living(name)?),
+            Some(text::When::Guests(part)) => {
+                let subos = self.living(&part.subos)?;
+                self.held(&part.core, Some(subos))?;
+                When::Guests(subos, CoreNumber(*part.core.get_ref()), part.reaches)
+            }
             Some(text::When::Working(part)) => {
                 let subos = self.living(&part.subos)?;
                 self.held(&part.core, Some(subos))?;

@@ -125,6 +125,8 @@ pub(super) enum When {
     Progress(Progress),
     /// `working = { subos = "NAME", core = N }`
     Working(Working),
+    /// `guests = { subos = "NAME", core = N, reaches = N }`
+    Guests(Guests),
     /// `ended = "NAME"`
     Ended(Spanned<String>),
 }
@@ -134,6 +136,14 @@ pub(super) enum When {
 pub(super) struct Progress {
     pub(super) subos: Spanned<String>,
     pub(super) reaches: u64,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Guests {
+    pub(super) subos: Spanned<String>,
+    pub(super) core: Spanned<u8>,
+    pub(super) reaches: u32,
 }
 
 #[derive(Debug, Deserialize)]
