@@ -5,6 +5,7 @@ use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::failure::{Doing, Failure, Result};
 use crate::image;
@@ -96,7 +97,10 @@ impl Files {
 /// # Errors
 /// When it cannot be run.
 pub fn run(command: &str, names: &[String], files: &Files) -> Result<Vec<u8>> {
-    let folder = place::scratch("host")?.join(std::process::id().to_string());
+    /// Runs of one process each have their own folder.
+    static RUNS: AtomicU32 = AtomicU32::new(0);
+    let number = RUNS.fetch_add(1, Ordering::Relaxed);
+    let folder = place::scratch("host")?.join(format!("{}-{number}", std::process::id()));
     let _ = fs::remove_dir_all(&folder);
     fs::create_dir_all(&folder).doing(|| format!("cannot create {}", folder.display()))?;
     for name in names {

@@ -11,7 +11,7 @@
 //!
 //! Reading order: [`failure`], [`place`], [`tools`] (what is installed), [`image`] (what is built), [`machine`] (what
 //! runs it), [`cases`] (the tests on the target), [`measure`] (what it costs), [`manifest`] (what a run is made of), [`host`]
-//! (its files), [`story`] (what happened), [`view`] (how it is shown), [`cli`] and [`command`] (what a person types).
+//! (its files), [`mod@play`], [`story`] (what happened), [`view`] (how it is shown), [`cli`] and [`command`] (what a person types).
 
 pub mod cases;
 pub mod cli;
@@ -23,6 +23,7 @@ pub mod machine;
 pub mod manifest;
 pub mod measure;
 pub mod place;
+pub mod play;
 pub mod random;
 pub mod say;
 pub mod story;

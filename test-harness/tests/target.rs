@@ -8,7 +8,11 @@ use std::time::Duration;
 use libtest_mimic::{Arguments, Failed, Trial};
 use test_harness::cases::{CASES, Case, Pairs, Stage, declared_pairs};
 use test_harness::failure::Result;
+use test_harness::host::documents;
 use test_harness::machine::{Accel, end_with_us_on_signals};
+use test_harness::manifest::{Overrides, load};
+use test_harness::place;
+use test_harness::play::play;
 use test_harness::tools::Install;
 
 /// What the cases of this run have observed, and how many of them are done.
@@ -57,6 +61,7 @@ fn main() -> ExitCode {
     }
     let observed = Arc::new(Observed::default());
     let mut trials: Vec<Trial> = CASES.iter().map(|case| trial(case, &observed)).collect();
+    trials.extend(MANIFESTS.iter().map(|name| manifest(name)));
     // What must be observed by all cases together can only be told when all of them run. When some are left out this
     // is no case at all, rather than one that is skipped.
     if arguments.filter.is_none() && arguments.skip.is_empty() {
@@ -85,6 +90,18 @@ fn trial(case: &'static Case, observed: &Arc<Observed>) -> Trial {
         let transcript = stage().and_then(|stage| stage.pass(case)).map_err(Failed::from)?;
         turn.pairs.observe(&transcript);
         Ok(())
+    })
+}
+
+/// The manifests that are played as cases, each to a good end.
+const MANIFESTS: &[&str] = &["echo", "pingpong", "batch", "demo"];
+
+fn manifest(name: &'static str) -> Trial {
+    Trial::test(format!("manifest::{name}"), move || {
+        let path = place::harness().join(format!("manifests/{name}.toml"));
+        let manifest = load(&path, Overrides::default())?;
+        let played = play(&stage()?.board(), name, &manifest, &documents()?, &mut |_, _| {})?;
+        played.check().map_err(Failed::from)
     })
 }
 

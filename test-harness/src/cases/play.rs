@@ -10,6 +10,7 @@ use crate::failure::Result;
 use crate::host;
 use crate::image::{self, Content};
 use crate::machine::{self, Accel, Clockwork, Debugger, Machine, Outcome, Run};
+use crate::play::Board;
 use crate::tools::{self, Install};
 
 /// What all cases need: where QEMU is and which accelerator works.
@@ -28,6 +29,12 @@ impl Stage {
         let qemu = tools::qemu(install)?;
         let accelerator = machine::choose_accelerator(accel, &qemu)?;
         Ok(Self { qemu, accelerator })
+    }
+
+    /// What manifests are played on.
+    #[must_use]
+    pub fn board(&self) -> Board {
+        Board { qemu: self.qemu.clone(), accelerator: self.accelerator, debugger: Debugger::None }
     }
 
     /// Runs a case to its end, whatever the end is.

@@ -1,0 +1,148 @@
+//! Playing a manifest: from its files to a story that is judged. What a person sees of it is elsewhere.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use idl::bundle::{BOOT, EntryKind, PLAN};
+use idl::plan::MAX_ENCODED;
+
+use crate::failure::{Doing, Failure, Result};
+use crate::host::{self, Files, Input};
+use crate::image::{self, Class, Content};
+use crate::machine::{Accelerator, Clockwork, Debugger, Exit, Machine, Outcome, Run};
+use crate::manifest::{Compare, Manifest, Source};
+use crate::story::{Event, Story, judge};
+
+/// What a manifest is played on.
+#[derive(Clone, Debug)]
+pub struct Board {
+    /// The QEMU program.
+    pub qemu: PathBuf,
+    /// The accelerator, chosen already.
+    pub accelerator: Accelerator,
+    /// Whether gdb is waited for.
+    pub debugger: Debugger,
+}
+
+/// What came of it.
+#[derive(Clone, Debug)]
+pub struct Played {
+    /// How the machine ended.
+    pub outcome: Outcome,
+    /// What happened.
+    pub story: Story,
+    /// Everything that is wrong with it.
+    pub wrong: Vec<String>,
+    /// The subOSes whose output is what the host prints, and how many bytes that is.
+    pub same: Vec<(String, usize)>,
+}
+
+/// Plays a manifest, and shows each event to `see` when it happens. `name` tells runs of one process apart.
+///
+/// # Errors
+/// When something is missing, does not build, or QEMU cannot be started. A run that ends badly is [`Played`].
+pub fn play(
+    board: &Board,
+    name: &str,
+    manifest: &Manifest,
+    input: &Input,
+    see: &mut dyn FnMut(Duration, &Event),
+) -> Result<Played> {
+    let files = Files::gather(manifest, input)?;
+    let kernel = image::kernel(Class::Kernel)?;
+    let bundle = image::write_bundle(&format!("run-{name}"), &contents(manifest, &files)?)?;
+    let machine = Machine {
+        qemu: board.qemu.clone(),
+        accelerator: board.accelerator,
+        cores: manifest.cores,
+        memory: manifest.memory,
+        clockwork: Clockwork::Free,
+        debugger: board.debugger,
+        extra: Vec::new(),
+    };
+    let nominal = Duration::from_secs(u64::from(manifest.seconds));
+    let mut story = Story::default();
+    let run = Run { machine: &machine, kernel: &kernel, bundle: bundle.path(), nominal };
+    let outcome = run.play(&mut |line| {
+        if let Some(event) = story.tell(&line.text) {
+            see(line.at, &event);
+        }
+    })?;
+    let mut wrong = judge(&story, manifest);
+    let same = compare(&story, manifest, &files, &mut wrong)?;
+    Ok(Played { outcome, story, wrong, same })
+}
+
+impl Played {
+    /// Whether all is well.
+    ///
+    /// # Errors
+    /// Everything that is not, with the end of the transcript if the machine ended badly.
+    pub fn check(&self) -> Result<()> {
+        if self.outcome.exit != Exit::Success {
+            let what = "the run did not end well";
+            let list =
+                if self.wrong.is_empty() { String::new() } else { format!(" ({})", self.wrong.join("; ")) };
+            return Err(self.outcome.failure(&format!("{what}{list}")));
+        }
+        if self.wrong.is_empty() {
+            return Ok(());
+        }
+        Err(Failure::new("the run ended, but not all is well").detail(self.wrong.join("\n")))
+    }
+}
+
+/// What the supervisor finds in its bundle.
+fn contents(manifest: &Manifest, files: &Files) -> Result<Vec<Content>> {
+    let mut buffer = vec![0; MAX_ENCODED];
+    let plan =
+        idl::plan::encode(&manifest.plan, &mut buffer).doing(|| "the plan cannot be encoded".to_owned())?;
+    let mut contents = vec![
+        Content::new(BOOT, EntryKind::Program, host::program("supervisor")?),
+        Content::new(PLAN, EntryKind::File, plan.to_vec()),
+    ];
+    for subos in &manifest.plan.suboses {
+        let name = subos.program.as_str();
+        if !contents.iter().any(|content| content.name == name) {
+            contents.push(Content::new(name, EntryKind::Program, host::program(name)?));
+        }
+    }
+    for (subos, planned) in manifest.suboses.iter().zip(&manifest.plan.suboses) {
+        if planned.files.is_empty() {
+            continue;
+        }
+        let nested: Vec<Content> = subos
+            .files
+            .iter()
+            .map(|name| {
+                let program = matches!(manifest.files.get(name), Some(Source::Program(_)));
+                let kind = if program { EntryKind::Program } else { EntryKind::File };
+                Content::new(name, kind, files.get(name).to_vec())
+            })
+            .collect();
+        contents.push(Content::nested(&planned.files, &nested)?);
+    }
+    Ok(contents)
+}
+
+/// Runs on the host what subOSes ran, where the manifest asks for it: who printed the same, and what differs.
+fn compare(
+    story: &Story,
+    manifest: &Manifest,
+    files: &Files,
+    wrong: &mut Vec<String>,
+) -> Result<Vec<(String, usize)>> {
+    let mut same = Vec::new();
+    for (subos, planned) in manifest.suboses.iter().zip(&manifest.plan.suboses) {
+        if subos.compare != Compare::Host {
+            continue;
+        }
+        let expected = host::run(&planned.arguments, &subos.files, files)?;
+        let printed = story.output.get(&subos.name).map_or(&[][..], Vec::as_slice);
+        match host::difference(&subos.name, &expected, printed) {
+            Some(difference) => wrong.push(difference),
+            None => same.push((subos.name.clone(), printed.len())),
+        }
+    }
+    Ok(same)
+}
