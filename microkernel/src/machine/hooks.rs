@@ -7,7 +7,7 @@
 use core::sync::atomic::Ordering;
 
 use caps::ledger::{ChunkId, Holder};
-use caps::{Error, Rights};
+use caps::{Error, Rights, SlotRef, Table};
 use idl::abi::OpWord;
 
 use super::{places, share};
@@ -41,6 +41,7 @@ mod number {
     pub(super) const DEAFEN: u64 = 15;
     pub(super) const FORGE_ANSWER: u64 = 16;
     pub(super) const PLANT: u64 = 17;
+    pub(super) const LOSE_ROOTS: u64 = 18;
 }
 
 /// Does what was asked, if this is such an invocation.
@@ -80,6 +81,11 @@ pub fn invoked(kernel: &mut Kernel, op: OpWord, words: &[u64; 5]) -> Option<Resu
         number::FORGE_ANSWER => {
             let mailbox = (area::base(kernel.me) + area::MAILBOX_PAGE + 128) as *mut u64;
             touch(mailbox, Touch::Write);
+        }
+        // Whoever looks for a root on a visit would leave the subOS.
+        number::LOSE_ROOTS => {
+            let first = SlotRef::at(argument);
+            kernel.roots = first.map(|first| Table { first, count: crate::limits::ROOT_SLOTS });
         }
         number::PLANT => plant(kernel, argument, words[2]),
         _ => return Some(Err(Error::InvalidArgument)),

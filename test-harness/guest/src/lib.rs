@@ -104,7 +104,7 @@ cases! {
     }
     walls {
         another_kernel_is_out_of_reach a_neighbours_kernel_is_out_of_reach a_core_cannot_answer_for_itself
-        the_audit_finds_what_is_broken free_memory_is_out_of_reach the_ledger_is_out_of_reach
+        every_visit_to_a_lying_kernel_condemns_it the_audit_finds_what_is_broken free_memory_is_out_of_reach the_ledger_is_out_of_reach
         other_cores_areas_are_out_of_reach others_shares_are_out_of_reach the_image_cannot_be_written
         a_stack_overflow_is_contained a_double_fault_is_contained a_panic_is_contained
         a_lock_that_is_held_for_ever_costs_its_holder a_lying_kernel_is_found_out_by_a_visit

@@ -7,9 +7,9 @@ use alloc::vec;
 use idl::event::Event;
 use idl::types::{
     Bits, Chunks, CoreNumber, Deadline, LedgerState, Length, MachineQuestion, ResourceKind,
-    StatisticsQuestion, SubOsState,
+    StatisticsQuestion, SubOsState, Ticks,
 };
-use userlib::cap::Notification;
+use userlib::cap::{Notification, complete};
 use userlib::{Cap, Error, check, check_eq, environment, memory, page, time};
 
 use crate::steward::{Child, PATIENCE, audit, compare, ledger};
@@ -167,6 +167,34 @@ fn home_of(number: u32) -> Result<u64, String> {
 
 pub(crate) fn a_core_cannot_answer_for_itself() -> Outcome {
     goes_mad(16, 0, Noticed::AtOnce, STRAY)
+}
+
+/// Whatever the supervisor wants of a kernel gone mad, the visit costs that kernel and nobody else.
+pub(crate) fn every_visit_to_a_lying_kernel_condemns_it() -> Outcome {
+    let before = ledger()?;
+    let kernel = chunk(LedgerState::Owned)?;
+    for visit in 0..4 {
+        let child = Child::new("walls/mad", 4)?;
+        child.start(&[1, 2])?;
+        let subos = child.subos;
+        let lot = subos.grant_lot(Chunks(1)).map_err(said("grant_lot"))?;
+        subos.send(18, kernel, 0, 0, 0).map_err(said("send"))?;
+        child.wait_for(SURVIVED)?;
+        let asked = match visit {
+            0 => subos.grant_core(CoreNumber(3)),
+            1 => complete(|| subos.reclaim_core(CoreNumber(2), Ticks(0))),
+            2 => subos.grant_lot(Chunks(1)).map(|_| ()),
+            _ => complete(|| subos.reclaim_lot(lot)),
+        };
+        check!(asked == Err(Error::Condemned), "visit {visit}: {asked:?}");
+        check_eq!(subos.info().map_err(said("info"))?.state, SubOsState::Condemned);
+        let text = epitaph(&child)?;
+        check!(text.contains("leads out of the visited subOS"), "visit {visit}: {text}");
+        child.destroy()?;
+        audit()?;
+        compare(&before)?;
+    }
+    Ok(())
 }
 
 /// What is broken on purpose, one thing each, the audit finds, and says what it is.

@@ -29,6 +29,7 @@ pub const CASES: &[Case] = &[
     Case::new("walls::another_kernel_is_out_of_reach").cores(4).hooks(),
     Case::new("walls::a_neighbours_kernel_is_out_of_reach").cores(4).hooks(),
     Case::new("walls::a_core_cannot_answer_for_itself").cores(4).hooks(),
+    Case::new("walls::every_visit_to_a_lying_kernel_condemns_it").cores(4).hooks(),
     Case::new("walls::the_audit_finds_what_is_broken").cores(4).hooks(),
     Case::new("walls::free_memory_is_out_of_reach").cores(4).hooks(),
     Case::new("walls::the_ledger_is_out_of_reach").cores(4).hooks(),
