@@ -25,7 +25,7 @@ pub struct Options {
     #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64))]
     pub cores: Option<u32>,
     /// Memory in MiB, instead of the manifest's.
-    #[arg(long, global = true, value_name = "MIB", value_parser = clap::value_parser!(u32).range(64..=65536))]
+    #[arg(long, global = true, value_name = "MIB", value_parser = clap::value_parser!(u32).range(128..=65536))]
     pub memory: Option<u32>,
     /// Accelerator; auto takes KVM only if it really runs a guest here.
     #[arg(long, global = true, value_enum, default_value_t)]

@@ -13,7 +13,7 @@ use crate::machine::die_with_parent;
 use crate::manifest::{Manifest, Source};
 use crate::place;
 use crate::random::Random;
-use crate::tools;
+use crate::tools::{self, Install};
 
 /// The text that programs work on.
 #[derive(Clone, Debug)]
@@ -69,14 +69,14 @@ impl Files {
     ///
     /// # Errors
     /// The first that is not to be had.
-    pub fn gather(manifest: &Manifest, input: &Input) -> Result<Self> {
+    pub fn gather(manifest: &Manifest, input: &Input, install: Install) -> Result<Self> {
         let mut files = BTreeMap::new();
         for (name, source) in &manifest.files {
             let read = |path: &Path| fs::read(path).doing(|| format!("cannot read {}", path.display()));
             let data = match source {
                 Source::Path(path) => read(&manifest.folder.join(path))?,
                 Source::Program(name) => program(name)?,
-                Source::Debian(_) => read(&tools::busybox()?)?,
+                Source::Debian(_) => read(&tools::busybox(install)?)?,
                 Source::Input(_) => input.0.clone(),
             };
             files.insert(name.clone(), data);
@@ -95,7 +95,7 @@ impl Files {
 /// errors among it. The command's first word is one of the files.
 ///
 /// # Errors
-/// When it cannot be run.
+/// When it cannot be run, or fails: then there is nothing to compare with.
 pub fn run(command: &str, names: &[String], files: &Files) -> Result<Vec<u8>> {
     /// Runs of one process each have their own folder.
     static RUNS: AtomicU32 = AtomicU32::new(0);
@@ -127,8 +127,13 @@ fn run_in(folder: &Path, command: &str, printed: &Path) -> Result<Vec<u8>> {
     command.args(words).current_dir(folder).env_clear();
     command.stdin(Stdio::null()).stdout(out).stderr(errors);
     die_with_parent(&mut command);
-    command.status().doing(|| format!("cannot run {first} on the host"))?;
-    fs::read(printed).doing(|| format!("cannot read {}", printed.display()))
+    let status = command.status().doing(|| format!("cannot run {first} on the host"))?;
+    let output = fs::read(printed).doing(|| format!("cannot read {}", printed.display()))?;
+    if !status.success() {
+        let what = format!("the command to compare with fails on the host itself ({status})");
+        return Err(Failure::new(what).detail(String::from_utf8_lossy(&output)));
+    }
+    Ok(output)
 }
 
 /// Where two outputs part, in words; nothing if they are the same.

@@ -12,6 +12,7 @@ use crate::image::{self, Class, Content};
 use crate::machine::{Accelerator, Clockwork, Debugger, Exit, Machine, Outcome, Run};
 use crate::manifest::{Compare, Manifest, Source};
 use crate::story::{Event, Story, judge};
+use crate::tools::Install;
 
 /// What a manifest is played on.
 #[derive(Clone, Debug)]
@@ -22,6 +23,8 @@ pub struct Board {
     pub accelerator: Accelerator,
     /// Whether gdb is waited for.
     pub debugger: Debugger,
+    /// Whether what is missing may be fetched.
+    pub install: Install,
 }
 
 /// What came of it.
@@ -48,7 +51,7 @@ pub fn play(
     input: &Input,
     see: &mut dyn FnMut(Duration, &Event),
 ) -> Result<Played> {
-    let files = Files::gather(manifest, input)?;
+    let files = Files::gather(manifest, input, board.install)?;
     let kernel = image::kernel(Class::Kernel)?;
     let bundle = image::write_bundle(&format!("run-{name}"), &contents(manifest, &files)?)?;
     let machine = Machine {

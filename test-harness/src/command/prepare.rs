@@ -13,7 +13,7 @@ pub(super) fn prepare(options: &Options) -> Result<()> {
     let qemu = tools::qemu(options.install())?;
     let accelerator = machine::choose_accelerator(options.accel, &qemu)?;
     say(format_args!("QEMU: {} with {}", qemu.display(), accelerator.name()));
-    let busybox = tools::busybox()?;
+    let busybox = tools::busybox(options.install())?;
     say(format_args!("busybox: {}", shown(&busybox)));
     for class in [Class::Kernel, Class::KernelHooks] {
         say(format_args!("kernel: {}", shown(&image::kernel(class)?)));

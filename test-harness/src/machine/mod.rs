@@ -30,7 +30,7 @@ pub enum Clockwork {
 pub enum Debugger {
     /// None.
     None,
-    /// The machine waits for gdb on TCP port 1234 before the first instruction, and has no deadline.
+    /// The machine waits for gdb on TCP port 1234 of this host alone before the first instruction, and has no deadline.
     Waits,
 }
 
@@ -82,7 +82,7 @@ impl Machine {
             }
         }
         if self.debugger == Debugger::Waits {
-            add("-gdb", "tcp::1234".to_owned());
+            add("-gdb", "tcp:127.0.0.1:1234".to_owned());
             arguments.push("-S".to_owned());
         }
         arguments.extend(self.extra.iter().cloned());

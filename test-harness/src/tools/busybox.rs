@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::{find, packages};
+use super::{Install, find, packages};
 use crate::failure::{Doing, Failure, Result};
 use crate::place;
 use crate::say::say;
@@ -13,8 +13,8 @@ const PACKAGE: &str = "busybox-static";
 /// A statically linked busybox for x86_64: Debian's, fetched once into the target folder.
 ///
 /// # Errors
-/// When it cannot be fetched and none is on PATH.
-pub fn busybox() -> Result<PathBuf> {
+/// When it cannot or may not be fetched and none is on PATH.
+pub fn busybox(install: Install) -> Result<PathBuf> {
     let _one_at_a_time = place::lock("busybox")?;
     let folder = place::scratch("debian")?.join(PACKAGE);
     if let Some(path) = unpacked(&folder) {
@@ -25,6 +25,13 @@ pub fn busybox() -> Result<PathBuf> {
     {
         say(format_args!("there is no apt-get here; using the static busybox on PATH, {}", path.display()));
         return Ok(path);
+    }
+    if install == Install::Refused {
+        let folder = place::shown(&folder);
+        return Err(Failure::new(format!("{PACKAGE} is not there, and installing and fetching are refused"))
+            .next(format!(
+                "run: apt-get download {PACKAGE} && dpkg-deb -x {PACKAGE}_*.deb {folder}\nthen run again"
+            )));
     }
     // Unpacked beside and renamed, so that an interrupted download leaves nothing that looks whole.
     let partial = folder.with_extension("partial");
