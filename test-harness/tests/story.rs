@@ -1,11 +1,18 @@
 //! A recorded transcript of the demonstration: it is judged well, and drawn.
 #![allow(clippy::unwrap_used, reason = "a test may stop where it stands")]
 
-use test_harness::manifest::{Overrides, demo, load};
+use test_harness::manifest::{Manifest, Overrides, parse};
+use test_harness::place;
 use test_harness::story::{Story, judge};
 use test_harness::view;
 
 const RECORDED: &str = include_str!("data/demo.txt");
+
+/// The manifest that was played when it was recorded.
+fn manifest() -> Manifest {
+    let folder = place::harness().join("manifests");
+    parse("demo.toml", include_str!("data/demo.toml"), &folder, Overrides::default()).unwrap()
+}
 
 fn story(text: &str) -> Story {
     let mut story = Story::default();
@@ -17,7 +24,7 @@ fn story(text: &str) -> Story {
 
 #[test]
 fn a_recorded_demonstration_is_judged() {
-    let manifest = load(&demo(), Overrides::default()).unwrap();
+    let manifest = manifest();
     assert_eq!(judge(&story(RECORDED), &manifest), Vec::<String>::new());
     let without = |what: &str| {
         let text: Vec<&str> = RECORDED.lines().filter(|line| !line.contains(what)).collect();
@@ -51,7 +58,7 @@ fn the_timeline_shows_who_had_what() {
 
 #[test]
 fn the_picture_has_every_core_owner_and_step() {
-    let manifest = load(&demo(), Overrides::default()).unwrap();
+    let manifest = manifest();
     let svg = view::picture(&story(RECORDED).timeline, "demo <1>", &manifest.steps);
     assert!(svg.starts_with("<svg") && svg.contains("xmlns=\"http://www.w3.org/2000/svg\""));
     assert!(svg.contains("demo &lt;1&gt;"), "what stands in it is escaped");
