@@ -82,6 +82,11 @@ pub(crate) fn calls_cross_cores() -> Outcome {
     Ok(())
 }
 
+/// The same with two cores, one of which has the server.
+pub(crate) fn calls_cross_two_cores() -> Outcome {
+    calls_cross_cores()
+}
+
 /// A rig whose thread counts in its data on a core.
 fn counter(core: Cap<Core>) -> Result<Rig, alloc::string::String> {
     let rig = Rig::new()?;

@@ -72,7 +72,7 @@ cases! {
         a_suspended_guest_goes_on hostile_flags_in_a_guest
     }
     cores {
-        calls_cross_cores threads_change_cores stops_and_starts_race a_stopped_thread_stands
+        calls_cross_cores calls_cross_two_cores threads_change_cores stops_and_starts_race a_stopped_thread_stands
         mappings_go_on_every_core objects_go_while_in_use guests_go_while_entered signals_interrupt_guests
         everybody_makes_and_removes deadlines_on_every_core spaces_are_used_again_at_once
         wild_values_on_many_cores
