@@ -17,7 +17,7 @@
 //! | --- | --- |
 //! | `@boot t= hz= cores= memory=` | the machine as the supervisor found it; memory in MiB |
 //! | `@own t= core= owner=` | who has a core now: a subOS, or `free`, or `lost` (it does not answer) |
-//! | `@mem t= subos= chunks=` | how many chunks of 2 MiB a subOS has now; `subos=free` for what nobody has |
+//! | `@mem t= subos= chunks=` | how many chunks of 2 MiB a subOS has now |
 //! | `@out subos= data=` | bytes that a subOS wrote to its console; all of them in order are its output |
 //! | `@step t= n= result= text=` | step n of the plan, from 0: `begin`, then `ok` or `failed` with the reason |
 //! | `@beat t= subos= n= before= after= during=` | a subOS of duty over step n: what it had done before the step, and after; calls that its kernel counted between the first and the last instruction of the step's work |
