@@ -18,7 +18,6 @@ unsafe extern "C" {
     static __image_end: u8;
     static __image_physical_start: u8;
     static boot_pml4: u8;
-    static boot_stack_top: u8;
 }
 
 /// A part of the image, by virtual addresses.
