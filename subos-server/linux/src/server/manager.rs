@@ -11,7 +11,7 @@ use idl::bundle::Bundle;
 use idl::dialogue::{Report, Request, Told};
 use idl::event::Event;
 use idl::slots::{ROOT_CORES, ROOT_LOTS};
-use idl::types::{CoreNumber, LotNumber, Priority};
+use idl::types::{CoreNumber, LotNumber, Priority, Ticks};
 use linux::platform::ExecutorId;
 use linux::{Linux, PoolUse};
 use userlib::cap::{Core, Guest, Notification, Thread, Uplink};
@@ -183,7 +183,7 @@ impl Manager {
             match Told::from_words(&words) {
                 Ok(Told::Kernel(event)) => self.event(event),
                 Ok(Told::Supervisor(Request::SayProgress {})) => self.say_progress(),
-                Ok(Told::Supervisor(Request::GiveLot { lot, .. })) => self.give_lot(lot),
+                Ok(Told::Supervisor(Request::GiveLot { lot, deadline })) => self.give_lot(lot, deadline),
                 // Words that nobody understands are none of ours.
                 Err(_) => {}
             }
@@ -197,7 +197,7 @@ impl Manager {
             Event::CoreLost { core } => self.core_lost(core),
             Event::LotGranted { lot, .. } => self.lot_granted(lot),
             Event::LotLost { lot } => self.system.linux.lock().platform_mut().pools.remove(lot),
-            Event::LotWanted { lot, .. } => self.give_lot(lot),
+            Event::LotWanted { lot, deadline } => self.give_lot(lot, deadline),
             // A core that is wanted goes without preparation.
             _ => {}
         }
@@ -216,21 +216,23 @@ impl Manager {
         }
     }
 
-    /// Stops needing a lot, and says what it holds.
-    fn give_lot(&mut self, lot: LotNumber) {
-        let found = {
-            let linux = self.system.linux.lock();
-            let pool = linux.platform().pools.of_lot(lot);
-            pool.map(|pool| (pool.frames.clone(), Arc::clone(&pool.mapping)))
+    /// Stops needing a lot, and says what it holds. In this order: once nothing refers to the lot, it may
+    /// go at any moment without harm to programs.
+    fn give_lot(&mut self, lot: LotNumber, deadline: Ticks) {
+        let (released, mapping) = {
+            let mut linux = self.system.linux.lock();
+            let Some(pool) = linux.platform().pools.of_lot(lot) else { return };
+            let (frames, mapping) = (pool.frames.clone(), Arc::clone(&pool.mapping));
+            (linux.release_pool(&frames).is_ok(), mapping)
         };
-        let Some((frames, mapping)) = found else { return };
-        // Counted without the lock: programs go on meanwhile.
-        let (looked, used) = pages_in_use(&mapping);
-        let mut linux = self.system.linux.lock();
-        if linux.release_pool(&frames).is_ok() {
-            linux.platform_mut().pools.remove(lot);
+        // Counted without the lock: programs go on meanwhile. At half the time it ends, looked through or
+        // not: at the deadline the memory is gone.
+        let now = time::now().0;
+        let until = Ticks(now.saturating_add(deadline.0.saturating_sub(now) / 2));
+        let (looked, used) = pages_in_use(&mapping, until);
+        if released {
+            self.system.linux.lock().platform_mut().pools.remove(lot);
         }
-        drop(linux);
         self.outbox.push_back(Report::Lot { lot, looked, used });
     }
 

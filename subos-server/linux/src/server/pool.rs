@@ -5,11 +5,11 @@ use alloc::vec::Vec;
 use core::ops::Range;
 
 use idl::abi::PAGE_SIZE;
-use idl::types::{LotNumber, PageIndex, Pages};
+use idl::types::{LotNumber, PageIndex, Pages, Ticks};
 use linux::platform::Frame;
 use userlib::cap::{Region, Untyped};
 use userlib::memory::{self, Mapping};
-use userlib::{Cap, Error, Rights, environment, slots};
+use userlib::{Cap, Error, Rights, environment, slots, time};
 
 /// Bytes of a frame.
 const FRAME: usize = 4096;
@@ -107,13 +107,14 @@ const fn byte(page: PageIndex, offset: usize) -> usize {
     page.0 as usize * FRAME + offset
 }
 
-/// Counts the pages of a lot that hold anything but zeros.
-pub(super) fn pages_in_use(mapping: &Mapping) -> (Pages, Pages) {
+/// Counts the pages of a lot that were looked at by then, and those that hold anything but zeros.
+pub(super) fn pages_in_use(mapping: &Mapping, until: Ticks) -> (Pages, Pages) {
     let mut bytes = [0; FRAME];
-    let mut used = 0;
-    for page in 0..mapping.pages().0 {
-        mapping.read(byte(PageIndex(page), 0), &mut bytes);
+    let (mut looked, mut used) = (0, 0);
+    while looked < mapping.pages().0 && time::now() < until {
+        mapping.read(byte(PageIndex(looked), 0), &mut bytes);
         used += u32::from(bytes != [0; FRAME]);
+        looked += 1;
     }
-    (mapping.pages(), Pages(used))
+    (Pages(looked), Pages(used))
 }
