@@ -6,7 +6,9 @@
 //! waiter that finds its bit already gone is about to be the holder, and no hand-over is ever lost. The supervisor's
 //! visitor waits in a word of its own and is served before all cores.
 
-use super::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering, spin};
+use core::hint::spin_loop;
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+
 use crate::types::CoreId;
 
 const FREE: u32 = 0;
@@ -55,21 +57,8 @@ pub struct KernelLock {
 
 impl KernelLock {
     /// A free lock.
-    #[cfg(not(loom))]
     #[must_use]
     pub const fn new() -> Self {
-        Self {
-            holder: AtomicU32::new(FREE),
-            visitor: AtomicU32::new(NOBODY),
-            poisoned: AtomicBool::new(false),
-            waiting: AtomicU64::new(0),
-        }
-    }
-
-    /// A free lock.
-    #[cfg(loom)]
-    #[must_use]
-    pub fn new() -> Self {
         Self {
             holder: AtomicU32::new(FREE),
             visitor: AtomicU32::new(NOBODY),
@@ -103,7 +92,7 @@ impl KernelLock {
             if service() == Wait::Withdraw {
                 return Err(Refused::Withdrawn);
             }
-            spin();
+            spin_loop();
             if self.holder.load(Ordering::Relaxed) == FREE && self.try_take(me) {
                 return Ok(true);
             }
@@ -154,13 +143,13 @@ impl KernelLock {
                 if !leave_queue() {
                     // A release has chosen us and is about to say so: be the holder for a moment.
                     while self.holder.load(Ordering::Acquire) != me {
-                        spin();
+                        spin_loop();
                     }
                     self.release();
                 }
                 return Err(reason);
             }
-            spin();
+            spin_loop();
         }
     }
 
@@ -228,7 +217,7 @@ impl Drop for Guard<'_> {
     }
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(test)]
 mod tests {
     use super::*;
     use core::cell::UnsafeCell;

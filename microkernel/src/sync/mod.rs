@@ -1,6 +1,5 @@
 //! Synchronisation between cores: the kernel's fair lock.
 
-pub mod atomic;
 pub mod lock;
 
 pub use lock::{Guard, KernelLock, Refused, Wait};
