@@ -16,7 +16,7 @@ const FREE: u32 = 0;
 /// may not even run, makes a convoy of virtual cores: measured, two cores of 25,000 calls a second fell to 100
 /// when the host had fewer cores free than the machine has. Who merely looks leaves the others going; who has looked for so
 /// long queues, and is served in its turn.
-const LOOKS: u32 = if cfg!(loom) { 1 } else { 20_000 };
+const LOOKS: u32 = 20_000;
 /// Set in the holder's word for a visitor.
 const VISITOR: u32 = 1 << 8;
 const NOBODY: u32 = 0;
