@@ -24,14 +24,24 @@ fn fetch(package: &str, folder: &Path) {
     let command = |program: &str, arguments: &[&str]| {
         let output = Command::new(program).args(arguments).current_dir(&scratch).output();
         let output = output.unwrap_or_else(|error| panic!("{program}: {error}"));
-        assert!(output.status.success(), "{program}: {}", String::from_utf8_lossy(&output.stderr));
+        let problem = String::from_utf8_lossy(&output.stderr).into_owned();
+        if output.status.success() { Ok(()) } else { Err(format!("{program}: {problem}")) }
     };
-    command("apt-get", &["download", package]);
+    if command("apt-get", &["download", package]).is_err() {
+        // On a new machine there is no list of packages yet.
+        println!("apt-get update (the list of packages may be old or absent)");
+        let updated = command("apt-get", &["-o", "DPkg::Lock::Timeout=300", "update"]);
+        if let Err(problem) = command("apt-get", &["download", package]) {
+            let update = updated.err().unwrap_or_default();
+            panic!("{problem}{update}see that the network works, then run: sudo apt-get update");
+        }
+    }
     let mut found =
         std::fs::read_dir(&scratch).expect("it was made above").flatten().map(|entry| entry.path());
     let archive = found.find(|path| path.extension().is_some_and(|end| end == "deb"));
     let archive = archive.expect("apt-get downloaded a package");
-    command("dpkg-deb", &["-x", archive.to_str().expect("a plain path"), "x"]);
+    let archive = archive.to_str().expect("a plain path");
+    command("dpkg-deb", &["-x", archive, "x"]).expect("the package can be unpacked");
     if std::fs::rename(scratch.join("x"), folder).is_err() {
         assert!(folder.exists(), "the unpacked package could not be moved into place");
     }
