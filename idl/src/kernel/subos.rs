@@ -40,7 +40,7 @@ pub trait SubOs {
 
     /// Takes a core. Until the deadline it is asked for; from then on (at once for 0, or a point in the past)
     /// it is forced. Call until it is done.
-    #[method(id = 4, rights = MANAGE, errors(NotOwner))]
+    #[method(id = 4, rights = MANAGE, errors(NotOwner, Condemned))]
     fn reclaim_core(core: CoreNumber, deadline: Ticks) -> Progress;
 
     /// Gives it a lot of so many free, contiguous chunks. `NoResource`: there is none, or it has too many
