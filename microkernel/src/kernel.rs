@@ -27,6 +27,7 @@ use crate::outcome::{NextThread, Outcome};
 use crate::removal::Removal;
 use crate::scheduler::{CoreState, RunQueue};
 use crate::sync::{Guard, KernelLock, Wait};
+use crate::trace;
 use crate::types::{CoreId, PhysAddr, SubOsId, Ticks};
 
 /// A kernel and its lock, at the start of the home lot.
@@ -306,7 +307,10 @@ impl Kernel {
             Cause::Syscall | Cause::Fault(_) if self.is_outdated(core.frame()) => {
                 Step::Leave(NextThread::Same)
             }
-            Cause::Syscall => self.syscall(),
+            Cause::Syscall => {
+                self.trace_call(core);
+                self.syscall()
+            }
             Cause::Interrupt(vector) => {
                 self.here().counters.interrupt(vector);
                 if vector == Vector::TIMER {
@@ -353,6 +357,14 @@ impl Kernel {
         self.expire();
         let _ = machine::doorbell_interrupt(self);
         Step::Leave(NextThread::Pick)
+    }
+
+    /// Leaves a trace of the system call: what was asked of which handle.
+    fn trace_call(&mut self, core: &mut Core) {
+        if let Some(thread) = self.current() {
+            let frame = self.memory[thread].running_frame();
+            trace::record(core, trace::Event::Syscall, frame.rax, frame.rdi);
+        }
     }
 
     /// The thread whose registers this entry saved, unless it was stopped or destroyed meanwhile.

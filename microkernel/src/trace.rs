@@ -27,18 +27,10 @@ pub enum Event {
     Fault = 4,
     /// The core woke from idling: what was pending.
     Woken = 5,
-    /// The kernel switched to a thread: its address.
-    Switch = 6,
-    /// A TLB flush was served.
-    Flush = 7,
-    /// A command was seen in the mailbox.
-    Command = 8,
     /// A visit began: the subOS.
-    Visit = 9,
+    Visit = 6,
     /// A visit ended: the subOS.
-    VisitEnd = 10,
-    /// For whoever debugs.
-    Mark = 11,
+    VisitEnd = 7,
 }
 
 /// One entry: 32 bytes.
@@ -127,7 +119,7 @@ mod tests {
         let mut ring = Ring { count: 0, entries: [Entry::default(); TRACE_EVENTS] };
         assert_eq!(ring.last(8).count(), 0);
         for time in 0..300 {
-            ring.push(Entry { time, event: Event::Mark, first: 0, second: 0 });
+            ring.push(Entry { time, event: Event::Arrived, first: 0, second: 0 });
         }
         let times: std::vec::Vec<u64> = ring.last(3).map(|entry| entry.time).collect();
         assert_eq!(times, [297, 298, 299]);

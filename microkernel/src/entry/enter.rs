@@ -69,7 +69,7 @@ fn run(core: &mut Core, first: Cause) -> FramePtr {
     }
 }
 
-/// Leaves a trace of all but system calls, which the kernel traces as it likes.
+/// Leaves a trace of all but system calls, which the kernel traces when it knows whose they are.
 fn note(core: &mut Core, cause: Cause) {
     let (event, first, second) = match cause {
         Cause::Syscall => return,
