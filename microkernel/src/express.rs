@@ -52,9 +52,7 @@ impl Kernel {
         if to.deadline.is_present() || self.seats[to.seat.index()] != Some(self.me) {
             return None;
         }
-        let mut receivers = self.memory[endpoint].receivers;
-        receivers.remove(&mut self.memory, receiver);
-        self.memory[endpoint].receivers = receivers;
+        self.memory.change_queue(endpoint, |it| &mut it.receivers, |q, memory| q.remove(memory, receiver));
         let from = &mut self.memory[sender];
         from.pending = Pending::Call;
         from.badge = badge;
@@ -89,9 +87,7 @@ impl Kernel {
         self.hand_words_over(caller, tag, words, 0);
         self.memory[reply].use_ = Use::Offered(server);
         self.memory[server].state = State::Receiving(endpoint, reply);
-        let mut receivers = self.memory[endpoint].receivers;
-        receivers.push_back(&mut self.memory, server);
-        self.memory[endpoint].receivers = receivers;
+        self.memory.change_queue(endpoint, |it| &mut it.receivers, |q, memory| q.push_back(memory, server));
         Some(NextThread::Switch(caller))
     }
 

@@ -107,9 +107,7 @@ impl Kernel {
         if message.0.is_long() && self.message_page(receiver).is_none() {
             return Err(Error::TooLong);
         }
-        let mut receivers = self.memory[endpoint].receivers;
-        receivers.remove(&mut self.memory, receiver);
-        self.memory[endpoint].receivers = receivers;
+        self.memory.change_queue(endpoint, |it| &mut it.receivers, |q, memory| q.remove(memory, receiver));
         self.deliver(sender, receiver, reply, message);
         if sending.pending == Pending::Send {
             return Ok(self.make_ready(receiver));
@@ -123,9 +121,11 @@ impl Kernel {
             return Err(Error::TimedOut);
         }
         self.memory[sender].state = State::Calling(sending.endpoint);
-        let mut callers = self.memory[sending.endpoint].callers;
-        callers.push_back(&mut self.memory, sender);
-        self.memory[sending.endpoint].callers = callers;
+        self.memory.change_queue(
+            sending.endpoint,
+            |it| &mut it.callers,
+            |q, memory| q.push_back(memory, sender),
+        );
         self.set_deadline(sender, sending.deadline);
         Ok(NextThread::Pick)
     }
@@ -186,9 +186,7 @@ impl Kernel {
                 woken = woken.and(self.cancel(caller, why));
                 continue;
             }
-            let mut callers = self.memory[endpoint].callers;
-            callers.remove(&mut self.memory, caller);
-            self.memory[endpoint].callers = callers;
+            self.memory.change_queue(endpoint, |it| &mut it.callers, |q, memory| q.remove(memory, caller));
             self.deliver(caller, receiver, reply, message);
             if self.memory[reply].use_ == Use::Idle {
                 woken = woken.and(self.make_ready(caller));
@@ -200,9 +198,7 @@ impl Kernel {
         }
         self.memory[reply].use_ = Use::Offered(receiver);
         self.memory[receiver].state = State::Receiving(endpoint, reply);
-        let mut receivers = self.memory[endpoint].receivers;
-        receivers.push_back(&mut self.memory, receiver);
-        self.memory[endpoint].receivers = receivers;
+        self.memory.change_queue(endpoint, |it| &mut it.receivers, |q, memory| q.push_back(memory, receiver));
         self.set_deadline(receiver, deadline);
         Ok(NextThread::Pick)
     }
@@ -309,21 +305,27 @@ impl Kernel {
         self.deadlines.remove(&mut self.memory, thread);
         match self.memory[thread].state {
             State::Calling(endpoint) => {
-                let mut callers = self.memory[endpoint].callers;
-                callers.remove(&mut self.memory, thread);
-                self.memory[endpoint].callers = callers;
+                self.memory.change_queue(
+                    endpoint,
+                    |it| &mut it.callers,
+                    |q, memory| q.remove(memory, thread),
+                );
             }
             State::Receiving(endpoint, reply) => {
-                let mut receivers = self.memory[endpoint].receivers;
-                receivers.remove(&mut self.memory, thread);
-                self.memory[endpoint].receivers = receivers;
+                self.memory.change_queue(
+                    endpoint,
+                    |it| &mut it.receivers,
+                    |q, memory| q.remove(memory, thread),
+                );
                 self.memory[reply].use_ = Use::Idle;
             }
             State::AwaitingReply(reply) => self.memory[reply].use_ = Use::Idle,
             State::Waiting(notification) => {
-                let mut waiters = self.memory[notification].waiters;
-                waiters.remove(&mut self.memory, thread);
-                self.memory[notification].waiters = waiters;
+                self.memory.change_queue(
+                    notification,
+                    |it| &mut it.waiters,
+                    |q, memory| q.remove(memory, thread),
+                );
             }
             State::Ready => self.dequeue(thread),
             State::Stopped | State::Faulted => {}

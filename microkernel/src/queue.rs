@@ -1,6 +1,6 @@
 //! Queues of threads, linked through the threads themselves. A thread is in one queue at a time at most.
 
-use crate::memory::{Memory, Ref};
+use crate::memory::{Memory, Object, Ref};
 use crate::object::thread::Thread;
 
 /// First in, first out; removal from the middle takes constant time.
@@ -103,6 +103,22 @@ impl Queue {
             }
         }
         *other = Self::EMPTY;
+    }
+}
+
+impl Memory {
+    /// Changes a queue that lies in an object. Its links lie in other objects of the same memory, so it is taken out
+    /// for the change and put back.
+    #[inline]
+    pub fn change_queue<T: Object>(
+        &mut self,
+        object: Ref<T>,
+        queue: impl Fn(&mut T) -> &mut Queue,
+        change: impl FnOnce(&mut Queue, &mut Self),
+    ) {
+        let mut taken = *queue(&mut self[object]);
+        change(&mut taken, self);
+        *queue(&mut self[object]) = taken;
     }
 }
 

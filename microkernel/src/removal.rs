@@ -359,10 +359,14 @@ impl Kernel {
                         let _ = self.cancel(thread, Error::Cancelled);
                     } else {
                         // To the end of the queue: after a full turn the order is as it was.
-                        let mut callers = self.memory[endpoint].callers;
-                        callers.remove(&mut self.memory, thread);
-                        callers.push_back(&mut self.memory, thread);
-                        self.memory[endpoint].callers = callers;
+                        self.memory.change_queue(
+                            endpoint,
+                            |it| &mut it.callers,
+                            |q, memory| {
+                                q.remove(memory, thread);
+                                q.push_back(memory, thread);
+                            },
+                        );
                     }
                 }
             }

@@ -81,9 +81,11 @@ impl Kernel {
                     return Err(Error::TimedOut);
                 }
                 self.memory[caller.thread].state = State::Waiting(notification);
-                let mut waiters = self.memory[notification].waiters;
-                waiters.push_back(&mut self.memory, caller.thread);
-                self.memory[notification].waiters = waiters;
+                self.memory.change_queue(
+                    notification,
+                    |it| &mut it.waiters,
+                    |q, memory| q.push_back(memory, caller.thread),
+                );
                 self.set_deadline(caller.thread, caller.deadline);
                 Ok(Outcome::Deferred(NextThread::Pick))
             }
