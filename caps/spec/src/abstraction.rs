@@ -1,6 +1,6 @@
 //! What a state of `caps` says in the words of the specification: so that any well-formed state can be a beginning.
 
-use caps::{SlotRef, State};
+use caps::State;
 
 use crate::model::{Cap, Id, Model};
 use crate::subject::Subject;
@@ -10,8 +10,8 @@ impl Model {
     #[must_use]
     pub fn of(subject: &Subject) -> Self {
         let mut model = Self { next: Id::from(subject.memory.len()), ..Self::default() };
-        for at in (1..subject.memory.len()).filter_map(SlotRef::new) {
-            let (slot, id) = (subject.memory.peek(at), Id::from(at.number()));
+        for (at, slot) in subject.memory.written() {
+            let id = Id::from(at.number());
             let state = slot.state();
             if slot.generation().0 > 0 {
                 model.emptied.insert(at, slot.generation().0);

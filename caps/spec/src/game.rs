@@ -5,11 +5,10 @@ use std::collections::BTreeSet;
 use caps::bounds::{MAX_DEPTH, PAGE};
 use caps::{Capability, Change, Error, Generation, InFlight, Kind, Reset, Rights, Slot, SlotRef, Table};
 
-use crate::invariant::authority::History;
 use crate::model::Model;
 use crate::operation::{Answer, Operation, Outcome};
 use crate::subject::Subject;
-use crate::transition::transition;
+use crate::transition::{Scrutiny, Transition, perform};
 
 /// What was reached: operations with what they answered.
 pub type Reached = BTreeSet<(&'static str, Option<Error>)>;
@@ -29,7 +28,10 @@ pub struct Game {
     pub log: Vec<(Operation, Outcome)>,
     /// What was reached.
     pub reached: Reached,
-    history: History,
+    /// How closely each operation is looked at.
+    pub scrutiny: Scrutiny,
+    /// The real code before the last operation.
+    before: Subject,
 }
 
 impl Game {
@@ -98,7 +100,8 @@ impl Game {
             flights: Vec::new(),
             log: Vec::new(),
             reached: Reached::new(),
-            history: History::default(),
+            scrutiny: Scrutiny::Everything,
+            before: Subject::new(slots),
         }
     }
 
@@ -106,14 +109,19 @@ impl Game {
     pub fn age(&mut self, number: u32, times: u32) {
         if let Some(at) = FIRST.offset(number) {
             self.subject.memory.set(at, Slot::free(Generation(times)));
+            self.before.follow(&mut self.subject);
             self.model.emptied.insert(at, times);
         }
     }
 
     /// Carries an operation out on both sides and checks everything. The error says what is wrong.
     pub fn apply(&mut self, operation: &Operation) -> Result<Outcome, String> {
-        let Self { subject, model, history, fixed, .. } = self;
-        let (outcome, wrong) = transition(subject, model, history, fixed, operation);
+        let Self { subject, before, model, fixed, .. } = self;
+        let seen = perform(before, subject, operation);
+        let transition = Transition { before, after: subject, operation, seen: &seen, fixed };
+        let wrong = transition.check(model, self.scrutiny);
+        let outcome = seen.outcome;
+        before.follow(subject);
         self.log.push((*operation, outcome));
         self.reached.insert((operation.name(), outcome.err()));
         if let Ok(Answer::Ticket(ticket)) = outcome {

@@ -20,6 +20,7 @@ pub mod ledger;
 pub mod model;
 pub mod operation;
 pub mod play;
+pub mod record;
 pub mod refine;
 pub mod removal;
 pub mod small;

@@ -208,8 +208,7 @@ impl Model {
     fn compare_untouched(&self, subject: &Subject) -> Result<(), String> {
         let touched = |place| self.emptied.contains_key(&place);
         let header = |slot: &Slot| slot.state().contains(State::DYING);
-        for place in (1..subject.memory.len()).filter_map(SlotRef::new) {
-            let slot = subject.memory.peek(place);
+        for (place, slot) in subject.memory.written() {
             if slot.generation() != Generation(0) && !touched(place) && !header(slot) {
                 return Err(format!("{place:?} has a generation and was never emptied"));
             }

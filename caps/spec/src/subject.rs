@@ -10,6 +10,10 @@ use crate::operation::{Answer, Operation, Outcome};
 #[derive(Clone, Debug)]
 pub struct Memory {
     slots: Vec<Slot>,
+    /// One bit for each slot that was ever written to: most of a large memory never is, and need not be looked at.
+    written: Vec<u64>,
+    /// The slots written to since somebody asked, perhaps more than once.
+    journal: Vec<SlotRef>,
     touched: Cell<u64>,
 }
 
@@ -17,12 +21,18 @@ impl Memory {
     /// This many cleared slots.
     #[must_use]
     pub fn new(slots: u32) -> Self {
-        Self { slots: vec![Slot::FREE; slots as usize], touched: Cell::new(0) }
+        let count = slots as usize;
+        Self {
+            slots: vec![Slot::FREE; count],
+            written: vec![0; count.div_ceil(64)],
+            journal: Vec::new(),
+            touched: Cell::new(0),
+        }
     }
 
-    /// Puts a free slot of some age there.
+    /// Puts a slot there as it is.
     pub fn set(&mut self, at: SlotRef, slot: Slot) {
-        self.slots[at.number() as usize] = slot;
+        *self.write(at) = slot;
     }
 
     /// How many slots there are.
@@ -43,24 +53,43 @@ impl Memory {
         self.touched.get()
     }
 
-    /// All slots that hold a capability.
-    pub fn occupied(&self) -> impl Iterator<Item = (SlotRef, &Slot)> {
-        (0_u32..)
-            .zip(&self.slots)
-            .filter(|(_, slot)| !slot.is_free())
-            .filter_map(|(number, slot)| SlotRef::new(number).map(|at| (at, slot)))
+    /// All slots that were ever written to: any other is [`Slot::FREE`].
+    pub fn written(&self) -> impl Iterator<Item = (SlotRef, &Slot)> {
+        (0_u32..).step_by(64).zip(&self.written).flat_map(|(first, &word)| {
+            std::iter::successors(Some(word), |word| Some(word & word.wrapping_sub(1)))
+                .take_while(|&word| word != 0)
+                .filter_map(move |word| SlotRef::new(first + word.trailing_zeros()))
+                .map(|at| (at, self.peek(at)))
+        })
     }
 
-    /// Whether all slots are the same.
+    /// All slots that hold a capability.
+    pub fn occupied(&self) -> impl Iterator<Item = (SlotRef, &Slot)> {
+        self.written().filter(|(_, slot)| !slot.is_free())
+    }
+
+    /// The slots that were written to since the journal was last emptied.
     #[must_use]
-    pub fn same_slots(&self, other: &Self) -> bool {
-        self.slots == other.slots
+    pub fn journal(&self) -> &[SlotRef] {
+        &self.journal
+    }
+
+    /// Empties the journal.
+    pub fn forget_journal(&mut self) {
+        self.journal.clear();
     }
 
     /// The slot there, without counting it as touched.
     #[must_use]
     pub fn peek(&self, at: SlotRef) -> &Slot {
         &self.slots[at.number() as usize]
+    }
+
+    fn write(&mut self, at: SlotRef) -> &mut Slot {
+        let index = at.number() as usize;
+        self.written[index / 64] |= 1 << (index % 64);
+        self.journal.push(at);
+        &mut self.slots[index]
     }
 }
 
@@ -72,7 +101,7 @@ impl Slots for Memory {
 
     fn slot_mut(&mut self, at: SlotRef) -> &mut Slot {
         self.touched.set(self.touched.get() + 1);
-        &mut self.slots[at.number() as usize]
+        self.write(at)
     }
 }
 
@@ -90,6 +119,16 @@ impl Subject {
     #[must_use]
     pub fn new(slots: u32) -> Self {
         Self { forest: Forest::new(), memory: Memory::new(slots) }
+    }
+
+    /// Makes this what `other` is, given that it was what `other` was when its journal was last emptied.
+    pub fn follow(&mut self, other: &mut Self) {
+        self.forest = other.forest.clone();
+        for &at in other.memory.journal() {
+            self.memory.set(at, other.memory.peek(at).clone());
+        }
+        self.memory.forget_journal();
+        other.memory.forget_journal();
     }
 
     /// Carries an operation out; what is to be done in consequence is appended to `effects`.

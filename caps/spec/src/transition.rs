@@ -2,154 +2,88 @@
 
 use std::collections::BTreeSet;
 
-use caps::{Effect, Reset, Slot, SlotRef, Step, Table};
+use caps::{Effect, SlotRef, Table};
 
-use crate::invariant::{self, authority::History, revocation};
+use crate::invariant;
 use crate::model::Model;
-use crate::operation::{Answer, Operation, Outcome};
+use crate::operation::{Operation, Outcome};
 use crate::subject::Subject;
 
-/// Carries an operation out on the real code and has the specification judge it. The second part of the answer says
-/// what is wrong.
-pub fn transition(
-    subject: &mut Subject,
-    model: &mut Model,
-    history: &mut History,
-    fixed: &[Table],
-    operation: &Operation,
-) -> (Outcome, Result<(), String>) {
-    let before = subject.clone();
-    let mut effects: Vec<Effect> = Vec::new();
-    let outcome = subject.perform(operation, &mut effects);
-    let touched = subject.memory.touched() - before.memory.touched();
-    let gone: BTreeSet<SlotRef> = before
-        .memory
-        .occupied()
-        .filter(|(at, slot)| {
-            let now = subject.memory.peek(*at);
-            now.is_free() || now.generation() != slot.generation()
-        })
-        .map(|(at, _)| at)
-        .collect();
-    let wrong = check_total(operation, &outcome, &before, subject)
-        .and_then(|()| check_foretold(operation, &outcome, &before))
-        .and_then(|()| check_step(operation, &outcome, &before, subject, touched))
-        .and_then(|()| {
-            model
-                .judge(operation, &outcome, &gone, &effects)
-                .and_then(|()| model.compare(subject))
-                .map_err(|why| format!("I23 refines: {why}"))
-        })
-        .and_then(|()| {
-            let cleared = cleared_by(operation, &outcome, &before);
-            history
-                .no_resurrection(subject, |at| gone.contains(&at), cleared)
-                .map_err(|why| format!("I5 no resurrection: {why}"))
-        })
-        .and_then(|()| invariant::check_all(subject, fixed));
-    (outcome, wrong)
+/// What was seen of one operation on the real code.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    /// What it answered.
+    pub outcome: Outcome,
+    /// What it reported.
+    pub effects: Vec<Effect>,
+    /// The slots whose capability left them.
+    pub gone: BTreeSet<SlotRef>,
+    /// How often it touched a slot.
+    pub touches: u64,
 }
 
-/// I23 for `check_derivable`: what it refuses cannot be derived, and what it allows fails only for what the copy is to
-/// be and where it is to go.
-fn check_foretold(operation: &Operation, outcome: &Outcome, before: &Subject) -> Result<(), String> {
-    use caps::Error::{BadRange, InvalidArgument, MissingRight, SlotOccupied, SlotRetired};
-    let Operation::Derive { parent, .. } = *operation else { return Ok(()) };
-    let foretold = before.forest.check_derivable(&before.memory, parent);
-    let agrees = match (foretold, outcome) {
-        (Err(_), outcome) => outcome.is_err(),
-        (Ok(()), Err(error)) => {
-            [BadRange, InvalidArgument, MissingRight, SlotOccupied, SlotRetired].contains(error)
+/// An operation between the two states that it was seen between.
+#[derive(Clone, Copy, Debug)]
+pub struct Transition<'a> {
+    /// The state before.
+    pub before: &'a Subject,
+    /// The state after.
+    pub after: &'a Subject,
+    /// What was asked.
+    pub operation: &'a Operation,
+    /// What was seen.
+    pub seen: &'a Seen,
+    /// The tables that no capability stands for.
+    pub fixed: &'a [Table],
+}
+
+/// How closely an operation is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scrutiny {
+    /// The specification judges the operation, and every invariant is looked at.
+    Everything,
+    /// The specification judges it, and the invariants on one operation are looked at; for searches that look at those
+    /// on one state once for each state.
+    Operation,
+    /// The specification judges it and compares the states: for long runs.
+    Refinement,
+}
+
+/// Carries an operation out on `after`, which is as `before` and whose journal is empty.
+pub fn perform(before: &Subject, after: &mut Subject, operation: &Operation) -> Seen {
+    let touched = after.memory.touched();
+    let mut effects = Vec::new();
+    let outcome = after.perform(operation, &mut effects);
+    let touches = after.memory.touched() - touched;
+    let left = |at: &&SlotRef| {
+        let (old, new) = (before.memory.peek(**at), after.memory.peek(**at));
+        !old.is_free() && (new.is_free() || new.generation() != old.generation())
+    };
+    let gone = after.memory.journal().iter().filter(left).copied().collect();
+    Seen { outcome, effects, gone, touches }
+}
+
+impl Transition<'_> {
+    /// Whether the state is as it was.
+    #[must_use]
+    pub fn changed_nothing(&self) -> bool {
+        let same = |at: &SlotRef| self.before.memory.peek(*at) == self.after.memory.peek(*at);
+        self.before.forest == self.after.forest && self.after.memory.journal().iter().all(same)
+    }
+
+    /// Everything that is to be said of it. `model` is the specification's state before, and becomes that after.
+    pub fn check(&self, model: &mut Model, scrutiny: Scrutiny) -> Result<(), String> {
+        let Seen { outcome, effects, gone, .. } = self.seen;
+        if scrutiny == Scrutiny::Refinement {
+            invariant::refusal::changes_nothing(self).map_err(|why| format!("I23 refines: {why}"))?;
+        } else {
+            invariant::check_transition(self)?;
         }
-        (Ok(()), Ok(_)) => true,
-    };
-    if agrees { Ok(()) } else { Err(format!("I23 refines: foretold {foretold:?}, answered {outcome:?}")) }
-}
-
-/// I25: each error is one that the operation's documentation names, and an error changes nothing.
-fn check_total(
-    operation: &Operation,
-    outcome: &Outcome,
-    before: &Subject,
-    after: &Subject,
-) -> Result<(), String> {
-    let Err(error) = outcome else { return Ok(()) };
-    if !operation.errors().contains(error) {
-        return Err(format!("I25 total: {error} is not documented for {}", operation.name()));
-    }
-    if before.forest != after.forest || !before.memory.same_slots(&after.memory) {
-        return Err(format!("I23 refines: {} answered {error} and changed something", operation.name()));
-    }
-    Ok(())
-}
-
-/// I16, I17, I18 on a step of a removal.
-fn check_step(
-    operation: &Operation,
-    outcome: &Outcome,
-    before: &Subject,
-    after: &Subject,
-    touched: u64,
-) -> Result<(), String> {
-    let children = |root: SlotRef| -> BTreeSet<SlotRef> {
-        let child = |slot: &Slot| slot.links().parent == Some(root);
-        before.memory.occupied().filter(|(_, slot)| child(slot)).map(|(at, _)| at).collect()
-    };
-    let (named, root, budget) = match *operation {
-        Operation::RevokeStep { root, budget } => (children(root), Some(root), budget),
-        Operation::ResetStep { untyped, budget } => (children(untyped), Some(untyped), budget),
-        Operation::DeleteStep { at, budget } => (BTreeSet::from([at]), Some(at), budget),
-        Operation::SweepStep { budget } => (BTreeSet::new(), None, budget),
-        Operation::Move { source, .. } => return unless_moved(before, after, source),
-        Operation::Land { ticket, .. } => return unless_moved(before, after, ticket.slot),
-        _ => return revocation::framed(before, after, &BTreeSet::new()),
-    };
-    if outcome.is_err() {
-        return Ok(());
-    }
-    if touched > revocation::touch_bound(budget) {
-        return Err(format!("I17 bounded: {touched} touches with a budget of {budget}"));
-    }
-    revocation::framed(before, after, &named)?;
-    if let Operation::DeleteStep { at, .. } = *operation
-        && revocation::takes_nothing_along(before, at)
-    {
-        return Ok(());
-    }
-    match outcome {
-        Ok(Answer::Step(Step::Done) | Answer::Reset(Reset::Clear(_) | Reset::Done)) => {
-            revocation::complete(after, root)
+        model.judge(self.operation, outcome, gone, effects).map_err(|why| format!("I23 refines: {why}"))?;
+        if outcome.is_err() {
+            return Ok(());
         }
-        _ => Ok(()),
+        model.compare(self.after).map_err(|why| format!("I23 refines: {why}"))?;
+        if scrutiny == Scrutiny::Everything { invariant::check_state(self.after, self.fixed) } else { Ok(()) }
     }
-}
-
-/// A move empties its source and nothing else.
-fn unless_moved(before: &Subject, after: &Subject, source: SlotRef) -> Result<(), String> {
-    let lost = |(at, slot): &(SlotRef, &Slot)| {
-        *at != source && after.memory.peek(*at).generation() != slot.generation()
-    };
-    match before.memory.occupied().find(lost) {
-        Some((at, _)) => Err(format!("I18 framed: a move emptied {at:?}")),
-        None => Ok(()),
-    }
-}
-
-/// Which slots an operation cleared as memory.
-fn cleared_by(
-    operation: &Operation,
-    outcome: &Outcome,
-    before: &Subject,
-) -> impl Fn(SlotRef) -> bool + use<> {
-    let range = match (*operation, outcome) {
-        (Operation::ResetCleared { untyped, bytes }, Ok(_)) => {
-            let first = before.forest.first_of(&before.memory, untyped);
-            let slot = before.memory.peek(first);
-            let start = slot.capability().map_or(0, |says| says.object);
-            let end = start + slot.watermark().unwrap_or(0);
-            end - bytes..end
-        }
-        _ => 0..0,
-    };
-    move |at: SlotRef| range.contains(&at.address())
 }

@@ -3,7 +3,7 @@
 
 use caps::{Kind, SlotIndex, Step};
 use caps_spec::game::Game;
-use caps_spec::invariant::revocation::same_end;
+use caps_spec::invariant::removal::same_end;
 use caps_spec::operation::{Answer, Operation};
 use caps_spec::play::{Throw, throws};
 use proptest::prelude::*;

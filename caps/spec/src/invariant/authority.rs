@@ -1,6 +1,6 @@
-//! I5, I6 and I13: authority only shrinks, nothing comes back, memory has one purpose.
+//! I6, I10 and I13: authority only shrinks, a reply has one holder, memory has one purpose.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use caps::{Capability, Kind, SlotRef, Table};
 
@@ -72,47 +72,16 @@ pub fn typed_memory(subject: &Subject, _: &[Table]) -> Result<(), String> {
     Ok(())
 }
 
-/// I5 over time: what each slot held at each of its generations, since its memory was cleared.
-#[derive(Clone, Debug, Default)]
-pub struct History {
-    /// For each slot the last generation seen, and whether a capability was there then.
-    last: BTreeMap<SlotRef, (u32, bool)>,
-}
-
-impl History {
-    /// I5: a slot's generation only rises; it rises exactly when a capability leaves the slot; and a retired slot stays
-    /// free. To be called after every operation, with the slots that the operation emptied, and those whose memory it
-    /// cleared.
-    pub fn no_resurrection(
-        &mut self,
-        subject: &Subject,
-        emptied: impl Fn(SlotRef) -> bool,
-        cleared: impl Fn(SlotRef) -> bool,
-    ) -> Result<(), String> {
-        self.last.retain(|&at, _| !cleared(at));
-        for at in (1..subject.memory.len()).filter_map(SlotRef::new) {
-            let slot = subject.memory.peek(at);
-            let now = (slot.generation().0, !slot.is_free());
-            let Some(&(before, occupied)) = self.last.get(&at) else {
-                if now.1 {
-                    self.last.insert(at, now);
-                }
-                continue;
-            };
-            let rise = if emptied(at) { before.saturating_add(1) } else { before };
-            if emptied(at) && !occupied {
-                return Err(format!("{at:?} was emptied and had been free"));
-            }
-            if now.0 != rise {
-                return Err(format!("{at:?} went from generation {before} to {}", now.0));
-            }
-            if slot.is_retired() && now.1 {
-                return Err(format!("{at:?} is retired and in use"));
-            }
-            self.last.insert(at, now);
+/// I10, the model's part: a Reply object has exactly one capability, since it answers once.
+pub fn reply_linear(subject: &Subject, _: &[Table]) -> Result<(), String> {
+    let mut seen = BTreeSet::new();
+    for (at, slot) in subject.memory.occupied() {
+        let Some(says) = slot.capability().filter(|says| says.kind == Kind::Reply) else { continue };
+        if !slot.is_first() || !seen.insert(says.object) || slot.links().first_child.is_some() {
+            return Err(format!("{at:?} is another capability to a reply"));
         }
-        Ok(())
     }
+    Ok(())
 }
 
 /// Whether the one range lies within the other.

@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use caps::bounds::MAX_DEPTH;
-use caps::{Generation, Kind, Slot, SlotRef, State, Table};
+use caps::{Generation, Kind, Slot, State, Table};
 
+use super::integrity::tables;
 use crate::model::covers;
 use crate::subject::Subject;
 
@@ -110,8 +111,7 @@ pub fn bindings_listed(subject: &Subject, _: &[Table]) -> Result<(), String> {
 /// I3: a free slot is the default value but for its generation, unless it is the header of a dying table; a slot in
 /// use has only the marks that its kind can have, and is not retired.
 pub fn slots_canonical(subject: &Subject, _: &[Table]) -> Result<(), String> {
-    for at in (1..subject.memory.len()).filter_map(SlotRef::new) {
-        let slot = subject.memory.peek(at);
+    for (at, slot) in subject.memory.written() {
         let state = slot.state();
         if slot.is_free() {
             let header = state == State::DYING && slot.generation() == Generation(0);
@@ -135,23 +135,36 @@ pub fn slots_canonical(subject: &Subject, _: &[Table]) -> Result<(), String> {
     Ok(())
 }
 
-/// I4: every capability is in a slot of a table that a first capability stands for, of a fixed table, or of one on
-/// the list of dying tables; and what is on that list is a table in whose header it says so.
-pub fn housed(subject: &Subject, fixed: &[Table]) -> Result<(), String> {
-    let mut tables: Vec<Table> = fixed.to_vec();
-    for (_, slot) in subject.memory.occupied().filter(|(_, slot)| slot.is_first()) {
-        tables.extend(slot.capability().and_then(|says| says.table()));
-    }
-    let mut seen = BTreeSet::new();
+/// I3 for headers: the list of dying tables holds each of them once, and each says in its header that it is dying. A
+/// table is on the list exactly if its first capability says that it was put there, as long as that is there.
+pub fn dying_listed(subject: &Subject, _: &[Table]) -> Result<(), String> {
+    let mut listed = BTreeSet::new();
     let mut next = subject.forest.dying();
     while let Some(header) = next {
         let slot = subject.memory.peek(header);
-        if !slot.state().contains(State::DYING) || !seen.insert(header) {
+        if !slot.state().contains(State::DYING) || !listed.insert(header) {
             return Err(format!("the list of dying tables is broken at {header:?}"));
         }
-        tables.push(Table { first: header, count: slot.swept().1 });
         next = slot.links().next;
     }
+    for (at, slot) in subject.memory.occupied().filter(|(_, slot)| slot.is_first()) {
+        let Some(table) = slot.capability().and_then(|says| says.table()) else { continue };
+        let header = subject.memory.peek(table.first);
+        let dying = header.state().contains(State::DYING);
+        if slot.state().contains(State::ENLISTED) != dying {
+            return Err(format!("{at:?} says {:?} and its table {:?}", slot.state(), header.state()));
+        }
+        if dying && header.swept().1 != table.count {
+            return Err(format!("the header of the table in {at:?} has another length"));
+        }
+    }
+    Ok(())
+}
+
+/// I4: every capability is in a slot of a table that a first capability stands for, of a fixed table, or of one on
+/// the list of dying tables.
+pub fn housed(subject: &Subject, fixed: &[Table]) -> Result<(), String> {
+    let tables = tables(subject, fixed);
     let homeless =
         subject.memory.occupied().find(|&(at, _)| !tables.iter().any(|&table| covers(Some(table), at)));
     match homeless {

@@ -6,7 +6,7 @@ mod play;
 mod small;
 
 pub use model::{LedgerModel, Lot};
-pub use play::LedgerGame;
+pub use play::{LedgerGame, examine};
 pub use small::SmallLedger;
 
 use caps::Error;
@@ -55,6 +55,17 @@ pub enum LedgerAnswer {
     Granted(Vec<Resource>),
     /// Refused, and at which change.
     Refused(usize, Error),
+}
+
+impl LedgerAnswer {
+    /// Why it was refused, if it was.
+    #[must_use]
+    pub const fn refusal(&self) -> Option<Error> {
+        match self {
+            Self::Refused(_, error) => Some(*error),
+            _ => None,
+        }
+    }
 }
 
 impl LedgerOperation {

@@ -80,31 +80,10 @@ impl LedgerGame {
     pub fn apply(&mut self, operation: &LedgerOperation) -> Result<LedgerAnswer, String> {
         let before = self.memory.clone();
         let answer = self.memory.perform(operation);
-        let expected = self.model.perform(operation);
+        let wrong = examine(&before, &mut self.memory, &mut self.model, operation, &answer);
         self.log.push((operation.clone(), answer.clone()));
-        if answer != expected {
-            return Err(format!("I23 refines: answered {answer:?}, expected {expected:?}"));
-        }
-        let refused = match answer {
-            LedgerAnswer::Refused(_, error) => Some(error),
-            _ => None,
-        };
-        self.reached.insert((operation.name(), refused));
-        if let Some(error) = refused {
-            if !operation.errors().contains(&error) {
-                return Err(format!("I25 total: {error} is not documented for {}", operation.name()));
-            }
-            if self.memory != before {
-                return Err(format!("I23 refines: answered {error} and changed something"));
-            }
-        }
-        let ledger = self.memory.ledger();
-        self.model.compare(&ledger).map_err(|why| format!("I23 refines: {why}"))?;
-        ledger.audit().map_err(|found| format!("I11 exclusive: {found:?}"))?;
-        ledger::exclusive(&self.memory)?;
-        ledger::conserved(&before, &self.memory)?;
-        ledger::lawful(&before, &self.memory)?;
-        Ok(answer)
+        self.reached.insert((operation.name(), answer.refusal()));
+        wrong.map(|()| answer)
     }
 
     /// Plays throws until something is wrong.
@@ -183,6 +162,38 @@ impl LedgerGame {
             _ => Resource::Lot(lots.get(usize::from(a / 16) % lots.len().max(1)).copied().unwrap_or(nothing)),
         }
     }
+}
+
+/// Everything that is to be said of one operation on the ledger: `model` is the specification's state before, and
+/// becomes that after.
+pub fn examine(
+    before: &LedgerMemory,
+    after: &mut LedgerMemory,
+    model: &mut LedgerModel,
+    operation: &LedgerOperation,
+    answer: &LedgerAnswer,
+) -> Result<(), String> {
+    let expected = model.perform(operation);
+    if *answer != expected {
+        return Err(format!("I23 refines: answered {answer:?}, expected {expected:?}"));
+    }
+    if let Some(error) = answer.refusal() {
+        if !operation.errors().contains(&error) {
+            return Err(format!("I25 total: {error} is not documented for {}", operation.name()));
+        }
+        // What is as it was needs no further look.
+        return if after == before {
+            Ok(())
+        } else {
+            Err(format!("I23 refines: answered {error} and changed something"))
+        };
+    }
+    let ledger = after.ledger();
+    model.compare(&ledger).map_err(|why| format!("I23 refines: {why}"))?;
+    ledger.audit().map_err(|found| format!("I11 exclusive: {found:?}"))?;
+    ledger::exclusive(after)?;
+    ledger::conserved(before, after)?;
+    ledger::lawful(before, after)
 }
 
 impl Default for LedgerGame {

@@ -10,8 +10,8 @@ use caps::ledger::{
     ChunkEntry, ChunkId, CoreId, Holder, LedgerChange, Life, LotId, LotRole, Phase, Resource, SubOsId,
 };
 
-use super::{LedgerAnswer, LedgerGame, LedgerMemory, LedgerModel, LedgerOperation};
-use crate::small::Extent;
+use super::{LedgerMemory, LedgerModel, LedgerOperation, examine};
+use crate::small::{Extent, Symmetry};
 
 /// The size of a small ledger.
 #[derive(Clone, Copy, Debug)]
@@ -22,6 +22,8 @@ pub struct SmallLedger {
     pub chunks: u32,
     /// SubOSes, the supervisor's included.
     pub suboses: usize,
+    /// Whether states are merged that differ only in the names of cores and of subOSes.
+    pub symmetry: Symmetry,
 }
 
 impl SmallLedger {
@@ -29,26 +31,39 @@ impl SmallLedger {
     pub fn explore(self) -> Result<Extent, String> {
         let mut extent = Extent { complete: true, ..Extent::default() };
         let begin = LedgerMemory::new(self.cores, self.chunks, self.chunks as usize, self.suboses);
-        let mut seen = HashSet::from([self.canonical(&begin)]);
+        let mut seen = HashSet::from([self.key(&begin)]);
+        let mut forms = HashSet::from([self.canonical(&begin)]);
         let mut queue = VecDeque::from([begin]);
         while let Some(memory) = queue.pop_front() {
+            let mut model = LedgerModel::of(&memory);
+            let mut after = memory.clone();
             let mut operations = self.operations(&memory);
             while let Some(operation) = operations.pop() {
                 extent.transitions += 1;
-                let mut game = LedgerGame::at(memory.clone());
-                let answer = game.apply(&operation).map_err(|why| format!("{why}\nin {memory:?}"))?;
-                if matches!(answer, LedgerAnswer::Refused(..)) {
+                let answer = after.perform(&operation);
+                let refused = answer.refusal().is_some();
+                let wrong = if refused {
+                    examine(&memory, &mut after, &mut model, &operation, &answer)
+                } else {
+                    examine(&memory, &mut after, &mut model.clone(), &operation, &answer)
+                };
+                wrong.map_err(|why| format!("{why}\nafter {operation:?}\nin {memory:?}"))?;
+                if refused {
                     continue;
                 }
                 extent.accepted += 1;
                 operations.extend(taken_back(&operation));
-                if seen.insert(self.canonical(&game.memory)) {
-                    queue.push_back(game.memory);
+                if seen.insert(self.key(&after)) {
+                    if self.symmetry == Symmetry::Plain {
+                        forms.insert(self.canonical(&after));
+                    }
+                    queue.push_back(after);
                 }
+                after = memory.clone();
             }
         }
         extent.states = seen.len();
-        extent.forms = seen.len();
+        extent.forms = forms.len();
         Ok(extent)
     }
 
@@ -91,11 +106,21 @@ impl SmallLedger {
         all
     }
 
+    fn key(self, memory: &LedgerMemory) -> Vec<u8> {
+        match self.symmetry {
+            Symmetry::Merged => self.canonical(memory),
+            Symmetry::Plain => {
+                let names: Vec<usize> = (0..self.suboses - 1).collect();
+                form(memory, &names, Symmetry::Plain)
+            }
+        }
+    }
+
     /// The least form over all namings.
     fn canonical(self, memory: &LedgerMemory) -> Vec<u8> {
         let mut least: Option<Vec<u8>> = None;
         for names in permutations(self.suboses - 1) {
-            let form = form(memory, &names);
+            let form = form(memory, &names, Symmetry::Merged);
             if least.as_ref().is_none_or(|least| form < *least) {
                 least = Some(form);
             }
@@ -129,7 +154,7 @@ fn permutations(count: usize) -> Vec<Vec<usize>> {
 }
 
 /// A state with subOS `n + 1` named `names[n]`; cores in the order of their holders, lots by their chunks.
-fn form(memory: &LedgerMemory, names: &[usize]) -> Vec<u8> {
+fn form(memory: &LedgerMemory, names: &[usize], symmetry: Symmetry) -> Vec<u8> {
     let small = |number: usize| u8::try_from(number).unwrap_or(u8::MAX);
     let name = |subos: SubOsId| match usize::from(subos.index) {
         0 => 0,
@@ -147,7 +172,9 @@ fn form(memory: &LedgerMemory, names: &[usize]) -> Vec<u8> {
         }
     };
     let mut cores: Vec<u8> = memory.cores.iter().map(|&core| holder(core)).collect();
-    cores.sort_unstable();
+    if symmetry == Symmetry::Merged {
+        cores.sort_unstable();
+    }
     let mut form = cores;
     for chunk in &memory.chunks {
         match chunk {

@@ -5,20 +5,26 @@
 //! known by its canonical form, in which capabilities are numbered in the order of the forest. Generations are left out
 //! of that form, since but for lookups and tickets nothing depends on them; a world of its own counts them.
 //!
-//! Every transition from every state is checked like any other, with the specification's state read off the real one.
+//! Every operation in every state is checked like any other, with the specification's state read off the real one. What
+//! is to hold of one state is looked at once for each state.
+//!
+//! Reading order: this file (a world, and the search), `form` (when two states are one), `worlds` (the worlds).
 
+mod form;
 mod worlds;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 
-use caps::{Capability, Generation, Slot, SlotRef, State, Table};
+use caps::{Capability, Generation, Slot, SlotRef, Table};
 
 use crate::game::FIRST;
-use crate::invariant::authority::History;
-use crate::model::{Model, covers};
+use crate::invariant;
+use crate::model::Model;
 use crate::operation::Operation;
 use crate::subject::Subject;
-use crate::transition::transition;
+use crate::transition::{Scrutiny, Transition, perform};
+
+pub use worlds::{binding_operations, memory_operations, table_operations, tree_operations};
 
 /// A small world.
 #[derive(Clone, Debug)]
@@ -27,6 +33,8 @@ pub struct World {
     pub name: &'static str,
     /// How many slots of the root table can be used: as many capabilities can be outside of other tables.
     pub slots: u32,
+    /// How many slots there are in all.
+    pub size: u32,
     /// What is planted at the beginning.
     pub roots: Vec<Capability>,
     /// What can be tried.
@@ -66,7 +74,7 @@ pub struct Extent {
     pub accepted: usize,
     /// Whether that was all.
     pub complete: bool,
-    /// How many canonical forms the states have.
+    /// How many canonical forms the states have, if that was asked for by a plain search.
     pub forms: usize,
 }
 
@@ -80,7 +88,7 @@ impl World {
     /// The first state.
     #[must_use]
     pub fn begin(&self) -> Subject {
-        let mut subject = Subject::new(48);
+        let mut subject = Subject::new(self.size);
         for number in 1..=self.slots {
             if let (Some(at), Generations::Counted) = (FIRST.offset(number), self.generations) {
                 subject.memory.set(at, Slot::free(Generation(u32::MAX - 2)));
@@ -90,126 +98,104 @@ impl World {
             let planted = FIRST.offset(number).map(|at| subject.forest.plant(&mut subject.memory, at, root));
             assert_eq!(planted, Some(Ok(())));
         }
+        subject.memory.forget_journal();
         subject
     }
 
     /// Goes through all states, at most `limit`. The error is the shortest story that leads to something wrong.
     pub fn explore(&self, limit: usize) -> Result<Extent, String> {
+        let begin = self.begin();
         let mut extent = Extent { complete: true, ..Extent::default() };
-        let mut seen: HashMap<Vec<u64>, usize> = HashMap::new();
-        let mut forms: HashSet<Vec<u64>> = HashSet::new();
+        let mut seen: HashMap<Box<[u8]>, usize> = HashMap::from([(self.key(&begin), 0)]);
+        let mut forms = HashSet::from([self.canonical(&begin)]);
         let mut paths: Vec<(usize, Option<Operation>)> = vec![(0, None)];
-        let mut queue = VecDeque::from([(0, self.begin())]);
-        seen.insert(self.key(&self.begin()), 0);
-        forms.insert(self.canonical(&self.begin()));
+        let mut queue = VecDeque::from([(0, begin)]);
         while let Some((number, subject)) = queue.pop_front() {
-            for operation in (self.operations)(self, &subject) {
-                extent.transitions += 1;
-                let after = self.step(&subject, &operation).map_err(|why| {
-                    let mut story = format!("{operation:?}\n");
-                    let mut at = number;
-                    while let (before, Some(operation)) = paths[at] {
-                        story = format!("{operation:?}\n{story}");
-                        at = before;
-                    }
-                    format!("{}: {why}\nafter\n{story}", self.name)
-                })?;
-                let Some(after) = after else { continue };
-                extent.accepted += 1;
-                let key = self.key(&after);
+            let mut found = Vec::new();
+            self.expand(&subject, &mut extent, |operation, after| {
+                let key = self.key(after);
                 if seen.contains_key(&key) {
-                    continue;
+                    return Ok(());
                 }
+                invariant::check_state(after, &[self.table()])?;
                 if seen.len() >= limit {
-                    extent.complete = false;
-                    continue;
+                    return Err("there are more states".into());
                 }
-                forms.insert(self.canonical(&after));
+                if self.symmetry == Symmetry::Plain {
+                    forms.insert(self.canonical(after));
+                }
                 seen.insert(key, paths.len());
-                queue.push_back((paths.len(), after));
-                paths.push((number, Some(operation)));
-            }
+                found.push((paths.len(), after.clone()));
+                paths.push((number, Some(*operation)));
+                Ok(())
+            })
+            .map_err(|(operation, why)| {
+                let mut story = format!("{operation:?}\n");
+                let mut at = number;
+                while let (before, Some(operation)) = paths[at] {
+                    story = format!("{operation:?}\n{story}");
+                    at = before;
+                }
+                format!("{}: {why}\nafter\n{story}", self.name)
+            })?;
+            queue.extend(found);
         }
         extent.states = seen.len();
         extent.forms = forms.len();
         Ok(extent)
     }
 
-    /// Tries an operation in a state, with all checks; `None` if it was refused.
-    fn step(&self, subject: &Subject, operation: &Operation) -> Result<Option<Subject>, String> {
+    /// Tries every operation in a state, with all checks that are about one operation, and shows what it led to if it was
+    /// not refused. The error says which operation was wrong, and what about it.
+    pub fn expand(
+        &self,
+        subject: &Subject,
+        extent: &mut Extent,
+        mut show: impl FnMut(&Operation, &Subject) -> Result<(), String>,
+    ) -> Result<(), (Operation, String)> {
+        let mut model = Model::of(subject);
         let fixed = [self.table()];
-        let (mut after, mut model, mut history) = (subject.clone(), Model::of(subject), History::default());
-        history.no_resurrection(subject, |_| false, |_| false)?;
-        let (outcome, wrong) = transition(&mut after, &mut model, &mut history, &fixed, operation);
-        wrong?;
-        Ok(outcome.is_ok().then_some(after))
-    }
-
-    fn key(&self, subject: &Subject) -> Vec<u64> {
-        match self.symmetry {
-            Symmetry::Merged => self.canonical(subject),
-            Symmetry::Plain => self.form(subject, Symmetry::Plain, |at| u64::from(at.number())),
-        }
-    }
-
-    /// The canonical form: capabilities in the order of the forest, from the roots in the order of what they say; a
-    /// slot of the root table is known by the number of the capability in it.
-    #[must_use]
-    pub fn canonical(&self, subject: &Subject) -> Vec<u64> {
-        let numbers: BTreeMap<SlotRef, u64> =
-            (1 << 32..).zip(order(subject)).map(|(n, at)| (at, n)).collect();
-        self.form(subject, Symmetry::Merged, |at| {
-            let number = if covers(Some(self.table()), at) { numbers.get(&at).copied() } else { None };
-            number.unwrap_or(u64::from(at.number()))
-        })
-    }
-
-    /// All that a state consists of, with slots named by `name`.
-    fn form(&self, subject: &Subject, symmetry: Symmetry, name: impl Fn(SlotRef) -> u64) -> Vec<u64> {
-        let link = |at: Option<SlotRef>| at.map_or(0, &name);
-        let mut form = vec![u64::from(subject.forest.marks()), link(subject.forest.dying())];
-        for at in order(subject) {
-            let slot = subject.memory.peek(at);
-            let Some(says) = slot.capability() else { continue };
-            let links = slot.links();
-            form.extend([name(at), u64::from(slot.state().bits()), u64::from(says.kind.number())]);
-            form.extend([u64::from(says.rights.bits()), says.badge, says.object, says.size, says.space]);
-            form.extend([u64::from(says.number), link(links.parent), link(links.next)]);
-            form.extend([link(links.bound_next), slot.watermark().unwrap_or(0)]);
-        }
-        for at in (1..subject.memory.len()).filter_map(SlotRef::new) {
-            let slot = subject.memory.peek(at);
-            if slot.state().contains(State::DYING) {
-                form.extend([name(at), u64::from(slot.swept().0), link(slot.links().next)]);
+        let mut after = subject.clone();
+        after.memory.forget_journal();
+        for operation in (self.operations)(self, subject) {
+            extent.transitions += 1;
+            let seen = perform(subject, &mut after, &operation);
+            let transition = Transition {
+                before: subject,
+                after: &after,
+                operation: &operation,
+                seen: &seen,
+                fixed: &fixed,
+            };
+            let wrong = |why| (operation, why);
+            if seen.outcome.is_err() {
+                // A refusal changes neither side, which is checked of the one and plain to see of the other.
+                transition.check(&mut model, Scrutiny::Operation).map_err(wrong)?;
+                after.memory.forget_journal();
+                continue;
             }
+            transition.check(&mut model.clone(), Scrutiny::Operation).map_err(wrong)?;
+            extent.accepted += 1;
+            after.memory.forget_journal();
+            show(&operation, &after).map_err(wrong)?;
+            after = subject.clone();
+            after.memory.forget_journal();
         }
-        if self.generations == Generations::Counted {
-            let mut ages: Vec<(u64, u64)> = (1..=self.slots)
-                .filter_map(|number| FIRST.offset(number))
-                .map(|at| {
-                    let slot = subject.memory.peek(at);
-                    let who = if slot.is_free() { 0 } else { name(at) };
-                    (who, u64::from(u32::MAX - slot.generation().0))
-                })
-                .collect();
-            if symmetry == Symmetry::Merged {
-                ages.sort_unstable();
-            }
-            form.extend(ages.into_iter().flat_map(|(who, age)| [who, age]));
-        }
-        form
+        Ok(())
     }
 
-    /// The slots of the root table in use, and a free one for each age there is: the others are like it.
+    /// The slots in use, and a free one of the root table for each age there is: the others are like it; and the free
+    /// ones of all tables that are not dying.
     fn places(&self, subject: &Subject) -> (Vec<SlotRef>, Vec<SlotRef>) {
         let occupied = subject.memory.occupied().map(|(at, _)| at).collect();
         let mut free = Vec::new();
-        let mut ages = BTreeSet::new();
+        let mut ages = Vec::new();
         for at in (1..=self.slots).filter_map(|number| FIRST.offset(number)) {
             let slot = subject.memory.peek(at);
             let age = if self.generations == Generations::Counted { slot.generation().0 } else { 0 };
-            if slot.is_free() && (self.symmetry == Symmetry::Plain || ages.insert(age)) {
+            if slot.is_free() && (self.symmetry == Symmetry::Plain || !ages.contains(&age)) {
                 free.push(at);
+                ages.push(age);
             }
         }
         let tables = subject
@@ -223,28 +209,4 @@ impl World {
         }
         (occupied, free)
     }
-}
-
-/// All capabilities in the order of the forest: roots by what they say, then children, the youngest first.
-fn order(subject: &Subject) -> Vec<SlotRef> {
-    let mut roots: Vec<(String, SlotRef)> = subject
-        .memory
-        .occupied()
-        .filter(|(_, slot)| slot.links().parent.is_none())
-        .map(|(at, slot)| (format!("{:?}", slot.capability()), at))
-        .collect();
-    roots.sort();
-    let mut all = Vec::new();
-    let mut stack: Vec<SlotRef> = roots.into_iter().rev().map(|(_, at)| at).collect();
-    while let Some(at) = stack.pop() {
-        all.push(at);
-        let mut children = Vec::new();
-        let mut next = subject.memory.peek(at).links().first_child;
-        while let Some(child) = next {
-            children.push(child);
-            next = subject.memory.peek(child).links().next;
-        }
-        stack.extend(children.into_iter().rev());
-    }
-    all
 }

@@ -13,7 +13,15 @@ impl World {
     pub fn tree(slots: u32) -> Self {
         let roots = vec![Capability::new(Kind::Endpoint, Rights::all(), 1 << 20, 64)];
         let (generations, symmetry) = (Generations::Ignored, Symmetry::Merged);
-        Self { name: "trees", slots, roots, operations: tree_operations, generations, symmetry }
+        Self {
+            name: "trees",
+            slots,
+            size: 16 + slots,
+            roots,
+            operations: tree_operations,
+            generations,
+            symmetry,
+        }
     }
 
     /// The same where generations count.
@@ -27,7 +35,7 @@ impl World {
     pub fn tables(slots: u32, room: [u64; 2]) -> Self {
         let table = |address, room| Capability::new(Kind::CSpace, Rights::all(), address, room + 1);
         let roots = vec![table(32 * 64, room[0]), table(40 * 64, room[1])];
-        Self { name: "tables", roots, operations: table_operations, ..Self::tree(slots) }
+        Self { name: "tables", size: 48, roots, operations: table_operations, ..Self::tree(slots) }
     }
 
     /// A region and two address spaces.
@@ -48,7 +56,8 @@ impl World {
 }
 
 /// Trees of endpoints: copies, moves, flights, revokes and deletions in steps of one.
-fn tree_operations(world: &World, subject: &Subject) -> Vec<Operation> {
+#[must_use]
+pub fn tree_operations(world: &World, subject: &Subject) -> Vec<Operation> {
     let (occupied, free) = world.places(subject);
     let mut all = vec![Operation::SweepStep { budget: 1 }];
     for &at in &occupied {
@@ -73,7 +82,8 @@ fn tree_operations(world: &World, subject: &Subject) -> Vec<Operation> {
 }
 
 /// Tables that hold capabilities, also each other's and their own.
-fn table_operations(world: &World, subject: &Subject) -> Vec<Operation> {
+#[must_use]
+pub fn table_operations(world: &World, subject: &Subject) -> Vec<Operation> {
     let (occupied, free) = world.places(subject);
     let mut all = vec![Operation::SweepStep { budget: 1 }];
     for &at in &occupied {
@@ -93,7 +103,8 @@ fn table_operations(world: &World, subject: &Subject) -> Vec<Operation> {
 }
 
 /// Regions bound to address spaces.
-fn binding_operations(world: &World, subject: &Subject) -> Vec<Operation> {
+#[must_use]
+pub fn binding_operations(world: &World, subject: &Subject) -> Vec<Operation> {
     let (occupied, free) = world.places(subject);
     let mut all = table_operations(world, subject);
     let kind = |at: SlotRef| subject.memory.peek(at).capability().map(|says| says.kind);
@@ -106,7 +117,8 @@ fn binding_operations(world: &World, subject: &Subject) -> Vec<Operation> {
 }
 
 /// Untyped memory: objects, copies, resets.
-fn memory_operations(world: &World, subject: &Subject) -> Vec<Operation> {
+#[must_use]
+pub fn memory_operations(world: &World, subject: &Subject) -> Vec<Operation> {
     let (occupied, free) = world.places(subject);
     let mut all = vec![Operation::SweepStep { budget: 1 }];
     for &at in &occupied {
