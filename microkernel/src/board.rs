@@ -44,6 +44,12 @@ impl Board {
         Epoch(self.epoch.fetch_add(1, Ordering::SeqCst) + 1)
     }
 
+    /// The epoch that will be raised next, which comes after all that is being taken away now.
+    #[must_use]
+    pub fn next(&self) -> Epoch {
+        Epoch(self.epoch().0 + 1)
+    }
+
     /// The latest epoch.
     #[must_use]
     pub fn epoch(&self) -> Epoch {

@@ -392,7 +392,7 @@ impl Kernel {
             && let Some(here) = space
         {
             if self.memory[here].is_scanning() {
-                if here.scan_step(&mut self.memory, SCAN_BUDGET) {
+                if here.scan_step(&mut self.memory, &self.board, SCAN_BUDGET) {
                     self.removal.scans -= 1;
                 }
                 break;

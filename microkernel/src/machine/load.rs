@@ -228,7 +228,7 @@ fn bind(
 ) -> Result<BindingNumber, Error> {
     let [region, dest, of] = [region, binding, SPACE].map(|index| root_slot(kernel, index));
     let (region, dest) = (region?, dest?);
-    let number = kernel.memory[space].take_number().ok_or(Error::OutOfBindings)?;
+    let number = kernel.memory[space].take_number(&kernel.board).ok_or(Error::OutOfBindings)?;
     kernel.forest.bind(&mut kernel.memory, region, of?, dest, number)?;
     space.set_binding(&mut kernel.memory, number, Some(dest));
     BindingNumber::new(number).ok_or(Error::OutOfBindings)

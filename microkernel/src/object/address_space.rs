@@ -9,6 +9,7 @@ use caps::bounds::MAX_BINDING;
 use caps::{Kind, Rights, SlotRef};
 
 use crate::arch::x86_64::paging::{BindingNumber, Pte, PteFlags};
+use crate::board::{Board, Epoch};
 use crate::limits::PAGE;
 use crate::memory::{Header, Memory, Object, Ref};
 use crate::types::{PhysAddr, VirtAddr};
@@ -36,6 +37,8 @@ pub struct AddressSpace {
     dying: [u64; WORDS],
     /// Where the scan for dying bindings goes on, while one is under way.
     scan: Option<ScanPosition>,
+    /// The epoch after which no core can reach what the bindings mapped that the last scan looked for.
+    scanned: Epoch,
     /// The next space of this kernel.
     pub next: Option<Ref<AddressSpace>>,
     /// The space before this one.
@@ -74,13 +77,20 @@ impl AddressSpace {
             live: [0; WORDS],
             dying: [0; WORDS],
             scan: None,
+            scanned: Epoch(0),
             next: None,
             previous: None,
         }
     }
 
-    /// A binding number that is not in use, now taken.
-    pub fn take_number(&mut self) -> Option<u16> {
+    /// A binding number that is not in use, now taken. That of a binding that went is in use until all cores have
+    /// forgotten what it mapped.
+    pub fn take_number(&mut self, board: &Board) -> Option<u16> {
+        if self.scan.is_none() && board.is_quiet(self.scanned) {
+            for (live, dying) in self.live.iter_mut().zip(&mut self.dying) {
+                *live &= !core::mem::take(dying);
+            }
+        }
         for number in 1..=MAX_BINDING {
             let (word, bit) = place(number);
             if self.live[word] & bit == 0 {
@@ -215,18 +225,14 @@ impl Ref<AddressSpace> {
         }
     }
 
-    /// One step of the scan that clears what dying bindings mapped. Returns whether it has come to its end; the
-    /// numbers are free then, but must not be used before every core has flushed.
-    pub fn scan_step(self, memory: &mut Memory, budget: u32) -> bool {
+    /// One step of the scan that clears what dying bindings mapped. Returns whether it has come to its end; every core
+    /// is asked to flush after that, and the numbers are free when all have.
+    pub fn scan_step(self, memory: &mut Memory, board: &Board, budget: u32) -> bool {
         for _ in 0..budget {
             let Some(position) = memory[self].scan else { return true };
             if position.page == memory[self].next_page {
-                let space = &mut memory[self];
-                for (live, dying) in space.live.iter_mut().zip(&mut space.dying) {
-                    *live &= !*dying;
-                    *dying = 0;
-                }
-                space.scan = None;
+                memory[self].scan = None;
+                memory[self].scanned = board.next();
                 return true;
             }
             let table = self.address().plus(position.page * PAGE);
@@ -292,5 +298,41 @@ fn walk(memory: &Memory, table: PhysAddr, level: u32, base: VirtAddr, visit: &mu
         } else {
             walk(memory, entry.address(), level - 1, address, visit);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::physical_memory;
+    use crate::types::CoreId;
+
+    #[test]
+    fn a_number_is_used_again_only_when_every_core_has_flushed() {
+        let _guard = physical_memory();
+        let (mut memory, board) = (Memory::new(), Board::new());
+        let space = memory.create(PhysAddr(PAGE), AddressSpace::new(MIN_PAGES));
+        board.join(CoreId(1));
+        board.join(CoreId(2));
+        let number = memory[space].take_number(&board).unwrap();
+        let entry = page_entry(PhysAddr(9 * PAGE), Rights::READ, BindingNumber::new(number).unwrap());
+        space.map(&mut memory, VirtAddr(0x1000), entry).unwrap();
+        memory[space].mark_dying(number);
+        let later = |memory: &mut Memory| {
+            let other = memory[space].take_number(&board).unwrap();
+            assert_ne!(other, number);
+            memory[space].return_number(other);
+        };
+        later(&mut memory);
+        while !space.scan_step(&mut memory, &board, 1) {
+            later(&mut memory);
+        }
+        assert_eq!(space.entry(&mut memory, VirtAddr(0x1000)), None);
+        later(&mut memory);
+        let epoch = board.raise();
+        board.acknowledge(CoreId(1), epoch);
+        later(&mut memory);
+        board.acknowledge(CoreId(2), epoch);
+        assert_eq!(memory[space].take_number(&board), Some(number));
     }
 }

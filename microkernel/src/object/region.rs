@@ -20,7 +20,7 @@ impl Kernel {
                 let space = self.argument(caller, space, Kind::AddressSpace, Rights::MANAGE)?;
                 let dest = caller.table.vacant(&self.memory, slot)?;
                 let object = Ref::<AddressSpace>::at(object_of(&space.capability));
-                let number = self.memory[object].take_number().ok_or(Error::OutOfBindings)?;
+                let number = self.memory[object].take_number(&self.board).ok_or(Error::OutOfBindings)?;
                 let bound = self.forest.bind(&mut self.memory, region.slot, space.slot, dest, number);
                 if let Err(error) = bound {
                     self.memory[object].return_number(number);
