@@ -182,8 +182,8 @@ impl KernelCell {
         Some((guard, kernel))
     }
 
-    /// Waits for the kernel on behalf of a core that comes back from a visit: also when it is wanted elsewhere, since
-    /// it has an answer to deliver first. `None`: the kernel has failed.
+    /// Waits for the kernel on behalf of a core that brings what would be lost if it left: the answer of a visit, a trap
+    /// that does not come again. It is served in its turn, wanted elsewhere or not. `None`: the kernel has failed.
     #[allow(clippy::mut_from_ref, reason = "the lock, not the borrow, is what makes it exclusive")]
     fn return_to(&'static self, core: CoreId) -> Option<(Guard<'static>, &'static mut Kernel)> {
         let guard = self.lock.acquire(core, || Wait::On).ok()?;
@@ -222,8 +222,7 @@ impl KernelCell {
 pub fn entered(core: &mut Core, cause: Cause) -> Exit {
     let Some(cell) = core.kernel() else { return Exit::Park };
     let id = core.id();
-    // Whoever waits for the end of a visit that failed is answered, wanted elsewhere or not.
-    let way_in = if cause == Cause::VisitFailed { cell.return_to(id) } else { cell.enter(id) };
+    let way_in = if cause.is_past() { cell.return_to(id) } else { cell.enter(id) };
     let Some((mut guard, mut kernel)) = way_in else {
         // Nothing was done for this entry. A system call is made again when the thread runs again; a fault comes
         // again by itself.

@@ -15,7 +15,7 @@ pub use x86_64::mailbox::{Command, Mailbox};
 pub use x86_64::pages::SystemPages;
 pub use x86_64::paging::{BindingNumber, Level, Pte, PteFlags, Table};
 pub use x86_64::physmap;
-pub use x86_64::tlb::{flush_all, flush_page, flush_user};
+pub use x86_64::tlb::{flush_all, flush_page};
 
 use crate::types::{CoreId, PhysAddr};
 

@@ -33,6 +33,14 @@ pub enum Cause {
 }
 
 impl Cause {
+    /// Whether what happened will not happen again by itself if nothing is done about it now: the instruction that
+    /// trapped is behind, or the answer of a visit would be lost.
+    #[must_use]
+    pub fn is_past(&self) -> bool {
+        let trap = |fault: &Fault| [Vector::DEBUG, Vector::BREAKPOINT].contains(&fault.vector);
+        *self == Cause::VisitFailed || matches!(self, Cause::Fault(fault) if trap(fault))
+    }
+
     /// The cause that a vector and the frame it was saved in stand for.
     #[must_use]
     pub fn of_trap(vector: Vector, frame: &Frame) -> Cause {

@@ -38,12 +38,6 @@ impl Bindings {
     pub const NONE: Self = Self { bound: [None; MAX_SUBOSES] };
 }
 
-impl Default for Bindings {
-    fn default() -> Self {
-        Self::NONE
-    }
-}
-
 /// This kernel's end of the share with a peer.
 #[must_use]
 pub fn share_with(kernel: &Kernel, peer: SubOsId) -> Share {

@@ -19,8 +19,6 @@ use caps::ledger;
 use spin::Once;
 
 use crate::arch::x86_64::core::Core;
-use crate::memory::Ref;
-use crate::object::thread::Thread;
 use crate::outcome::Answer;
 use crate::types::{CoreId, PhysAddr, SubOsId, Ticks};
 
@@ -42,6 +40,7 @@ mod raw;
 pub mod share;
 pub mod visit;
 
+pub use condemn::report_unhandled;
 pub use doorbell::{Bindings, doorbell_interrupt, forget_notification, take_doorbell_bits};
 
 use books::{Books, Shelf};
@@ -194,11 +193,6 @@ pub fn perform(core: &mut Core, visit: Visit) -> Result<Answer, Error> {
         Visit::Ledger(kind, index) => questions::ledger(&mut books, kind, index),
         Visit::Audit => audit::audit(&mut books, core),
     }
-}
-
-/// A thread of this kernel made a fault that nobody handles: its supervisor hears of it.
-pub fn report_unhandled(kernel: &mut crate::kernel::Kernel, thread: Ref<Thread>) {
-    condemn::report_unhandled(kernel, thread);
 }
 
 /// The first capability of a subOS went without its being destroyed: it is destroyed in passing, by whatever

@@ -60,6 +60,7 @@ fn work_until_told() -> Outcome {
         workers.extend(pair(&shared, *core, there).map_err(said("pair"))?);
         workers.push(sleeper(&shared, *core).map_err(said("sleeper"))?);
         workers.push(host(&shared, *core)?);
+        workers.push(stepper(&shared, *core).map_err(said("stepper"))?);
     }
     let rig = Rig::new()?;
     rig.load(&[0x48, 0xff, 0x03, 0xeb, 0xfb]);
@@ -157,6 +158,30 @@ fn host(shared: &Shared, core: Cap<Core>) -> Result<Worker, String> {
         Ok(())
     });
     worker.map_err(said("host"))
+}
+
+/// Lets a thread count and trap in turn: a trap whose instruction is behind does not come again if it goes lost.
+fn stepper(shared: &Shared, core: Cap<Core>) -> Result<Worker, Error> {
+    let shared = shared.clone();
+    Builder::new().core(core).spawn(move || {
+        let wrong = |_| Error::InvalidArgument;
+        let rig = Rig::new().map_err(wrong)?;
+        // inc qword [rbx]; int3; jmp
+        rig.load(&[0x48, 0xff, 0x03, 0xcc, 0xeb, 0xfa]);
+        rig.go(&Registers { rbx: DATA, ..Rig::registers() }, &FxArea::default()).map_err(wrong)?;
+        let mut traps = 0;
+        while shared.goes_on() {
+            rig.fault().map_err(wrong)?;
+            traps += 1;
+            let counted = rig.data.word(0).map_or(0, |word| word.load(Ordering::Relaxed));
+            if counted != traps {
+                userlib::println!("{traps} traps came, and {counted} were made");
+                return Err(Error::InvalidArgument);
+            }
+            rig.answer().map_err(wrong)?;
+        }
+        rig.stop().map_err(wrong)
+    })
 }
 
 fn how_far(colony: &Colony) -> Result<[u64; 2], String> {

@@ -53,13 +53,6 @@ pub const fn halves(value: u64) -> (u32, u32) {
     (value as u32, (value >> 32) as u32)
 }
 
-/// Reads CR3: the physical address of the page root.
-#[inline(always)]
-#[must_use]
-pub fn read_cr3() -> u64 {
-    Cr3::read_raw().0.start_address().as_u64()
-}
-
 /// Loads CR3, which flushes the TLB except for global entries (SDM vol 3, 4.10.4.1).
 ///
 /// # Safety

@@ -16,6 +16,8 @@ impl Vector {
     pub const DEBUG: Vector = Vector(1);
     /// Non-maskable interrupt.
     pub const NMI: Vector = Vector(2);
+    /// The breakpoint instruction.
+    pub const BREAKPOINT: Vector = Vector(3);
     /// Invalid opcode.
     pub const INVALID_OPCODE: Vector = Vector(6);
     /// Double fault.

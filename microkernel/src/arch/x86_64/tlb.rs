@@ -1,7 +1,7 @@
 //! Forgetting translations on this core (SDM vol 3, 4.10.4). Asking other cores is a protocol over their
 //! [mailboxes](super::mailbox); this is what they do when asked.
 
-use super::instructions::{invlpg, read_cr3, read_cr4, write_cr3, write_cr4};
+use super::instructions::{invlpg, read_cr4, write_cr4};
 use crate::types::VirtAddr;
 
 const CR4_PGE: u64 = 1 << 7;
@@ -10,12 +10,6 @@ const CR4_PGE: u64 = 1 << 7;
 #[inline(always)]
 pub fn flush_page(page: VirtAddr) {
     invlpg(page.0);
-}
-
-/// Forgets all but global translations: enough when only user mappings changed.
-pub fn flush_user() {
-    // SAFETY: the root stays the same.
-    unsafe { write_cr3(read_cr3()) };
 }
 
 /// Forgets everything, global translations and cached table entries included: needed when kernel mappings changed.
