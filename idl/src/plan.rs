@@ -89,8 +89,11 @@ pub enum Start {
 pub enum Duty {
     /// Nothing.
     None,
-    /// Its progress, which it reports, grows during every step; one during which it does not is a failure.
+    /// Its progress, which it reports, and the messages that its kernel counts grow while any operation is under way; one
+    /// during which they do not is a failure.
     Progress,
+    /// Its foreign programs run while any operation is under way, as its kernel counts, until it says that it has ended.
+    Programs,
 }
 
 /// Something to do, and when.
@@ -118,7 +121,12 @@ pub enum When {
     /// The subOS has ended of itself.
     Ended(SubOsIndex),
     /// Threads of the subOS have entered guests on this core at least so often: foreign programs run there.
+    ///
+    /// A step that waits for any of these three and then takes that core, or kills that subOS, sees the count grow once
+    /// more immediately before it does.
     Guests(SubOsIndex, CoreNumber, u32),
+    /// The timer of this core has expired at least so often for the subOS.
+    Timer(SubOsIndex, CoreNumber, u32),
 }
 
 /// Who gets a resource, or loses it.
@@ -279,7 +287,7 @@ impl Plan {
         match when {
             When::Now | When::After(_) => Ok(()),
             When::Progress(subos, _) | When::Ended(subos) => self.check_subos(subos),
-            When::Working(subos, core) | When::Guests(subos, core, _) => {
+            When::Working(subos, core) | When::Guests(subos, core, _) | When::Timer(subos, core, _) => {
                 check_core(core).and_then(|()| self.check_subos(subos))
             }
         }

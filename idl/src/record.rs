@@ -20,13 +20,14 @@
 //! | `@mem t= subos= chunks=` | how many chunks of 2 MiB a subOS has now |
 //! | `@out subos= data=` | bytes that a subOS wrote to its console; all of them in order are its output |
 //! | `@step t= n= result= text=` | step n of the plan, from 0: `begin`, then `ok` or `failed` with the reason |
-//! | `@beat t= subos= n= before= after= during=` | a subOS of duty over step n: what it had done before the step, and after; calls that its kernel counted between the first and the last instruction of the step's work |
+//! | `@beat t= subos= n= before= after= during= holds=` | a subOS of duty between the first and the last action of step n: its own count when first and when last looked at, how far its kernel's count went meanwhile, and in how many holds of the operation it was seen to go on |
+//! | `@busy t= subos= core= n= by= before= after=` | immediately before step n took the core, or its owner's life, this count of the kernel's grew on it |
 //! | `@lot t= subos= lot= looked= used=` | what a subOS says its lot holds: pages looked at, and pages not all zero |
 //! | `@exit subos= status=` | a subOS has done what it was for |
 //! | `@crash subos= times= vector= address= rip=` | a server of a subOS crashed |
 //! | `@epitaph subos= text=` | a subOS's kernel was condemned; what it said |
 //! | `@restart subos= times=` | a subOS that died is built again |
-//! | `@stat subos= core= KEY=...` | what a subOS did on a core. 0 is a failure unless the key ends in `_opt` |
+//! | `@stat subos= core= KEY=...` | what a subOS did on a core; the harness knows from the plan which counts must not be 0 |
 //! | `@missing subos= call= times=` | a subOS's programs asked for a system call that it does not have |
 //! | `@ledger result= text=` | the comparison with the ledger at the start: `equal`, or `different` with the first difference |
 //! | `@audit result= entries= text=` | the audit: `ok` or `failed` |

@@ -38,6 +38,39 @@ pub struct Activity {
     pub objects: u64,
 }
 
+/// By what one sees that a subOS is at work on a core.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sign {
+    /// Whatever only an idle core does not do: calls, faults, guests entered.
+    Anything,
+    /// Guests entered: foreign programs run.
+    Guests,
+    /// Its timer expires.
+    Timer,
+}
+
+impl Sign {
+    /// What to count, in a record.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Anything => "work",
+            Self::Guests => "guests",
+            Self::Timer => "timers",
+        }
+    }
+
+    /// How much of it there is.
+    #[must_use]
+    pub const fn count(self, did: &Activity) -> u64 {
+        match self {
+            Self::Anything => did.calls.saturating_add(did.faults).saturating_add(did.guests),
+            Self::Guests => did.guests,
+            Self::Timer => did.timers,
+        }
+    }
+}
+
 impl Activity {
     /// Takes the answer to one question in.
     pub const fn take(&mut self, which: StatisticsQuestion, words: [u64; REGISTER_WORDS]) {
@@ -53,11 +86,5 @@ impl Activity {
                 (self.arrivals, self.departures, self.owned, self.busy, self.objects) = (a, b, c, d, e);
             }
         }
-    }
-
-    /// A number that grows whenever a program runs on the core: what only an idle core does not do.
-    #[must_use]
-    pub const fn work(&self) -> u64 {
-        self.calls.saturating_add(self.faults).saturating_add(self.guests)
     }
 }

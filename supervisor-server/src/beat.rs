@@ -1,8 +1,12 @@
-//! Nobody misses a beat: over every step, each subOS of duty must get on with its work.
+//! Nobody misses a beat: while an operation is under way, each subOS of duty must be seen to go on with its work.
 //!
-//! Two counts must grow: the messages that its kernel has passed on, which the supervisor reads itself immediately
-//! before and after the step's work, and the progress that the subOS reports of its own accord, read after it.
+//! An operation is held open after each of its parts, and once inside a part that takes several calls. A hold lasts
+//! until the counts of everybody who is watched have grown since it began: what its kernel counts, read by the supervisor
+//! itself, and, where the duty is progress, the calls that its client saw answered rightly, both ends of that growth
+//! read after the hold began. The operation goes on only then, so whatever grew did so between its first action and its
+//! last. Who has not been seen to go on at the end of a hold's patience has missed a beat.
 
+use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use idl::dialogue::Request;
@@ -12,132 +16,186 @@ use idl::types::Ticks;
 use crate::member::{Life, Member};
 use crate::news::News;
 use crate::order::Order;
-use crate::task::Task;
 use crate::wait::after;
 
-/// How long a subOS may take to show that it goes on, in milliseconds. A laptop under load stops a virtual core for
-/// tens of milliseconds at a time, and one of two that work in turn can stop both.
-const PATIENCE: u64 = 30_000;
-/// How long to rest between looks, in milliseconds.
+/// How long a hold may last, in milliseconds. A laptop under load stops a virtual core for tens of milliseconds at a
+/// time, and one of two that work in turn can stop both.
+const PATIENCE: u64 = 60_000;
+/// How long to rest between looks, in milliseconds: at first, and at most when many have been in vain.
 const NAP: u64 = 2;
+const LONGEST_NAP: u64 = 50;
+/// In how many looks at a subOS it is asked once how far it is: a ring that it does not read must not fill up.
+const ASK_EVERY: u32 = 2;
 
-/// The state of one subOS of duty.
+/// What is watched of one subOS over one operation.
 #[derive(Clone, Copy, Debug)]
 struct Pulse {
     subos: SubOsIndex,
-    /// What it had reported before the step.
-    before: u64,
-    /// Messages before the step's work.
-    messages: u64,
-    /// Messages during the step's work.
-    during: u64,
-    asked: bool,
-    measured: bool,
+    duty: Duty,
+    /// What its kernel had counted, and what it had reported, when first looked at in the hold at hand.
+    kernel: Option<u64>,
+    own: Option<u64>,
+    /// Whether it has gone on in the hold at hand, or need not.
+    settled: bool,
+    /// What was seen over all holds so far.
+    seen: Option<Seen>,
 }
 
-/// What is watched over one step.
+/// The growth between an operation's first action and its last.
+#[derive(Clone, Copy, Debug)]
+struct Seen {
+    holds: u32,
+    /// Its own count at the first look and the last.
+    own: (u64, u64),
+    /// Its kernel's.
+    kernel: (u64, u64),
+}
+
+/// A hold at hand.
+#[derive(Clone, Debug)]
+struct Hold {
+    since: Ticks,
+    deadline: Ticks,
+    looks: u32,
+    /// What this look still has to order.
+    orders: VecDeque<Order>,
+}
+
+/// What is watched over one operation.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Beat {
     pulses: Vec<Pulse>,
-    done: Ticks,
-    deadline: Ticks,
+    hold: Option<Hold>,
 }
 
 /// What a look says.
 pub(crate) enum Turn {
     /// Everybody went on.
-    Kept(Vec<News>),
+    Kept,
     /// This one did not.
-    Missed(SubOsIndex, Vec<News>),
+    Missed(SubOsIndex),
     /// Do this, then look again.
     Again(Order),
 }
 
 impl Beat {
-    /// Watches the subOSes that run and have a duty, but not the one that the step itself is about.
+    /// Watches the subOSes that run and have a duty, but not the one that the operation itself is about.
     pub(crate) fn of(plan: &Plan, members: &[Member], exempt: Option<SubOsIndex>) -> Self {
         let mut pulses = Vec::new();
         for ((index, planned), member) in (0u8..).zip(&plan.suboses).zip(members) {
-            let subos = SubOsIndex(index);
-            let runs = member.life == Life::Alive && member.cores != 0;
-            if runs && planned.duty == Duty::Progress && exempt != Some(subos) {
-                let pulse = Pulse { subos, before: 0, messages: 0, during: 0, asked: false, measured: false };
-                pulses.push(pulse);
+            let (subos, duty) = (SubOsIndex(index), planned.duty);
+            if duty != Duty::None && exempt != Some(subos) && must_work(duty, member) {
+                pulses.push(Pulse { subos, duty, kernel: None, own: None, settled: false, seen: None });
             }
         }
-        Self { pulses, ..Self::default() }
+        Self { pulses, hold: None }
     }
 
-    /// Reads what everybody did.
-    pub(crate) fn measure(&self, members: &[Member]) -> Vec<Task> {
-        let mask = |subos: SubOsIndex| members.get(usize::from(subos.0)).map_or(0, |member| member.ever);
-        self.pulses.iter().map(|p| Task::Do(Order::Measure(p.subos, mask(p.subos)))).collect()
-    }
-
-    /// Just before the step's work.
-    pub(crate) fn mark(&mut self, members: &[Member]) {
-        for pulse in &mut self.pulses {
-            if let Some(member) = members.get(usize::from(pulse.subos.0)) {
-                pulse.before = member.progress.map_or(0, |(count, _)| count);
-                pulse.messages = member.messages();
-            }
+    /// Looks whether everybody has gone on since the hold began, which it does with the first look. `exempt` is in the
+    /// middle of losing something and may stand still.
+    pub(crate) fn turn(
+        &mut self,
+        now: Ticks,
+        rate: u64,
+        members: &[Member],
+        exempt: Option<SubOsIndex>,
+    ) -> Turn {
+        let Self { pulses, hold } = self;
+        let begun = hold.is_some();
+        let hold = hold.get_or_insert_with(|| {
+            let deadline = after(now, PATIENCE, rate);
+            Hold { since: now, deadline, looks: 0, orders: VecDeque::new() }
+        });
+        if let Some(order) = hold.orders.pop_front() {
+            return Turn::Again(order);
         }
-    }
-
-    /// Just after it.
-    pub(crate) fn note(&mut self, members: &[Member]) {
-        for pulse in &mut self.pulses {
-            if let Some(member) = members.get(usize::from(pulse.subos.0)) {
-                pulse.during = member.messages().saturating_sub(pulse.messages);
-            }
-        }
-    }
-
-    /// Begins to look.
-    pub(crate) fn begin(self, now: Ticks, rate: u64) -> Self {
-        Self { done: now, deadline: after(now, PATIENCE, rate), ..self }
-    }
-
-    /// Looks whether everybody has gone on since the step began.
-    pub(crate) fn turn(&mut self, now: Ticks, rate: u64, step: usize, members: &mut [Member]) -> Turn {
-        let done = self.done;
-        let late = |pulse: &&mut Pulse| {
+        for pulse in pulses.iter_mut().filter(|pulse| !pulse.settled) {
             let member = members.get(usize::from(pulse.subos.0));
-            !member.is_some_and(|member| member.life != Life::Alive || went_on(pulse, member, done))
+            let works = member.filter(|member| must_work(pulse.duty, member) && exempt != Some(pulse.subos));
+            match works {
+                None => pulse.settled = true,
+                Some(member) if begun => pulse.look(member, hold.since),
+                // What is known is of before the hold.
+                Some(_) => {}
+            }
+        }
+        let Some(late) = pulses.iter().find(|pulse| !pulse.settled) else {
+            self.end_hold();
+            return Turn::Kept;
         };
-        let Some(pulse) = self.pulses.iter_mut().find(late) else {
-            return Turn::Kept(self.news(step, members));
-        };
-        let subos = pulse.subos;
-        if now >= self.deadline {
-            return Turn::Missed(subos, self.news(step, members));
+        if now >= hold.deadline {
+            return Turn::Missed(late.subos);
         }
-        if !pulse.asked {
-            pulse.asked = true;
-            return Turn::Again(Order::Tell(subos, Request::SayProgress {}));
+        if begun {
+            let nap = NAP.saturating_mul(u64::from(hold.looks)).min(LONGEST_NAP);
+            hold.orders.push_back(Order::Rest(after(now, nap, rate)));
         }
-        if !pulse.measured {
-            pulse.measured = true;
-            let mask = members.get(usize::from(subos.0)).map_or(0, |member| member.ever);
-            return Turn::Again(Order::Measure(subos, mask));
+        for pulse in pulses.iter().filter(|pulse| !pulse.settled) {
+            if pulse.duty == Duty::Progress && hold.looks.is_multiple_of(ASK_EVERY) {
+                hold.orders.push_back(Order::Tell(pulse.subos, Request::SayProgress {}));
+            }
+            let mask = members.get(usize::from(pulse.subos.0)).map_or(0, |member| member.ever);
+            hold.orders.push_back(Order::Measure(pulse.subos, mask));
         }
-        (pulse.asked, pulse.measured) = (false, false);
-        Turn::Again(Order::Rest(after(now, NAP, rate)))
+        hold.looks = hold.looks.wrapping_add(1);
+        hold.orders.pop_front().map_or(Turn::Missed(late.subos), Turn::Again)
     }
 
-    fn news(&self, step: usize, members: &[Member]) -> Vec<News> {
+    fn end_hold(&mut self) {
+        self.hold = None;
+        for pulse in &mut self.pulses {
+            (pulse.kernel, pulse.own, pulse.settled) = (None, None, false);
+        }
+    }
+
+    /// What was seen over the whole operation.
+    pub(crate) fn news(&self, step: usize) -> Vec<News> {
         let line = |pulse: &Pulse| {
-            let member = members.get(usize::from(pulse.subos.0));
-            let after = member.and_then(|member| member.progress).map_or(0, |(count, _)| count);
-            let Pulse { subos, before, during, .. } = *pulse;
-            News::Beat { subos, step, before, after, during }
+            let Seen { holds, own: (before, after), kernel: (first, last) } = pulse.seen?;
+            Some(News::Beat { subos: pulse.subos, step, before, after, during: last - first, holds })
         };
-        self.pulses.iter().map(line).collect()
+        self.pulses.iter().filter_map(line).collect()
     }
 }
 
-/// Whether both counts have grown, the subOS's own as it read it after the step's work.
-fn went_on(pulse: &Pulse, member: &Member, done: Ticks) -> bool {
-    let reported = member.progress.is_some_and(|(count, at)| count > pulse.before && at >= done);
-    reported && member.messages() > pulse.messages
+impl Pulse {
+    /// Takes in what was just read.
+    fn look(&mut self, member: &Member, since: Ticks) {
+        let kernel = self.kernel_count(member);
+        let own = self.own_count(member, since);
+        let first = *self.kernel.get_or_insert(kernel);
+        self.own = self.own.or(own);
+        let (Some(own), Some(begin)) = (own, self.own) else { return };
+        if kernel <= first || own <= begin {
+            return;
+        }
+        self.settled = true;
+        let seen = self.seen.get_or_insert(Seen { holds: 0, own: (begin, own), kernel: (first, kernel) });
+        seen.holds += 1;
+        (seen.own.1, seen.kernel.1) = (own, kernel);
+    }
+
+    /// What its kernel says that it did.
+    fn kernel_count(&self, member: &Member) -> u64 {
+        match self.duty {
+            Duty::Programs => member.guests(),
+            Duty::Progress | Duty::None => member.messages(),
+        }
+    }
+
+    /// What it says itself, as it read it after the hold began; the kernel's word where nothing else is asked for.
+    fn own_count(&self, member: &Member, since: Ticks) -> Option<u64> {
+        match self.duty {
+            Duty::Programs => Some(member.guests()),
+            Duty::Progress | Duty::None => {
+                member.progress.filter(|(_, at)| *at >= since).map(|(count, _)| count)
+            }
+        }
+    }
+}
+
+/// Whether a subOS with this duty has something to do and something to do it on.
+fn must_work(duty: Duty, member: &Member) -> bool {
+    let finished = duty == Duty::Programs && member.ended.is_some();
+    member.life == Life::Alive && member.cores != 0 && !finished
 }

@@ -14,7 +14,7 @@ use idl::types::Ticks;
 
 use crate::beat::Beat;
 use crate::member::{Life, Member};
-use crate::news::{Expects, Names, News};
+use crate::news::{Names, News};
 use crate::order::{Answer, Order, Verdict};
 use crate::task::{self, Task, Work};
 use crate::wait::Wait;
@@ -31,10 +31,8 @@ pub(crate) enum Stage {
     Settle(Wait),
     /// Until the next step may begin.
     Wait(Wait),
-    /// The step is carried out.
+    /// The step is carried out, and nobody may miss a beat.
     Step,
-    /// Nobody may have missed a beat.
-    Beat(Beat),
     /// A subOS that died is built again.
     Mend,
     /// Everything is destroyed and compared.
@@ -128,15 +126,7 @@ impl Director {
                         return order;
                     }
                 }
-                Stage::Step => {
-                    let beat = take(&mut self.beat);
-                    self.after_step(beat.begin(now, self.rate));
-                }
-                Stage::Beat(beat) => {
-                    if let Some(order) = self.watch_beat(now, beat) {
-                        return order;
-                    }
-                }
+                Stage::Step => self.after_step(now),
                 Stage::Mend => self.after_work(self.waiting(now)),
                 Stage::End => {
                     self.note_failure();
@@ -270,16 +260,9 @@ impl Director {
         self.stage = Stage::End;
     }
 
-    /// What a subOS must have done on each core it had.
     /// The cores of a subOS: bit n for core n.
     pub(crate) fn cores_of(&self, subos: SubOsIndex) -> u64 {
         self.member(subos).map_or(0, |member| member.cores)
-    }
-
-    pub(crate) fn expects(&self, subos: SubOsIndex) -> Expects {
-        let duty = self.plan.subos(subos).map(|planned| planned.duty);
-        let guests = self.member(subos).is_some_and(|member| member.processes > 0);
-        Expects { messages: duty == Some(Duty::Progress), guests }
     }
 
     pub(crate) fn member(&self, subos: SubOsIndex) -> Option<&Member> {

@@ -5,8 +5,11 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use idl::kernel::machine::LedgerEntry;
+use idl::plan::CoreNumber;
 use idl::types::{LedgerState, ResourceKind};
 
+use crate::member::bit;
+use crate::order::Changes;
 use crate::port::MachinePort;
 
 /// A copy of the whole ledger.
@@ -35,11 +38,19 @@ impl Snapshot {
         first("core", &self.cores, &later.cores).or_else(|| first("chunk", &self.chunks, &later.chunks))
     }
 
-    /// The chunks whose state is another in a later copy; those that only one of the copies has are none of them.
+    /// What is in other hands in a later copy; what only one of the copies has is not counted.
     #[must_use]
-    pub fn changed_chunks(&self, later: &Self) -> Vec<u64> {
-        let pairs = (0u64..).zip(self.chunks.iter().zip(&later.chunks));
-        pairs.filter(|(_, (a, b))| a.state != b.state).map(|(index, _)| index).collect()
+    pub fn changes(&self, later: &Self) -> Changes {
+        let changed = |before: &[LedgerEntry], after: &[LedgerEntry]| {
+            let pairs = (0u64..).zip(before.iter().zip(after));
+            pairs.filter(|(_, pair)| differs(pair)).map(|(index, _)| index).collect::<Vec<_>>()
+        };
+        let cores = changed(&self.cores, &later.cores).into_iter();
+        let bit = |core| u8::try_from(core).map_or(0, |core| bit(CoreNumber(core)));
+        Changes {
+            cores: cores.fold(0, |mask, core| mask | bit(core)),
+            chunks: changed(&self.chunks, &later.chunks),
+        }
     }
 
     /// The cores that belong to nobody because they do not answer.
@@ -59,13 +70,14 @@ fn read(
 
 /// Entries are the same when they are in the same state, and have the same owner if they have one: the ledger
 /// remembers of a free entry who had it last, and that is no difference.
+fn differs((a, b): &(&LedgerEntry, &LedgerEntry)) -> bool {
+    a.state != b.state || (a.state == LedgerState::Owned && (a.owner, a.lot) != (b.owner, b.lot))
+}
+
 fn first(what: &str, before: &[LedgerEntry], after: &[LedgerEntry]) -> Option<String> {
     if before.len() != after.len() {
         return Some(format!("there were {} entries of kind {what}, and are {}", before.len(), after.len()));
     }
-    let differs = |(a, b): &(&LedgerEntry, &LedgerEntry)| {
-        a.state != b.state || (a.state == LedgerState::Owned && (a.owner, a.lot) != (b.owner, b.lot))
-    };
     let at = before.iter().zip(after).position(|pair| differs(&pair))?;
     let (before, after) = (before.get(at)?, after.get(at)?);
     Some(format!("{what} {at} was {}, is {}", show(before), show(after)))

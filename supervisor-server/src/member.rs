@@ -6,7 +6,7 @@ use idl::plan::{Chunks, CoreNumber, LotNumber};
 use idl::slots::ROOT_LOTS;
 use idl::types::Ticks;
 
-use crate::activity::Activity;
+use crate::activity::{Activity, Sign};
 
 /// Where a subOS is between birth and death.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -113,6 +113,11 @@ impl Member {
         self.activity.iter().fold(0, |sum, (_, did)| sum.saturating_add(did.messages))
     }
 
+    /// Times that foreign programs were entered, on all cores it ever had, as last measured.
+    pub(crate) fn guests(&self) -> u64 {
+        self.activity.iter().fold(0, |sum, (_, did)| sum.saturating_add(did.guests))
+    }
+
     /// Takes in what it says it did on a core that it ever had; of anything else there is nothing to say.
     pub(crate) fn worked(&mut self, core: CoreNumber, processes: u64, calls: u64) {
         if self.ever & bit(core) == 0 {
@@ -124,14 +129,9 @@ impl Member {
         }
     }
 
-    /// How often guests were entered on one core, as last measured.
-    pub(crate) fn guests_on(&self, core: CoreNumber) -> u64 {
-        self.activity.iter().find(|(c, _)| *c == core).map_or(0, |(_, did)| did.guests)
-    }
-
-    /// The work done on one core, as last measured.
-    pub(crate) fn work_on(&self, core: CoreNumber) -> u64 {
-        self.activity.iter().find(|(c, _)| *c == core).map_or(0, |(_, did)| did.work())
+    /// How much of such work was done on one core, as last measured.
+    pub(crate) fn work_on(&self, core: CoreNumber, sign: Sign) -> u64 {
+        self.activity.iter().find(|(c, _)| *c == core).map_or(0, |(_, did)| sign.count(did))
     }
 }
 

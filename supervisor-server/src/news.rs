@@ -7,7 +7,7 @@ use idl::plan::{Chunks, CoreNumber, LotNumber, SubOsIndex};
 use idl::record::RecordWriter;
 use idl::types::{Pages, Ticks};
 
-use crate::activity::Activity;
+use crate::activity::{Activity, Sign};
 use crate::port::Own;
 
 /// Who has a core.
@@ -42,13 +42,14 @@ pub enum News {
     Own { core: CoreNumber, owner: Owner },
     Mem { subos: SubOsIndex, chunks: Chunks },
     Step { step: usize, result: StepResult },
-    Beat { subos: SubOsIndex, step: usize, before: u64, after: u64, during: u64 },
+    Beat { subos: SubOsIndex, step: usize, before: u64, after: u64, during: u64, holds: u32 },
+    Busy { subos: SubOsIndex, core: CoreNumber, step: usize, sign: Sign, before: u64, after: u64 },
     Lot { subos: SubOsIndex, lot: LotNumber, looked: Pages, used: Pages },
     Exit { subos: SubOsIndex, status: u32 },
     Crash { subos: SubOsIndex, times: u32, vector: u32, address: u64, rip: u64 },
     Epitaph { subos: SubOsIndex, text: String },
     Restart { subos: SubOsIndex, times: u8 },
-    Stat { subos: SubOsIndex, core: CoreNumber, activity: Activity, expects: Expects },
+    Stat { subos: SubOsIndex, core: CoreNumber, activity: Activity },
     Supervisor { core: CoreNumber, own: Own },
     Processes { subos: SubOsIndex, started: u64 },
     Work { subos: SubOsIndex, core: CoreNumber, processes: u64, calls: u64 },
@@ -56,15 +57,6 @@ pub enum News {
     Ledger { difference: Option<String> },
     Audit { entries: u64, wrong: Option<String> },
     Test { failure: Option<String> },
-}
-
-/// What a subOS must have done on a core for its time there to count as work.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Expects {
-    /// Messages: its duty is to talk.
-    pub messages: bool,
-    /// Guests entered: it runs foreign programs.
-    pub guests: bool,
 }
 
 /// Names for the numbers of subOSes.
@@ -109,13 +101,23 @@ pub fn write(out: &mut impl Write, names: &impl Names, now: Ticks, news: &News) 
             let record = begin(out, "step")?.field("t", now.0)?.field("n", step)?.field("result", result)?;
             if text.is_empty() { record.end() } else { record.field("text", text)?.end() }
         }
-        News::Beat { subos, step, before, after, during } => begin(out, "beat")?
+        News::Beat { subos, step, before, after, during, holds } => begin(out, "beat")?
             .field("t", now.0)?
             .field("subos", names.name(*subos))?
             .field("n", step)?
             .field("before", before)?
             .field("after", after)?
             .field("during", during)?
+            .field("holds", holds)?
+            .end(),
+        News::Busy { subos, core, step, sign, before, after } => begin(out, "busy")?
+            .field("t", now.0)?
+            .field("subos", names.name(*subos))?
+            .field("core", core.0)?
+            .field("n", step)?
+            .field("by", sign.name())?
+            .field("before", before)?
+            .field("after", after)?
             .end(),
         News::Lot { subos, lot, looked, used } => begin(out, "lot")?
             .field("t", now.0)?
@@ -140,18 +142,18 @@ pub fn write(out: &mut impl Write, names: &impl Names, now: Ticks, news: &News) 
         News::Restart { subos, times } => {
             begin(out, "restart")?.field("subos", names.name(*subos))?.field("times", times)?.end()
         }
-        News::Stat { subos, core, activity, expects } => {
+        News::Stat { subos, core, activity } => {
             let record = begin(out, "stat")?.field("subos", names.name(*subos))?.field("core", core.0)?;
-            stat(record, activity, *expects)
+            stat(record, activity)
         }
         News::Supervisor { core, own } => begin(out, "stat")?
             .field("subos", "supervisor")?
             .field("core", core.0)?
             .field("switches", own.switches)?
             .field("interrupts", own.interrupts)?
-            .field("core_moves_opt", own.core_moves)?
-            .field("lot_moves_opt", own.lot_moves)?
-            .field("audits_opt", own.audits)?
+            .field("core_moves", own.core_moves)?
+            .field("lot_moves", own.lot_moves)?
+            .field("audits", own.audits)?
             .end(),
         News::Processes { subos, started } => {
             let record = begin(out, "stat")?.field("subos", names.name(*subos))?.field("core", "all")?;
@@ -159,7 +161,7 @@ pub fn write(out: &mut impl Write, names: &impl Names, now: Ticks, news: &News) 
         }
         News::Work { subos, core, processes, calls } => {
             let record = begin(out, "stat")?.field("subos", names.name(*subos))?.field("core", core.0)?;
-            record.field("processes", processes)?.field("linux_calls_opt", calls)?.end()
+            record.field("processes", processes)?.field("linux_calls", calls)?.end()
         }
         News::Missing { subos, call, times } => begin(out, "missing")?
             .field("subos", names.name(*subos))?
@@ -189,26 +191,24 @@ fn verdict<W: Write>(
     }
 }
 
-/// The fields of a `@stat`: those that must not be zero, then those that may.
-fn stat<W: Write>(record: RecordWriter<'_, W>, did: &Activity, expects: Expects) -> fmt::Result {
-    let messages = if expects.messages { "messages" } else { "messages_opt" };
-    let guests = if expects.guests { "guests" } else { "guests_opt" };
+/// The fields of a `@stat`.
+fn stat<W: Write>(record: RecordWriter<'_, W>, did: &Activity) -> fmt::Result {
     record
         .field("calls", did.calls)?
         .field("switches", did.switches)?
         .field("arrivals", did.arrivals)?
-        .field(messages, did.messages)?
-        .field(guests, did.guests)?
-        .field("signals_opt", did.signals)?
-        .field("faults_opt", did.faults)?
-        .field("timers_opt", did.timers)?
-        .field("doorbells_opt", did.doorbells)?
-        .field("others_opt", did.others)?
-        .field("departures_opt", did.departures)?
-        .field("idle_opt", did.idle)?
-        .field("owned_opt", did.owned)?
-        .field("busy_opt", did.busy)?
-        .field("objects_opt", did.objects)?
+        .field("messages", did.messages)?
+        .field("guests", did.guests)?
+        .field("signals", did.signals)?
+        .field("faults", did.faults)?
+        .field("timers", did.timers)?
+        .field("doorbells", did.doorbells)?
+        .field("others", did.others)?
+        .field("departures", did.departures)?
+        .field("idle", did.idle)?
+        .field("owned", did.owned)?
+        .field("busy", did.busy)?
+        .field("objects", did.objects)?
         .end()
 }
 

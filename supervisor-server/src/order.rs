@@ -36,7 +36,7 @@ pub enum Order {
     Measure(SubOsIndex, u64),
     /// Read what its kernel said when it died.
     Epitaph(SubOsIndex),
-    /// Say which chunks have changed hands since this was last asked.
+    /// Say what has changed hands since this was last asked.
     Survey,
     /// Remember the ledger.
     Snapshot,
@@ -59,6 +59,15 @@ pub enum Verdict {
     Failure,
 }
 
+/// What the ledger shows to have changed hands.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// Cores: bit n for core n.
+    pub cores: u64,
+    /// Chunks.
+    pub chunks: Vec<u64>,
+}
+
 /// What came of an order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
@@ -74,8 +83,8 @@ pub enum Answer {
     Activity(Vec<(CoreNumber, Activity)>),
     /// What its kernel said.
     Text(String),
-    /// These chunks have changed hands.
-    Changed(Vec<u64>),
+    /// This has changed hands.
+    Changed(Changes),
     /// What the comparison found different first, if anything.
     Compared(Option<String>),
     /// How many entries the audit looked at, and what it found wrong first, if anything.

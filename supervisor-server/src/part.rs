@@ -6,11 +6,13 @@ use alloc::string::{String, ToString};
 use idl::plan::{Chunks, Holder, Holds, LotNumber, Manner, SubOsIndex};
 use idl::types::Ticks;
 
+use crate::activity::Sign;
+use crate::beat::Turn;
 use crate::director::Director;
 use crate::member::Life;
 use crate::news::{Names, News, Owner};
-use crate::order::{Answer, Order};
-use crate::task::{Task, ask_for};
+use crate::order::{Answer, Changes, Order};
+use crate::task::{Account, Place, Point, Sight, Task, Telling, ask_for};
 use crate::wait::after;
 
 /// How long one part may take in all, in milliseconds: what goes on for longer has failed.
@@ -75,31 +77,61 @@ impl Director {
                         }
                     }
                 }
-                Task::SeeWork(subos, core, work, until) => {
-                    let until = until.unwrap_or_else(|| after(now, SHOWING, self.rate));
+                Task::SeeWork(sight) => {
+                    let until = sight.until.unwrap_or_else(|| after(now, SHOWING, self.rate));
                     if let Some(front) = self.work.tasks.front_mut() {
-                        *front = Task::SeeWork(subos, core, work, Some(until));
+                        *front = Task::SeeWork(Sight { until: Some(until), ..sight });
                     }
                     if now >= until {
-                        let name = self.plan.name(subos).to_string();
-                        self.fail_part(&format!("{name} does not work on core {}", core.0));
+                        let name = self.plan.name(sight.subos).to_string();
+                        let what = match sight.sign {
+                            Sign::Anything => "does not work on",
+                            Sign::Guests => "runs no programs on",
+                            Sign::Timer => "does not let the timer expire on",
+                        };
+                        self.fail_part(&format!("{name} {what} core {}", sight.core.0));
                         continue;
                     }
-                    let mask = self.member(subos).map_or(0, |member| member.ever);
-                    return Some(Order::Measure(subos, mask));
+                    let mask = self.member(sight.subos).map_or(0, |member| member.ever);
+                    return Some(Order::Measure(sight.subos, mask));
                 }
                 Task::Pause(until) if now < until => return Some(Order::Rest(until)),
                 Task::Pause(_) => self.work.pass(),
-                Task::Mark => {
-                    self.beat.mark(&self.members);
-                    self.work.pass();
-                }
-                Task::Note => {
-                    self.beat.note(&self.members);
-                    self.work.pass();
-                }
+                Task::Hold(point) => match self.hold(now, point) {
+                    Some(order) => return Some(order),
+                    None => continue,
+                },
+                Task::Account(_) => return Some(Order::Survey),
             }
         }
+    }
+
+    /// Holds the operation open: the next order, or none if the hold has ended one way or the other.
+    fn hold(&mut self, now: Ticks, point: Point) -> Option<Order> {
+        // Who is losing something, in the middle of that, may have threads on a core that has left already.
+        let exempt = match point {
+            Point::Within(part) => match subos_of(part) {
+                Holder::SubOs(subos) => Some(subos),
+                Holder::Free => None,
+            },
+            Point::After(_) | Point::Between => None,
+        };
+        match self.beat.turn(now, self.rate, &self.members, exempt) {
+            Turn::Again(order) => return Some(order),
+            Turn::Kept => self.work.pass(),
+            Turn::Missed(subos) => {
+                let name = self.plan.name(subos).to_string();
+                let place = match point {
+                    Point::Within(part) => {
+                        format!("in the middle of {}{}", describe(part), self.subject(part))
+                    }
+                    Point::After(part) => format!("after {}{}", describe(part), self.subject(part)),
+                    Point::Between => "while nothing was done".into(),
+                };
+                self.fail_part(&format!("{name} missed a beat: it did nothing {place}"));
+            }
+        }
+        None
     }
 
     /// What a subOS said of this lot.
@@ -112,15 +144,10 @@ impl Director {
     pub(crate) fn work_answered(&mut self, now: Ticks, order: Order, answer: Answer) {
         let Some(task) = self.work.tasks.front().copied() else { return };
         let since = self.work.since.unwrap_or(now);
-        if let Task::SeeWork(subos, core, before, until) = task {
-            let work = self.member(subos).map_or(0, |member| member.work_on(core));
-            if before.is_some_and(|before| work > before) {
-                self.work.pass();
-            } else {
-                let again = Task::SeeWork(subos, core, Some(before.unwrap_or(work)), until);
-                self.work.replace(&[Task::Pause(after(now, NAP, self.rate)), again]);
-            }
-            return;
+        match task {
+            Task::SeeWork(sight) => return self.saw(now, sight),
+            Task::Account(account) => return self.accounted(account, answer),
+            _ => {}
         }
         if task != Task::Do(order) {
             return;
@@ -129,6 +156,9 @@ impl Director {
             Answer::More => {
                 if now >= after(since, PART, self.rate) {
                     self.fail_part(&format!("{} does not come to an end", describe(order)));
+                } else if self.work.is_open() && self.work.held != Some(order) {
+                    self.work.held = Some(order);
+                    self.work.interpose(Task::Hold(Point::Within(order)));
                 }
             }
             Answer::Refused(caps::Error::Full) if matches!(order, Order::Tell(..)) => {
@@ -148,6 +178,44 @@ impl Director {
             }
             answer => self.done(order, answer),
         }
+    }
+
+    /// A subOS was measured: has it done anything since the look before?
+    fn saw(&mut self, now: Ticks, sight: Sight) {
+        let Sight { subos, core, sign, before, .. } = sight;
+        let work = self.member(subos).map_or(0, |member| member.work_on(core, sign));
+        match before {
+            Some(before) if work > before => {
+                if sight.telling == Telling::Told {
+                    let step = self.step;
+                    self.news.push(News::Busy { subos, core, step, sign, before, after: work });
+                }
+                self.work.pass();
+            }
+            _ => {
+                let again = Task::SeeWork(Sight { before: Some(work), ..sight });
+                self.work.replace(&[Task::Pause(after(now, NAP, self.rate)), again]);
+            }
+        }
+    }
+
+    /// The ledger was looked at: has what the operation says changed hands, and nothing else?
+    fn accounted(&mut self, account: Account, answer: Answer) {
+        let Answer::Changed(changes) = answer else { return self.fail_part("the ledger cannot be read") };
+        if changes.cores != account.cores || changes.chunks.len() as u64 != u64::from(account.chunks) {
+            let Changes { cores, chunks } = changes;
+            return self.fail_part(&format!(
+                "the ledger shows cores {cores:#b} and {} chunks to have changed hands, not {:#b} and {}",
+                chunks.len(),
+                account.cores,
+                account.chunks
+            ));
+        }
+        if account.place == Place::Same && changes.chunks != self.work.changed {
+            return self.fail_part("what was granted is not the memory that was taken");
+        }
+        self.work.changed = changes.chunks;
+        self.work.pass();
     }
 
     /// An order was carried out: what follows from that.
@@ -201,15 +269,6 @@ impl Director {
             }
             (Order::Destroy(subos), answer) => failure = self.destroyed(subos, &answer),
             (Order::Epitaph(subos), Answer::Text(text)) => self.news.push(News::Epitaph { subos, text }),
-            (Order::Survey, Answer::Changed(chunks)) => {
-                self.work.surveys.push(chunks);
-                // The first is the state before, the second what was taken, the third what was given.
-                if let [_, taken, given] = self.work.surveys.as_slice()
-                    && taken != given
-                {
-                    failure = Some("what was granted is not the memory that was taken".into());
-                }
-            }
             (Order::Compare, Answer::Compared(difference)) => {
                 failure = difference.as_ref().map(|difference| format!("the ledger differs: {difference}"));
                 self.news.push(News::Ledger { difference });
@@ -228,13 +287,12 @@ impl Director {
 
     /// A subOS is gone. The answer is what is wrong with that.
     fn destroyed(&mut self, subos: SubOsIndex, answer: &Answer) -> Option<String> {
-        let expects = self.expects(subos);
         let member = self.member_mut(subos)?;
         let (had, did, processes) = (member.cores, member.activity.clone(), member.processes);
         let work = member.work.clone();
         member.gone();
         for (core, activity) in did {
-            self.records.push(News::Stat { subos, core, activity, expects });
+            self.records.push(News::Stat { subos, core, activity });
         }
         for (core, processes, calls) in work {
             self.records.push(News::Work { subos, core, processes, calls });
@@ -309,7 +367,7 @@ fn describe(order: Order) -> String {
         Order::Tell(..) => "telling".into(),
         Order::Measure(..) => "measuring".into(),
         Order::Epitaph(_) => "reading the epitaph".into(),
-        Order::Survey => "looking who has which chunk".into(),
+        Order::Survey => "looking who has what".into(),
         Order::Snapshot => "remembering the ledger".into(),
         Order::Compare => "comparing the ledger".into(),
         Order::Audit => "auditing".into(),

@@ -130,9 +130,9 @@ impl<P: MachinePort> Supervisor<P> {
             Order::Measure(subos, mask) => self.measure(subos, mask),
             Order::Epitaph(subos) => self.epitaph(subos),
             Order::Survey => Snapshot::take(port).map(|now| {
-                let changed = self.surveyed.changed_chunks(&now);
+                let changes = self.surveyed.changes(&now);
                 self.surveyed = now;
-                Answer::Changed(changed)
+                Answer::Changed(changes)
             }),
             Order::Snapshot => Snapshot::take(port).map(|snapshot| {
                 self.before = Some(snapshot);

@@ -1,18 +1,18 @@
-//! How the director takes the steps of a plan: waits for one's condition, has it carried out, and looks whether
-//! anybody missed a beat.
+//! How the director takes the steps of a plan: waits for one's condition, and has it carried out while it looks whether
+//! anybody misses a beat.
 
 use alloc::vec::Vec;
 
-use idl::plan::{Action, Duty, Step};
+use idl::plan::{Action, Duty, Holder, Step};
 use idl::types::Ticks;
 
 use crate::beat::Beat;
 use crate::director::{Director, Stage};
 use crate::member::Member;
-use crate::news::{Names, News, StepResult};
+use crate::news::{News, StepResult};
 use crate::order::Order;
-use crate::task::{self, Task, Work};
-use crate::wait::Wait;
+use crate::task::{self, Account, Place, Point, Sight, Task, Telling, Work};
+use crate::wait::{Wait, at_work};
 
 impl Director {
     pub(crate) fn wait(&mut self, now: Ticks, mut wait: Wait) -> Option<Order> {
@@ -50,11 +50,12 @@ impl Director {
             _ => None,
         };
         self.beat = Beat::of(&self.plan, &self.members, exempt);
-        let mut tasks = self.beat.measure(&self.members);
-        tasks.push(Task::Mark);
-        tasks.extend(self.action(step.action));
-        tasks.extend(self.beat.measure(&self.members));
-        tasks.push(Task::Note);
+        let mut tasks = Vec::from([Task::Do(Order::Survey)]);
+        tasks.extend(at_work_until(step));
+        tasks.extend(task::held(self.action(step.action)));
+        if !tasks.iter().any(|task| matches!(task, Task::Hold(_))) {
+            tasks.push(Task::Hold(Point::Between));
+        }
         self.work = Work::new(tasks);
         self.stage = Stage::Step;
     }
@@ -70,9 +71,17 @@ impl Director {
         let duty = |subos| self.plan.subos(subos).is_some_and(|planned| planned.duty == Duty::Progress);
         match action {
             Action::Create(subos) => self.plan.subos(subos).map_or_else(Vec::new, |planned| {
-                task::birth(&self.plan, subos, planned.cores, &planned.lots)
+                let mut tasks = task::birth(&self.plan, subos, planned.cores, &planned.lots);
+                let chunks = planned.lots.iter().fold(0u32, |sum, lot| sum.saturating_add(lot.0));
+                tasks.push(Task::Account(Account { cores: planned.cores, chunks, place: Place::Any }));
+                tasks
             }),
-            Action::Kill(subos) => self.member(subos).map_or_else(Vec::new, |m| task::death(subos, m)),
+            Action::Kill(subos) => self.member(subos).map_or_else(Vec::new, |member| {
+                let mut tasks = task::death(subos, member);
+                let (cores, chunks) = (member.cores, member.chunks().0);
+                tasks.push(Task::Account(Account { cores, chunks, place: Place::Any }));
+                tasks
+            }),
             Action::MoveCore { core, from, to, manner } => task::move_core(core, from, to, manner, duty),
             Action::MoveLot { lot, from, to, manner, holds } => {
                 let size = self.member(from).and_then(|member| member.lot(lot));
@@ -80,41 +89,22 @@ impl Director {
                 let size = size.unwrap_or(idl::plan::Chunks(1));
                 task::move_lot(lot, size, (from, to), (manner, holds), duty)
             }
-            Action::GrantLot { size, to } => task::grant_lot(size, to, duty),
+            Action::GrantLot { size, to } => task::grant_lot(size, to, Place::Any, duty),
             Action::CompareLedger => Vec::from([Task::Do(Order::Compare)]),
             Action::Audit => Vec::from([Task::Do(Order::Audit)]),
             Action::Wait => Vec::new(),
         }
     }
 
-    /// After a step's own work: did anybody miss a beat?
-    pub(crate) fn after_step(&mut self, beat: Beat) {
-        match self.work.failure.clone() {
-            None => self.stage = Stage::Beat(beat),
-            Some(reason) => self.step_failed(&reason),
+    /// After a step's work: everybody has kept the beat, or the work has failed.
+    pub(crate) fn after_step(&mut self, now: Ticks) {
+        self.news.extend(self.beat.news(self.step));
+        if let Some(reason) = self.work.failure.clone() {
+            return self.step_failed(&reason);
         }
-    }
-
-    pub(crate) fn watch_beat(&mut self, now: Ticks, mut beat: Beat) -> Option<Order> {
-        match beat.turn(now, self.rate, self.step, &mut self.members) {
-            crate::beat::Turn::Kept(news) => {
-                self.news.extend(news);
-                self.news.push(News::Step { step: self.step, result: StepResult::Ok });
-                self.step += 1;
-                self.stage = self.waiting(now);
-                None
-            }
-            crate::beat::Turn::Missed(subos, news) => {
-                self.news.extend(news);
-                let reason = alloc::format!("{} missed a beat: no progress", self.plan.name(subos));
-                self.step_failed(&reason);
-                None
-            }
-            crate::beat::Turn::Again(order) => {
-                self.stage = Stage::Beat(beat);
-                Some(order)
-            }
-        }
+        self.news.push(News::Step { step: self.step, result: StepResult::Ok });
+        self.step += 1;
+        self.stage = self.waiting(now);
     }
 
     fn step_failed(&mut self, reason: &str) {
@@ -123,4 +113,17 @@ impl Director {
         self.fail(alloc::format!("step {}: {reason}", self.step));
         self.end();
     }
+}
+
+/// A step that waits for work and then ends it sees that work immediately before: what was waited for may have been
+/// over for long.
+fn at_work_until(step: Step) -> Option<Task> {
+    let (subos, core, sign) = at_work(step.when)?;
+    let ends_it = match step.action {
+        Action::MoveCore { core: taken, from, .. } => taken == core && from == Holder::SubOs(subos),
+        Action::Kill(killed) => killed == subos,
+        _ => false,
+    };
+    let sight = Sight { subos, core, sign, telling: Telling::Told, before: None, until: None };
+    ends_it.then_some(Task::SeeWork(sight))
 }

@@ -7,7 +7,8 @@ use idl::dialogue::Request;
 use idl::plan::{Chunks, CoreNumber, Holder, Holds, LotNumber, Manner, Plan, SubOsIndex};
 use idl::types::Ticks;
 
-use crate::member::{Member, cores};
+use crate::activity::Sign;
+use crate::member::{Member, bit, cores};
 use crate::order::Order;
 
 /// One part of an operation.
@@ -24,15 +25,68 @@ pub(crate) enum Task {
     HearOfLot(SubOsIndex, LotNumber, Ticks, Holds),
     /// Wait until a subOS says that the lot it was just granted holds nothing.
     HearOfNewLot(SubOsIndex),
-    /// Wait until a subOS does work on a core beyond this count, `None` until it is first measured; until then,
-    /// `None` until it is first looked at.
-    SeeWork(SubOsIndex, CoreNumber, Option<u64>, Option<Ticks>),
+    /// Wait until a subOS is seen to be at work.
+    SeeWork(Sight),
     /// Rest until then.
     Pause(Ticks),
-    /// Note what the subOSes of duty have done so far.
-    Mark,
-    /// Note what they did since.
-    Note,
+    /// Hold the operation open, at this point of it, until everybody has been seen to go on.
+    Hold(Point),
+    /// See that the ledger shows this to have changed hands since it was last looked at, and nothing else.
+    Account(Account),
+}
+
+/// A look at what a subOS does on a core.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Sight {
+    pub(crate) subos: SubOsIndex,
+    pub(crate) core: CoreNumber,
+    pub(crate) sign: Sign,
+    /// Whether to tell of it.
+    pub(crate) telling: Telling,
+    /// What was counted at the look before; `None` before the first.
+    pub(crate) before: Option<u64>,
+    /// Until when to look; `None` before the first look.
+    pub(crate) until: Option<Ticks>,
+}
+
+/// Whether something is told of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Telling {
+    /// It is only waited for.
+    Silent,
+    /// It is a finding.
+    Told,
+}
+
+/// A point of an operation at which it can be held open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Point {
+    /// In the middle of this part, which takes several calls.
+    Within(Order),
+    /// After this part.
+    After(Order),
+    /// Where nothing is being changed.
+    Between,
+}
+
+/// What an operation changes in the ledger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Account {
+    /// Cores that change hands: bit n for core n.
+    pub(crate) cores: u64,
+    /// How many chunks do.
+    pub(crate) chunks: u32,
+    /// Which.
+    pub(crate) place: Place,
+}
+
+/// Which chunks change hands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// Whichever the ledger chooses.
+    Any,
+    /// Those that changed hands before.
+    Same,
 }
 
 /// An operation in hand.
@@ -44,8 +98,10 @@ pub(crate) struct Work {
     undo: Vec<Order>,
     /// When the part in hand was begun.
     pub(crate) since: Option<Ticks>,
-    /// The chunks that changed hands, by survey.
-    pub(crate) surveys: Vec<Vec<u64>>,
+    /// The chunks that changed hands last.
+    pub(crate) changed: Vec<u64>,
+    /// The part in which the operation was held open last.
+    pub(crate) held: Option<Order>,
     /// The lot that was granted last.
     pub(crate) granted: Option<LotNumber>,
     /// Whether parts that fail are skipped: when undoing and when everything ends.
@@ -77,6 +133,17 @@ impl Work {
         for task in tasks.iter().rev() {
             self.tasks.push_front(*task);
         }
+    }
+
+    /// Puts this before the part in hand, which is not done yet.
+    pub(crate) fn interpose(&mut self, task: Task) {
+        self.tasks.push_front(task);
+        self.since = None;
+    }
+
+    /// Whether it may be held open: everything but an undoing and an end.
+    pub(crate) const fn is_open(&self) -> bool {
+        !self.lenient
     }
 
     /// Remembers how to undo what was just done.
@@ -128,6 +195,51 @@ pub(crate) fn death(subos: SubOsIndex, member: &Member) -> Vec<Task> {
     tasks
 }
 
+/// An operation with its holds: after each part that changes something, before the next.
+pub(crate) fn held(tasks: impl IntoIterator<Item = Task>) -> Vec<Task> {
+    let mut open = Vec::new();
+    for task in tasks {
+        open.push(task);
+        let part = match task {
+            Task::Do(order) if changes(order) => order,
+            Task::TakeCore(subos, core, _) => Order::ReclaimCore(subos, core, Ticks(0)),
+            _ => continue,
+        };
+        open.push(Task::Hold(Point::After(part)));
+    }
+    open
+}
+
+/// Whether an order changes who has what, or what somebody is.
+pub(crate) const fn changes(order: Order) -> bool {
+    match order {
+        Order::Create(..)
+        | Order::GrantLot(..)
+        | Order::Attach(_)
+        | Order::Load(_)
+        | Order::Start(_)
+        | Order::GrantCore(..)
+        | Order::ReclaimCore(..)
+        | Order::ReclaimLot(..)
+        | Order::Destroy(_) => true,
+        Order::Tell(..)
+        | Order::Measure(..)
+        | Order::Epitaph(_)
+        | Order::Survey
+        | Order::Snapshot
+        | Order::Compare
+        | Order::Audit
+        | Order::Rest(_)
+        | Order::Finish(_) => false,
+    }
+}
+
+/// A wait for work of any kind.
+pub(crate) const fn see_work(subos: SubOsIndex, core: CoreNumber) -> Task {
+    let (sign, telling) = (Sign::Anything, Telling::Silent);
+    Task::SeeWork(Sight { subos, core, sign, telling, before: None, until: None })
+}
+
 /// How a core goes from one to another. `duty` says of whom work is expected.
 pub(crate) fn move_core(
     core: CoreNumber,
@@ -143,9 +255,10 @@ pub(crate) fn move_core(
     if let Holder::SubOs(subos) = to {
         tasks.push(Task::Do(Order::GrantCore(subos, core)));
         if duty(subos) {
-            tasks.push(Task::SeeWork(subos, core, None, None));
+            tasks.push(see_work(subos, core));
         }
     }
+    tasks.push(Task::Account(Account { cores: bit(core), chunks: 0, place: Place::Any }));
     tasks
 }
 
@@ -157,31 +270,33 @@ pub(crate) fn move_lot(
     (manner, holds): (Manner, Holds),
     duty: impl Fn(SubOsIndex) -> bool,
 ) -> Vec<Task> {
-    let survey = (holds == Holds::Data).then_some(Task::Do(Order::Survey));
     let mut tasks = Vec::new();
     match manner {
         Manner::Ask(patience) => tasks.push(Task::AskForLot(from, lot, patience, holds)),
         // Nobody says what it holds.
         Manner::Force => tasks.push(Task::HearOfLot(from, lot, Ticks(0), holds)),
     }
-    tasks.extend(survey);
     tasks.push(Task::Do(Order::ReclaimLot(from, lot)));
-    tasks.extend(survey);
+    tasks.push(Task::Account(Account { cores: 0, chunks: size.0, place: Place::Any }));
     if let Holder::SubOs(to) = to {
-        let mut grant = grant_lot(size, to, duty).into_iter();
-        tasks.extend(grant.next());
-        tasks.extend(survey);
-        tasks.extend(grant);
+        let place = if holds == Holds::Data { Place::Same } else { Place::Any };
+        tasks.extend(grant_lot(size, to, place, duty));
     }
     tasks
 }
 
-/// How a new lot is granted. Who has a duty must say that it is empty.
-pub(crate) fn grant_lot(size: Chunks, to: SubOsIndex, duty: impl Fn(SubOsIndex) -> bool) -> Vec<Task> {
+/// How a new lot is granted. Who has a duty to make progress must say that it is empty.
+pub(crate) fn grant_lot(
+    size: Chunks,
+    to: SubOsIndex,
+    place: Place,
+    duty: impl Fn(SubOsIndex) -> bool,
+) -> Vec<Task> {
     let mut tasks = Vec::from([Task::Do(Order::GrantLot(to, size))]);
     if duty(to) {
         tasks.push(Task::HearOfNewLot(to));
     }
+    tasks.push(Task::Account(Account { cores: 0, chunks: size.0, place }));
     tasks
 }
 

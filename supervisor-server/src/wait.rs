@@ -7,6 +7,7 @@ use idl::dialogue::Request;
 use idl::plan::{CoreNumber, SubOsIndex, When};
 use idl::types::Ticks;
 
+use crate::activity::Sign;
 use crate::member::{Life, Member};
 use crate::order::Order;
 
@@ -72,8 +73,9 @@ impl Wait {
             }
             When::Ended(subos) => member(subos).is_some_and(|member| member.ended.is_some()),
             When::Working(subos, core) => member(subos).is_some_and(|member| self.sees_work(member, core)),
-            When::Guests(subos, core, count) => {
-                member(subos).is_some_and(|member| member.guests_on(core) >= u64::from(count))
+            When::Guests(subos, core, count) | When::Timer(subos, core, count) => {
+                let sign = at_work(when).map_or(Sign::Anything, |(.., sign)| sign);
+                member(subos).is_some_and(|member| member.work_on(core, sign) >= u64::from(count))
             }
         };
         if holds {
@@ -84,7 +86,8 @@ impl Wait {
             When::Progress(subos, _)
             | When::Ended(subos)
             | When::Working(subos, _)
-            | When::Guests(subos, ..) => Some(subos),
+            | When::Guests(subos, ..)
+            | When::Timer(subos, ..) => Some(subos),
         };
         if about.is_some_and(|subos| !alive(subos)) {
             return Turn::Hopeless("what the step waits for cannot come: its subOS is gone".into());
@@ -102,7 +105,7 @@ impl Wait {
                 self.asked = true;
                 Order::Tell(subos, Request::SayProgress {})
             }
-            When::Working(subos, _) | When::Guests(subos, ..) if !self.measured => {
+            When::Working(subos, _) | When::Guests(subos, ..) | When::Timer(subos, ..) if !self.measured => {
                 self.measured = true;
                 let mask = members.get(usize::from(subos.0)).map_or(0, |member| member.ever);
                 Order::Measure(subos, mask)
@@ -122,7 +125,7 @@ impl Wait {
         if !self.measured {
             return false;
         }
-        let work = member.work_on(core);
+        let work = member.work_on(core, Sign::Anything);
         let sights = match self.seen {
             Some((before, sights)) if work > before => sights + 1,
             _ => 0,
@@ -140,6 +143,17 @@ fn describe(when: When) -> String {
         When::Ended(_) => "its end".into(),
         When::Working(_, core) => format!("work on core {}", core.0),
         When::Guests(_, core, count) => format!("{count} entries of guests on core {}", core.0),
+        When::Timer(_, core, count) => format!("{count} interrupts of the timer of core {}", core.0),
+    }
+}
+
+/// Whose work on which core a step waits for, and by what one sees it.
+pub(crate) const fn at_work(when: When) -> Option<(SubOsIndex, CoreNumber, Sign)> {
+    match when {
+        When::Working(subos, core) => Some((subos, core, Sign::Anything)),
+        When::Guests(subos, core, _) => Some((subos, core, Sign::Guests)),
+        When::Timer(subos, core, _) => Some((subos, core, Sign::Timer)),
+        When::Now | When::After(_) | When::Progress(..) | When::Ended(_) => None,
     }
 }
 

@@ -2,7 +2,7 @@
 
 mod fake;
 
-use fake::{Behaviour, FakeMachine, Fault};
+use fake::{Behaviour, Call, FakeMachine, Fault};
 use idl::plan::{
     Action, Chunks, CoreNumber, Duty, Holder, Holds, LotNumber, Manner, Plan, Start, Step, SubOsIndex,
     SubOsPlan, When,
@@ -38,17 +38,18 @@ const fn move_core(core: u8, from: Holder, to: Holder) -> Action {
 /// The plan that `demo.toml` makes.
 fn demo() -> Plan {
     let echo = SubOsPlan { duty: Duty::Progress, ..subos("echo", 0b1000, &[32]) };
+    let batch_plan = SubOsPlan { duty: Duty::Programs, ..subos("batch", 0b110, &[32, 32, 32, 32]) };
     let spinner = SubOsPlan { start: Start::ByStep, ..subos("spinner", 0b100, &[16]) };
     let (batch, to_echo) = (Holder::SubOs(BATCH), Holder::SubOs(ECHO));
     let ask = Manner::Ask(2000);
     let give =
         Action::MoveLot { lot: LotNumber(3), from: BATCH, to: to_echo, manner: ask, holds: Holds::Data };
     let steps = [
-        step(When::Working(BATCH, CoreNumber(2)), move_core(2, batch, to_echo)),
+        step(When::Guests(BATCH, CoreNumber(2), 100), move_core(2, batch, to_echo)),
         step(When::Now, give),
         step(When::After(300), move_core(2, to_echo, Holder::Free)),
         step(When::Now, Action::Create(SPINNER)),
-        step(When::After(500), Action::Kill(SPINNER)),
+        step(When::Timer(SPINNER, CoreNumber(2), 100), Action::Kill(SPINNER)),
         step(When::Now, move_core(2, Holder::Free, batch)),
         step(When::Now, Action::GrantLot { size: Chunks(16), to: ECHO }),
         step(When::Progress(ECHO, 100), Action::Audit),
@@ -58,10 +59,7 @@ fn demo() -> Plan {
         step(When::Now, Action::Audit),
         step(When::Now, Action::CompareLedger),
     ];
-    Plan {
-        suboses: [subos("batch", 0b110, &[32, 32, 32, 32]), echo, spinner].into_iter().collect(),
-        steps: steps.into_iter().collect(),
-    }
+    Plan { suboses: [batch_plan, echo, spinner].into_iter().collect(), steps: steps.into_iter().collect() }
 }
 
 fn output() -> Vec<u8> {
@@ -121,8 +119,10 @@ fn the_demo_plays() {
     assert_eq!(machine.status, Some(SUCCESS), "{}", machine.transcript);
     assert_eq!(machine.printed[&0], output());
     assert_eq!(machine.records("step").iter().filter(|line| line.contains("result=ok")).count(), 13);
-    // The echo subOS lives through ten steps after the first and is killed by the eleventh.
-    assert_eq!(machine.records("beat").len(), 10);
+    // Echo lives through ten steps and is killed by the eleventh; batch has ended when the ninth begins.
+    let beats = machine.records("beat");
+    let of = |name: &str| beats.iter().filter(|line| line.contains(name)).count();
+    assert_eq!((of("subos=echo"), of("subos=batch")), (10, 8));
     assert_eq!(machine.records("ledger"), ["@ledger result=equal"; 2]);
     assert_eq!(machine.records("audit").len(), 3);
     assert!(
@@ -184,6 +184,32 @@ fn a_missed_beat_fails_the_step() {
     assert!(supervisor.port().records("step").iter().any(|line| line.contains("result=failed")));
 }
 
+/// It works before and after and makes up for what it missed; only while something is done to others, or to itself,
+/// it does not.
+#[test]
+fn who_stalls_only_while_an_operation_is_under_way_missed_a_beat() {
+    let calls =
+        [Call::Create, Call::GrantCore, Call::ReclaimCore, Call::GrantLot, Call::ReclaimLot, Call::Destroy];
+    for (subos, name) in [(ECHO, "echo"), (BATCH, "batch")] {
+        for call in calls {
+            fails_with(&demo(), &[Fault::StallsAmid(subos.0, call)], &format!("{name} missed a beat"));
+        }
+    }
+}
+
+#[test]
+fn a_core_is_taken_and_a_subos_killed_only_while_they_are_at_work() {
+    let supervisor = play(&demo(), &[]);
+    let busy = supervisor.port().records("busy");
+    let [batch, spinner] = busy.as_slice() else { panic!("{busy:?}") };
+    assert!(batch.contains("subos=batch core=2 n=0 by=guests"), "{batch}");
+    assert!(spinner.contains("subos=spinner core=2 n=4 by=timers"), "{spinner}");
+    // Both did enough once for their step to begin, and nothing since.
+    fails_with(&demo(), &[Fault::Leaves(BATCH.0, 2, 101)], "step 0: batch runs no programs on core 2");
+    let silent = "step 4: spinner does not let the timer expire on core 2";
+    fails_with(&demo(), &[Fault::Leaves(SPINNER.0, 2, 101)], silent);
+}
+
 #[test]
 fn dirty_memory_is_found() {
     fails_with(&demo(), &[Fault::DirtyLots], "echo found 5 pages of the lot that were not zero");
@@ -191,7 +217,8 @@ fn dirty_memory_is_found() {
 
 #[test]
 fn a_leak_and_a_bad_audit_are_found() {
-    fails_with(&demo(), &[Fault::Leak], "the ledger differs");
+    let supervisor = fails_with(&demo(), &[Fault::Leak], "15 chunks to have changed hands, not 0b100 and 16");
+    assert!(supervisor.port().records("ledger").iter().all(|line| line.contains("different")));
     fails_with(&demo(), &[Fault::BadAudit], "the audit failed");
 }
 

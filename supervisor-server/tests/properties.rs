@@ -2,7 +2,7 @@
 
 mod fake;
 
-use fake::{Behaviour, FakeMachine, Fault};
+use fake::{Behaviour, Call, FakeMachine, Fault};
 use idl::plan::{
     Action, Chunks, CoreNumber, Duty, Holder, Holds, LotNumber, Manner, Plan, Start, Step, SubOsIndex,
     SubOsPlan, When,
@@ -60,6 +60,8 @@ fn when() -> impl Strategy<Value = When> {
         2 => (0u32..300).prop_map(When::After),
         1 => (index(), 0u64..500).prop_map(|(subos, count)| When::Progress(subos, count)),
         1 => (index(), core()).prop_map(|(subos, core)| When::Working(subos, core)),
+        1 => (index(), core(), 0u32..500).prop_map(|(subos, core, n)| When::Guests(subos, core, n)),
+        1 => (index(), core(), 0u32..500).prop_map(|(subos, core, n)| When::Timer(subos, core, n)),
         1 => index().prop_map(When::Ended),
     ]
 }
@@ -75,19 +77,23 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 
 fn subos(number: u8) -> impl Strategy<Value = SubOsPlan> {
     let sizes = prop::collection::vec((1u32..30).prop_map(Chunks), 1..4);
-    (0u64..1 << CORES, sizes, any::<bool>(), any::<bool>(), 0u8..3).prop_map(
+    (0u64..1 << CORES, sizes, any::<bool>(), duty(), 0u8..3).prop_map(
         move |(cores, lots, boot, duty, restarts)| SubOsPlan {
             name: format!("subos{number}").as_str().try_into().expect("it fits"),
             program: "program".try_into().expect("it fits"),
             arguments: "".try_into().expect("it fits"),
-            files: if duty { "files".try_into().expect("it fits") } else { "".try_into().expect("it fits") },
+            files: if boot { "files".try_into().expect("it fits") } else { "".try_into().expect("it fits") },
             cores,
             lots: lots.into_iter().collect(),
             start: if boot { Start::AtBoot } else { Start::ByStep },
-            duty: if duty { Duty::Progress } else { Duty::None },
+            duty,
             restarts,
         },
     )
+}
+
+fn duty() -> impl Strategy<Value = Duty> {
+    prop_oneof![Just(Duty::None), Just(Duty::Progress), Just(Duty::Programs)]
 }
 
 fn behaviour() -> impl Strategy<Value = Behaviour> {
@@ -99,6 +105,12 @@ fn behaviour() -> impl Strategy<Value = Behaviour> {
     ]
 }
 
+fn call() -> impl Strategy<Value = Call> {
+    let calls =
+        [Call::Create, Call::GrantCore, Call::ReclaimCore, Call::GrantLot, Call::ReclaimLot, Call::Destroy];
+    prop::sample::select(calls.to_vec())
+}
+
 fn fault() -> impl Strategy<Value = Fault> {
     prop_oneof![
         (0u32..20).prop_map(Fault::NoResource),
@@ -107,6 +119,8 @@ fn fault() -> impl Strategy<Value = Fault> {
         (0..SUBOSES).prop_map(Fault::FullRing),
         (0..SUBOSES, 0u64..2000).prop_map(|(subos, at)| Fault::Dies(subos, at)),
         (0..SUBOSES, 0u64..2000).prop_map(|(subos, at)| Fault::Stalls(subos, at)),
+        (0..SUBOSES, call()).prop_map(|(subos, call)| Fault::StallsAmid(subos, call)),
+        (0..SUBOSES, 1..CORES, 0u64..500).prop_map(|(subos, core, most)| Fault::Leaves(subos, core, most)),
         Just(Fault::DirtyLots),
         Just(Fault::Leak),
         Just(Fault::BadAudit),

@@ -25,8 +25,8 @@ gzip -dc input.gz | md5sum
 if gzip -dc input.gz | cmp - input; then echo "the same"; else echo "not the same"; fi
 
 round=1
-while [ $round -le 5 ]; do
-    part=$(awk -v round=$round 'NR % 5 == round % 5' input | sort -u | wc -l)
+while [ $round -le 25 ]; do
+    part=$(awk -v round=$round 'NR % 25 == round % 25' input | sort -u | wc -l)
     echo "round $round: $part different lines"
     round=$((round + 1))
 done

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use idl::plan::{
-    Action, Chunks, CoreNumber, Holder, Holds, LotNumber, MAX_ENCODED, Manner, SubOsIndex, When,
+    Action, Chunks, CoreNumber, Duty, Holder, Holds, LotNumber, MAX_ENCODED, Manner, SubOsIndex, When,
 };
 use test_harness::manifest::{Manifest, Overrides, demo, load, parse};
 use test_harness::place;
@@ -119,6 +119,21 @@ fn a_manifest_becomes_a_plan() {
         Action::MoveLot { lot: LotNumber(1), from, to, manner: Manner::Force, holds: Holds::Anything }
     );
     assert_eq!(manifest.steps[4], "kill c by force");
+}
+
+#[test]
+fn what_must_be_seen_at_work_is_read() {
+    let text = GOOD
+        .replace(
+            "{ working = { subos = \"a\", core = 2 } }",
+            "{ timer = { subos = \"a\", core = 2, reaches = 9 } }",
+        )
+        .replacen("cores = [1, 2]", "cores = [1, 2]\nduty = \"programs\"", 1);
+    let plan = read(&text).unwrap().plan;
+    assert_eq!(plan.steps[0].when, When::Timer(SubOsIndex(0), CoreNumber(2), 9));
+    assert_eq!((plan.suboses[0].duty, plan.suboses[1].duty), (Duty::Programs, Duty::None));
+    complains("core = 2 } }", "core = 2, reaches = 1 } }", "reaches", "unknown field `reaches`");
+    complains("[1, 2]", "[1, 2]\nduty = \"work\"", "duty", "unknown variant `work`");
 }
 
 #[test]

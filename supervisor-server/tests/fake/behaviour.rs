@@ -37,8 +37,17 @@ impl FakeMachine {
         let cores = self.cores_of(index);
         let dies = self.faults.iter().position(|f| matches!(f, Fault::Dies(s, t) if *s == index && at >= *t));
         let stalled = self.faults.iter().any(|f| matches!(f, Fault::Stalls(s, t) if *s == index && at >= *t));
+        let frozen = self.amid.is_some_and(|call| self.has(&Fault::StallsAmid(index, call)));
         let deaf = self.has(&Fault::FullRing(index));
         let dirty = self.has(&Fault::DirtyLots);
+        let most = |core: u8| {
+            let leaves = |fault: &Fault| match fault {
+                Fault::Leaves(s, c, most) if (*s, *c) == (index, core) => Some(*most),
+                _ => None,
+            };
+            self.faults.iter().find_map(leaves).unwrap_or(u64::MAX)
+        };
+        let cores: Vec<(u8, u64)> = cores.into_iter().map(|core| (core, most(core))).collect();
         let Some(subos) = self.suboses.get_mut(&index) else { return };
         if !subos.started || subos.condemned {
             return;
@@ -49,13 +58,17 @@ impl FakeMachine {
             subos.up.push_back(Event::Condemned { core: CoreNumber(1) }.to_words());
             return;
         }
+        if frozen {
+            return;
+        }
         let before = subos.seen;
         subos.seen = now;
         if stalled || cores.is_empty() {
             return;
         }
-        for core in &cores {
-            *subos.work.entry(*core).or_default() += ((now / RATE) * PACE) - ((before / RATE) * PACE);
+        for (core, most) in &cores {
+            let done = subos.work.entry(*core).or_default();
+            *done = (*done + ((now / RATE) * PACE) - ((before / RATE) * PACE)).min(*most);
         }
         while let Some(words) = if deaf { None } else { subos.down.pop_front() } {
             answer(subos, &words, now, dirty);

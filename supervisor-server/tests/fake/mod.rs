@@ -33,12 +33,28 @@ pub(crate) enum Fault {
     Dies(u8, u64),
     /// This subOS stops working at this time, in milliseconds.
     Stalls(u8, u64),
+    /// This subOS stops when such a call is first made, and makes up for it when the operation is over: from the next
+    /// call that changes something else, starts somebody, or looks at all chunks, on.
+    StallsAmid(u8, Call),
+    /// This subOS does no more than so much on this core.
+    Leaves(u8, u8, u64),
     /// Lots are not cleared.
     DirtyLots,
     /// A chunk is forgotten when a subOS is destroyed.
     Leak,
     /// The audit finds something.
     BadAudit,
+}
+
+/// A call that changes something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Call {
+    Create,
+    GrantCore,
+    ReclaimCore,
+    GrantLot,
+    ReclaimLot,
+    Destroy,
 }
 
 /// One subOS.
@@ -89,6 +105,8 @@ pub(crate) struct FakeMachine {
     pub(crate) printed: BTreeMap<u8, Vec<u8>>,
     pub(crate) written: BTreeMap<u8, Vec<u8>>,
     pub(crate) rests: u64,
+    /// The change that was begun last, while nobody has looked since.
+    pub(crate) amid: Option<Call>,
 }
 
 impl FakeMachine {
@@ -120,7 +138,13 @@ impl FakeMachine {
             printed: BTreeMap::new(),
             written: BTreeMap::new(),
             rests: 0,
+            amid: None,
         }
+    }
+
+    /// A call that changes something begins; whatever was under way before is over.
+    pub(crate) fn begins(&mut self, call: Call) {
+        self.amid = Some(call);
     }
 
     pub(crate) fn milliseconds(&self) -> u64 {

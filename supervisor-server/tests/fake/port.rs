@@ -7,7 +7,7 @@ use idl::plan::{Chunks, CoreNumber, LotNumber, SubOsIndex};
 use idl::types::{LedgerState, Progress, ResourceKind, StatisticsQuestion, Ticks};
 use supervisor_server::port::{MachinePort, Own, Totals};
 
-use super::{FakeMachine, FakeSubOs, Fault, RATE, entry};
+use super::{Behaviour, Call, FakeMachine, FakeSubOs, Fault, RATE, entry};
 
 /// How often a long operation wants to be called.
 const STEPS: u32 = 4;
@@ -69,6 +69,9 @@ impl MachinePort for FakeMachine {
     }
 
     fn ledger(&mut self, kind: ResourceKind, index: u64) -> Result<LedgerEntry, Error> {
+        if (kind, index) == (ResourceKind::Chunk, 0) {
+            self.amid = None;
+        }
         let entries = match kind {
             ResourceKind::Core => &self.cores,
             ResourceKind::Chunk => &self.chunks,
@@ -82,6 +85,7 @@ impl MachinePort for FakeMachine {
     }
 
     fn create(&mut self, subos: SubOsIndex, home: Chunks) -> Result<(), Error> {
+        self.begins(Call::Create);
         self.tick();
         assert!(!self.suboses.contains_key(&subos.0), "a subOS is created once at a time");
         if self.refuses() {
@@ -109,6 +113,7 @@ impl MachinePort for FakeMachine {
     }
 
     fn start(&mut self, subos: SubOsIndex) -> Result<(), Error> {
+        self.amid = None;
         self.tick();
         let now = self.now;
         let subos = self.living(subos)?;
@@ -117,6 +122,7 @@ impl MachinePort for FakeMachine {
     }
 
     fn grant_core(&mut self, subos: SubOsIndex, core: CoreNumber) -> Result<(), Error> {
+        self.begins(Call::GrantCore);
         self.tick();
         self.living(subos)?;
         let refused = self.refuses();
@@ -136,6 +142,7 @@ impl MachinePort for FakeMachine {
         core: CoreNumber,
         deadline: Ticks,
     ) -> Result<Progress, Error> {
+        self.begins(Call::ReclaimCore);
         self.tick();
         if !self.cores_of(subos.0).contains(&core.0) {
             return Err(Error::NotOwner);
@@ -156,6 +163,7 @@ impl MachinePort for FakeMachine {
     }
 
     fn grant_lot(&mut self, subos: SubOsIndex, size: Chunks) -> Result<LotNumber, Error> {
+        self.begins(Call::GrantLot);
         self.tick();
         let lots = &self.living(subos)?.lots;
         let lot = (0u8..32).find(|lot| !lots.contains_key(lot)).ok_or(Error::NoResource)?;
@@ -174,6 +182,7 @@ impl MachinePort for FakeMachine {
     }
 
     fn reclaim_lot(&mut self, subos: SubOsIndex, lot: LotNumber) -> Result<Progress, Error> {
+        self.begins(Call::ReclaimLot);
         self.tick();
         if lot.0 == 0 {
             return Err(Error::HomeLot);
@@ -192,6 +201,7 @@ impl MachinePort for FakeMachine {
     fn destroy(&mut self, subos: SubOsIndex) -> Result<Progress, Error> {
         // From the first call on it does nothing any more; until then its console was read.
         self.subos(subos)?.started = false;
+        self.begins(Call::Destroy);
         self.tick();
         if self.step(subos)? == Progress::More {
             return Ok(Progress::More);
@@ -237,10 +247,13 @@ impl MachinePort for FakeMachine {
         which: StatisticsQuestion,
     ) -> Result<[u64; 5], Error> {
         self.tick();
-        let work = self.living(subos)?.work.get(&core.0).copied().unwrap_or(0);
+        let subos = self.living(subos)?;
+        let work = subos.work.get(&core.0).copied().unwrap_or(0);
+        let guests = if matches!(subos.behaviour, Behaviour::Prints(..)) { work } else { 0 };
+        let timers = if subos.behaviour == Behaviour::Spins { work } else { 0 };
         Ok(match which {
-            StatisticsQuestion::Calls => [work, work, 0, 0, 0],
-            StatisticsQuestion::Interrupts => [work, 0, 0, 0, 0],
+            StatisticsQuestion::Calls => [work, work, 0, 0, guests],
+            StatisticsQuestion::Interrupts => [work, timers, 0, 0, 0],
             StatisticsQuestion::Moves => [1, 0, 0, 0, 0],
         })
     }

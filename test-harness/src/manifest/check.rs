@@ -152,6 +152,7 @@ fn one(subos: &text::SubOs, raw: &Manifest, machine: &Machine) -> Result<SubOsPl
         duty: match subos.duty {
             Duty::None => plan::Duty::None,
             Duty::Progress => plan::Duty::Progress,
+            Duty::Programs => plan::Duty::Programs,
         },
         restarts: subos.restarts,
     })

@@ -84,9 +84,12 @@ impl<'m> Paper<'m> {
             Some(text::When::Progress(part)) => When::Progress(self.living(&part.subos)?, part.reaches),
             Some(text::When::Ended(name)) => When::Ended(self.living(name)?),
             Some(text::When::Guests(part)) => {
-                let subos = self.living(&part.subos)?;
-                self.held(&part.core, Some(subos))?;
-                When::Guests(subos, CoreNumber(*part.core.get_ref()), part.reaches)
+                let (subos, core) = self.holding(part)?;
+                When::Guests(subos, core, part.reaches)
+            }
+            Some(text::When::Timer(part)) => {
+                let (subos, core) = self.holding(part)?;
+                When::Timer(subos, core, part.reaches)
             }
             Some(text::When::Working(part)) => {
                 let subos = self.living(&part.subos)?;
@@ -94,6 +97,13 @@ impl<'m> Paper<'m> {
                 When::Working(subos, CoreNumber(*part.core.get_ref()))
             }
         })
+    }
+
+    /// A subOS and a core that it has now.
+    fn holding(&self, part: &text::Count) -> Result<(SubOsIndex, CoreNumber)> {
+        let subos = self.living(&part.subos)?;
+        self.held(&part.core, Some(subos))?;
+        Ok((subos, CoreNumber(*part.core.get_ref())))
     }
 
     /// The one action of a step, carried out on paper, and what it is in words.

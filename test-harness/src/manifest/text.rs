@@ -76,6 +76,8 @@ pub(super) enum Duty {
     None,
     /// That it goes on.
     Progress,
+    /// That its foreign programs run, until it has ended.
+    Programs,
 }
 
 /// Where a file comes from: one of these keys.
@@ -126,7 +128,9 @@ pub(super) enum When {
     /// `working = { subos = "NAME", core = N }`
     Working(Working),
     /// `guests = { subos = "NAME", core = N, reaches = N }`
-    Guests(Guests),
+    Guests(Count),
+    /// `timer = { subos = "NAME", core = N, reaches = N }`
+    Timer(Count),
     /// `ended = "NAME"`
     Ended(Spanned<String>),
 }
@@ -140,7 +144,7 @@ pub(super) struct Progress {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Guests {
+pub(super) struct Count {
     pub(super) subos: Spanned<String>,
     pub(super) core: Spanned<u8>,
     pub(super) reaches: u32,

@@ -2,10 +2,12 @@
 //!
 //! [`idl::record`] lists the records that the supervisor writes. What is not listed there is skipped.
 
+mod implied;
 mod timeline;
 mod verdict;
+mod work;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use idl::record::Record;
 
@@ -21,6 +23,31 @@ pub struct Stat {
     pub core: u64,
     /// What it did, and how often, in the order in which the machine says it.
     pub counts: Vec<(String, u64)>,
+}
+
+impl Stat {
+    /// How often it did this; a count that is not told is none.
+    #[must_use]
+    pub fn count(&self, name: &str) -> u64 {
+        self.counts.iter().filter(|(known, _)| known == name).map(|(_, count)| count).sum()
+    }
+}
+
+/// Growth of a count of a subOS over a step.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Growth {
+    /// Which step, from 0.
+    pub step: u64,
+    /// Which subOS.
+    pub subos: String,
+    /// On which core, if it is one core's count.
+    pub core: Option<u64>,
+    /// What it was.
+    pub before: u64,
+    /// What it became.
+    pub after: u64,
+    /// How far its kernel's own count went meanwhile, if that is another.
+    pub during: Option<u64>,
 }
 
 /// What a line of the transcript tells.
@@ -114,6 +141,14 @@ pub struct Story {
     pub findings: Vec<(String, bool, String)>,
     /// What each subOS did on each core.
     pub stats: Vec<Stat>,
+    /// Who was seen to go on while which step was carried out.
+    pub beats: Vec<Growth>,
+    /// Who was seen at work on which core immediately before which step took it.
+    pub busy: Vec<Growth>,
+    /// Who has ended of itself, and the first step that it did not live to the end of.
+    pub ended: BTreeMap<String, u64>,
+    /// Who died and was built again.
+    pub restarted: BTreeSet<String>,
     /// What each subOS printed of its unfinished line.
     unfinished: BTreeMap<String, Vec<u8>>,
 }
@@ -163,9 +198,15 @@ impl Story {
                 self.findings.push((what.clone(), good, text(&record, more)));
                 Some(Event::Finding { what, good, text: text(&record, more) })
             }
-            "exit" => Some(Event::Ended { subos: text(&record, "subos"), status: text(&record, "status") }),
+            "exit" => {
+                let last = self.steps.last_key_value();
+                let by = last.map_or(0, |(step, result)| if result == "begin" { *step } else { step + 1 });
+                self.ended.entry(text(&record, "subos")).or_insert(by);
+                Some(Event::Ended { subos: text(&record, "subos"), status: text(&record, "status") })
+            }
             "epitaph" => Some(Event::Epitaph { subos: text(&record, "subos"), text: text(&record, "text") }),
-            "crash" | "restart" | "lot" | "beat" | "missing" => {
+            "crash" | "restart" | "lot" | "beat" | "busy" | "missing" => {
+                self.note(&record);
                 Some(Event::Remark { subos: text(&record, "subos"), text: remark(&record) })
             }
             "stat" => {
@@ -187,6 +228,24 @@ impl Story {
         let whole = std::mem::replace(line, rest);
         let lines = String::from_utf8_lossy(&whole).lines().map(str::to_owned).collect();
         Some(Event::Output { subos, lines })
+    }
+
+    /// Keeps what is judged later.
+    fn note(&mut self, record: &Record<'_>) {
+        let subos = text(record, "subos");
+        let growth = || {
+            let (step, core, during) = (record.number("n")?, record.number("core"), record.number("during"));
+            let (before, after) = (record.number("before")?, record.number("after")?);
+            Some(Growth { step, subos: subos.clone(), core, before, after, during })
+        };
+        match record.name {
+            "beat" => self.beats.extend(growth()),
+            "busy" => self.busy.extend(growth()),
+            "restart" => {
+                self.restarted.insert(subos);
+            }
+            _ => {}
+        }
     }
 
     fn stat(&mut self, record: &Record<'_>) {
@@ -226,14 +285,20 @@ fn remark(record: &Record<'_>) -> String {
             count("looked"),
             count("used")
         ),
-        _ => {
-            let made = count("after").saturating_sub(count("before"));
-            format!(
-                "did {made} more of its work over step {}, {} calls meanwhile",
-                count("n") + 1,
-                count("during")
-            )
-        }
+        "busy" => format!(
+            "is at work on core {} until it is taken: {} from {} to {}",
+            count("core"),
+            value("by"),
+            count("before"),
+            count("after")
+        ),
+        _ => format!(
+            "went on from {} to {} between the first and the last action of step {}, seen {} times",
+            count("before"),
+            count("after"),
+            count("n") + 1,
+            count("holds")
+        ),
     }
 }
 

@@ -1,14 +1,10 @@
 //! Whether a story is a good one.
 
-use std::collections::BTreeSet;
+use idl::plan::{Action, Duty};
 
-use idl::plan::Action;
-
-use super::{FREE, Story};
+use super::implied::{Busy, Implied, Watched};
+use super::{Story, work};
 use crate::manifest::Manifest;
-
-/// A count whose name ends so may be zero.
-const OPTIONAL: &str = "_opt";
 
 /// Everything that is wrong with how a manifest was played, but for what its programs printed.
 #[must_use]
@@ -23,7 +19,9 @@ pub fn judge(story: &Story, manifest: &Manifest) -> Vec<String> {
         }
     }
     wrong.extend(findings(story, manifest));
-    wrong.extend(idle(story));
+    let implied = Implied::by(manifest);
+    wrong.extend(beats(story, manifest, &implied));
+    wrong.extend(work::missing(story, manifest, &implied));
     wrong
 }
 
@@ -45,23 +43,34 @@ fn findings(story: &Story, manifest: &Manifest) -> Vec<String> {
     wrong
 }
 
-/// Zeros where there should be work: every subOS did something of everything on every core that it ever had.
-fn idle(story: &Story) -> Vec<String> {
+/// Operations during which somebody of duty was not seen to go on, and cores that were taken without being at work.
+fn beats(story: &Story, manifest: &Manifest, implied: &Implied) -> Vec<String> {
+    let words = |step: u64| {
+        let index = usize::try_from(step).unwrap_or(usize::MAX);
+        manifest.steps.get(index).map_or("", String::as_str)
+    };
     let mut wrong = Vec::new();
-    let mut had: BTreeSet<(String, u64)> = BTreeSet::new();
-    for (core, spans) in story.timeline.cores() {
-        had.extend(spans.into_iter().filter(|span| span.value != FREE).map(|span| (span.value, core)));
-    }
-    for (subos, core) in had {
-        if !story.stats.iter().any(|stat| stat.subos == subos && stat.core == core) {
-            wrong.push(format!("nothing is known of what {subos} did on core {core}, which it had"));
+    for watched in &implied.watched {
+        let Watched { step, subos, duty } = watched;
+        // A step that was not reached is told of already.
+        let ok = story.steps.get(step).is_some_and(|result| result == "ok");
+        let finished = *duty == Duty::Programs && story.ended.get(subos).is_some_and(|by| by <= step);
+        let kept = story.beats.iter().any(|beat| {
+            let own = beat.after > beat.before && beat.during.is_some_and(|count| count > 0);
+            (beat.step, &beat.subos) == (*step, subos) && own
+        });
+        if ok && !kept && !finished && !story.restarted.contains(subos) {
+            let number = step + 1;
+            wrong.push(format!("{subos} was not seen to go on during step {number} ({})", words(*step)));
         }
     }
-    for stat in &story.stats {
-        for (name, count) in &stat.counts {
-            if *count == 0 && !name.ends_with(OPTIONAL) {
-                wrong.push(format!("{} did no {name} on core {}", stat.subos, stat.core));
-            }
+    for Busy { step, subos, core } in &implied.busy {
+        let seen = story.busy.iter().any(|busy| {
+            (busy.step, &busy.subos, busy.core) == (*step, subos, Some(*core)) && busy.after > busy.before
+        });
+        if story.steps.contains_key(step) && !seen {
+            let number = step + 1;
+            wrong.push(format!("{subos} was not seen at work on core {core} when step {number} began"));
         }
     }
     wrong
@@ -93,8 +102,8 @@ check = "ledger"
         "@own t=30 core=1 owner=free",
         "@step t=40 n=1 result=ok text=",
         "@ledger result=equal text=",
-        "@stat subos=a core=1 calls=5 moves_opt=0",
-        "@stat subos=supervisor core=0 calls=7",
+        "@stat subos=a core=1 calls=5 switches=2 arrivals=1 timers=9 owned=99 busy=98 objects=4",
+        "@stat subos=supervisor core=0 switches=3 interrupts=2 core_moves=1 lot_moves=0 audits=1",
     ];
 
     fn wrong(lines: &[&str]) -> Vec<String> {
@@ -128,7 +137,8 @@ check = "ledger"
             lines[at] = line;
             wrong(&lines).join("; ")
         };
-        assert_eq!(with(7, "@stat subos=a core=1 calls=0"), "a did no calls on core 1");
+        let idle = "@stat subos=a core=1 calls=0 switches=2 arrivals=1 timers=9 owned=99 busy=98 objects=4";
+        assert_eq!(with(7, idle), "a counts no calls on core 1");
         assert_eq!(with(3, "@step t=30 n=0 result=failed"), "step 1 (kill a by force) failed");
         assert_eq!(with(6, "@ledger result=different text=core%201"), "the ledger says: core 1");
     }

@@ -22,7 +22,7 @@ pub fn summary(stats: &[Stat], timeline: &Timeline) -> String {
     let mut columns: Vec<Column> = Vec::new();
     for (row, stat) in stats.iter().enumerate() {
         for (name, count) in &stat.counts {
-            let name = name.trim_end_matches("_opt").replace('_', " ");
+            let name = name.replace('_', " ");
             let index = columns.iter().position(|column| column.name == name).unwrap_or_else(|| {
                 columns.push(Column { name: name.clone(), cells: vec![String::new(); stats.len()] });
                 columns.len() - 1
@@ -117,10 +117,8 @@ mod tests {
 
     #[test]
     fn the_summary_has_a_column_for_each_count() {
-        let stats = [
-            stat("a", &[("calls", 1234), ("moves_opt", 1), ("faults_opt", 0)]),
-            stat("batch", &[("moves", 0)]),
-        ];
+        let stats =
+            [stat("a", &[("calls", 1234), ("moves", 1), ("faults", 0)]), stat("batch", &[("moves", 0)])];
         let text = summary(&stats, &Timeline::default());
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines[0], "  subOS  core  calls  moves");
