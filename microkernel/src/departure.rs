@@ -3,12 +3,12 @@
 use caps::{Kind, Slots};
 
 use crate::arch::park_requested;
-use crate::board::Epoch;
 use crate::kernel::Kernel;
 use crate::memory::Ref;
 use crate::object::address_space::AddressSpace;
 use crate::object::thread::{Own, State, Thread};
 use crate::outcome::NextThread;
+use crate::sync::Epoch;
 use crate::types::{PhysAddr, Ticks};
 
 /// How a kernel is left.

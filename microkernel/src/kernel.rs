@@ -13,9 +13,8 @@ use caps::{Capability, Forest, Kind, Slots, Table};
 use idl::abi::OpWord;
 
 use crate::arch::{
-    Cause, Core, Exit, FramePtr, Pending, Vector, flush_all, now, park_requested, pause, physmap, send_ipi,
+    Cause, Core, Exit, FramePtr, Pending, Vector, flush_all, now, park_requested, physmap, send_ipi,
 };
-use crate::board::{Board, Epoch};
 use crate::deadline::Deadlines;
 use crate::departure::Leave;
 use crate::limits::{EXPIRE_BUDGET, MAX_CORES};
@@ -26,7 +25,7 @@ use crate::object::thread::{Own, Thread};
 use crate::outcome::{NextThread, Outcome};
 use crate::removal::Removal;
 use crate::scheduler::{CoreState, RunQueue};
-use crate::sync::{Guard, KernelLock, Wait};
+use crate::sync::{Board, Epoch, Guard, KernelLock, Wait};
 use crate::trace;
 use crate::types::{CoreId, PhysAddr, SubOsId, Ticks};
 
@@ -152,9 +151,9 @@ impl KernelCell {
         let board = cell.wrapping_byte_add(offset_of!(Self, board)).cast::<Board>();
         let kernel = cell.wrapping_byte_add(offset_of!(Self, kernel)).cast::<Kernel>();
         // SAFETY: by this function's contract the memory is ours to write.
-        unsafe { lock.write(KernelLock::new()) };
+        unsafe { lock.write(KernelLock::default()) };
         // SAFETY: as above.
-        unsafe { board.write(Board::new()) };
+        unsafe { board.write(Board::default()) };
         // SAFETY: as above; the field is a plain Kernel inside its cell.
         unsafe { kernel.copy_from_nonoverlapping(&raw const NEW, 1) };
         // SAFETY: all fields have been written, and the cell stays for as long as the subOS does.
@@ -201,21 +200,6 @@ impl KernelCell {
         // SAFETY: by this function's contract.
         unsafe { &mut *self.kernel.get() }
     }
-
-    /// Waits, without the lock and on the home root, until every core has acknowledged the epoch or this core is
-    /// asked to park.
-    fn wait_until_quiet(&self, core: &mut Core, home_root: PhysAddr, epoch: Epoch) {
-        // SAFETY: the home root is this kernel's own.
-        unsafe { core.load_root(home_root) };
-        let core = core.id();
-        while !self.board.is_quiet(epoch) && !park_requested(core) {
-            if let Some(owed) = self.board.owes(core) {
-                flush_all();
-                self.board.acknowledge(core, owed);
-            }
-            pause();
-        }
-    }
 }
 
 /// Treats one entry into the kernel, from its cause to where the core goes next.
@@ -261,9 +245,8 @@ pub fn entered(core: &mut Core, cause: Cause) -> Exit {
                     return Exit::Park;
                 }
                 Leave::Wait(thread, epoch) => {
-                    let root = kernel.home_root;
-                    leave_for(core, root, guard);
-                    cell.wait_until_quiet(core, root, epoch);
+                    leave_for(core, kernel.home_root, guard);
+                    cell.board.wait(id, epoch, flush_all, || park_requested(id));
                     let Some(again) = cell.enter(id) else { return Exit::Park };
                     (guard, kernel) = again;
                     kernel.refresh(core);
@@ -291,12 +274,12 @@ impl Kernel {
     fn refresh(&mut self, core: &mut Core) {
         self.me = core.id();
         self.now = now();
-        if let Some(owed) = self.board.owes(self.me) {
+        let home_root = self.home_root;
+        self.board.answer(self.me, || {
             // SAFETY: the home root is this kernel's own.
-            unsafe { core.load_root(self.home_root) };
+            unsafe { core.load_root(home_root) };
             flush_all();
-            self.board.acknowledge(self.me, owed);
-        }
+        });
     }
 
     fn begin(&mut self, core: &mut Core, cause: Cause) -> Step {
@@ -431,11 +414,10 @@ impl Kernel {
     pub fn hold_until_quiet(&mut self, thread: Option<Ref<Thread>>) -> Epoch {
         let epoch = self.board.raise();
         let others = self.board.members() & !self.me.bit();
-        for core in (0..MAX_CORES).filter_map(CoreId::new).filter(|core| others & core.bit() != 0) {
+        for core in CoreId::all_in(others) {
             send_ipi(core, Vector::FLUSH);
         }
-        flush_all();
-        self.board.acknowledge(self.me, epoch);
+        self.board.answer(self.me, flush_all);
         if others != 0
             && let Some(thread) = thread
         {

@@ -21,12 +21,13 @@
     not(feature = "image"),
     allow(dead_code, reason = "what only the image needs has no user on the host")
 )]
+#![allow(clippy::new_without_default, reason = "nothing of a kernel is made by default")]
 
 #[cfg(test)]
 extern crate std;
 
 pub mod arch;
-pub mod board;
+pub mod atomic;
 pub mod boot;
 pub mod counters;
 pub mod deadline;

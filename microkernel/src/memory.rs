@@ -214,12 +214,6 @@ impl Memory {
     }
 }
 
-impl Default for Memory {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 impl<T: Object> Index<Ref<T>> for Memory {
     type Output = T;
 

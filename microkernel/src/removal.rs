@@ -10,7 +10,6 @@ use idl::types::Progress;
 
 use crate::arch::Vector;
 use crate::arch::send_ipi;
-use crate::board::Epoch;
 use crate::kernel::Kernel;
 use crate::limits::{CANCEL_BUDGET, CLEAR_BUDGET, PAGE, REVOKE_BUDGET, SCAN_BUDGET};
 use crate::machine;
@@ -21,6 +20,7 @@ use crate::object::guest::Guest;
 use crate::object::notification::Notification;
 use crate::object::reply::{Reply, Use};
 use crate::object::thread::{State, Thread};
+use crate::sync::Epoch;
 use crate::types::PhysAddr;
 
 /// What is left to do.

@@ -346,9 +346,7 @@ impl Kernel {
 
     /// The core has left this kernel: its seats and its ready threads go to another core, or to limbo.
     pub fn forsake(&mut self, core: CoreId) {
-        let successor = (0..MAX_CORES)
-            .filter(|index| *index != core.index() && self.cores[*index].active)
-            .find_map(|index| u8::try_from(index).ok().map(CoreId));
+        let successor = CoreId::all_in(!core.bit()).find(|other| self.cores[other.index()].active);
         for seat in self.seats.iter_mut().filter(|seat| **seat == Some(core)) {
             *seat = successor;
         }

@@ -17,7 +17,7 @@ pub enum Event {
     /// The entry is unused.
     #[default]
     None = 0,
-    /// The core joined a subOS: its number, the seat.
+    /// The core joined a subOS: its number.
     Arrived = 1,
     /// A system call: the op word, the handle.
     Syscall = 2,

@@ -69,6 +69,16 @@ impl CoreId {
         self.0 as usize
     }
 
+    /// The cores of a set, one bit each.
+    pub fn all_in(set: u64) -> impl Iterator<Item = Self> {
+        let mut left = set;
+        core::iter::from_fn(move || {
+            let core = Self::new(left.trailing_zeros() as usize)?;
+            left &= left - 1;
+            Some(core)
+        })
+    }
+
     /// The set that holds this core alone.
     #[must_use]
     pub const fn bit(self) -> u64 {

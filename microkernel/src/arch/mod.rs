@@ -5,7 +5,7 @@ pub mod x86_64;
 
 pub use crate::entry::{Cause, Exit, Fault};
 pub use x86_64::clock::{arm as set_timer, disarm as mask_timer, now, ticks_per_second};
-pub use x86_64::core::{Arrival, Core, Seat};
+pub use x86_64::core::{Arrival, Core};
 pub use x86_64::frame::{Frame, FrameFlags, FramePtr, FxArea};
 pub use x86_64::half::{Access, KernelHalf};
 pub use x86_64::instructions::pause;

@@ -7,7 +7,7 @@
 use crate::arch::x86_64::core::Core;
 use crate::arch::x86_64::frame::{Frame, FramePtr};
 use crate::arch::x86_64::interrupts::{Pending, Vector};
-use crate::arch::x86_64::mailbox::{Command, Mailbox};
+use crate::arch::x86_64::mailbox::Mailbox;
 use crate::arch::x86_64::{apic, area, entry, instructions, park, traps};
 use crate::kernel;
 use crate::panic::{self, KernelFault};
@@ -73,14 +73,7 @@ fn run(core: &mut Core, first: Cause) -> FramePtr {
 fn note(core: &mut Core, cause: Cause) {
     let (event, first, second) = match cause {
         Cause::Syscall => return,
-        Cause::Arrived => {
-            let arrival = core.arrival();
-            (
-                Event::Arrived,
-                arrival.map_or(0, |to| to.subos.0.into()),
-                arrival.map_or(0, |to| to.seat.0.into()),
-            )
-        }
+        Cause::Arrived => (Event::Arrived, core.subos().map_or(0, |subos| subos.0.into()), 0),
         Cause::Interrupt(vector) => (Event::Interrupt, vector.0.into(), 0),
         Cause::Fault(fault) => (Event::Fault, fault.vector.0.into(), fault.address),
         Cause::Woken(pending) => (Event::Woken, pending.bits(), 0),
@@ -161,8 +154,7 @@ pub(crate) unsafe extern "C" fn kernel_interrupted(core: *const Core, vector: u6
 /// Only the assembly calls this, on the NMI stack, with this core's struct.
 pub(crate) unsafe extern "C" fn kernel_nmi(core: *const Core) {
     let id = area::owner(core as u64);
-    let mailbox = Mailbox::of(id);
-    if let Some((Command::Condemn, _)) = mailbox.pending_command() {
+    if Mailbox::of(id).is_condemned() {
         // SAFETY: the subOS is condemned, so its lock and its stacks are of no further use.
         unsafe { park::leave(id) };
     }

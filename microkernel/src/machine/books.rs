@@ -6,17 +6,20 @@ use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use caps::Error;
-use caps::ledger::{self, ChunkEntry, ChunkId, Holder, Ledger, LotEntry, LotId, SubOsEntry};
+use caps::ledger::{self, ChunkEntry, ChunkId, Holder, Ledger, LotEntry, LotId, Phase, SubOsEntry};
 
 use idl::abi::PAGE_WORDS;
 
 use super::{places, raw};
 use crate::arch::x86_64::half::CommonParts;
-use crate::arch::x86_64::mailbox::Sequence;
 use crate::arch::{self, KernelHalf, SystemPages};
-use crate::board::Epoch;
 use crate::kernel::KernelCell;
 use crate::limits::{LEDGER_LOTS, MAX_CORES, MAX_SUBOSES};
+use crate::sync::Epoch;
+use crate::sync::bell::Target;
+use crate::sync::mailbox::{Mailbox, Sequence};
+use crate::sync::recall::Recall;
+use crate::sync::rounds::Rounds;
 use crate::types::{CoreId, PhysAddr, SubOsId, Ticks};
 
 /// How far a subOS has come.
@@ -60,10 +63,8 @@ pub enum Errand {
     None,
     /// Its owner was asked to part with it; not forced before the deadline.
     Requested(Ticks),
-    /// It was told to park then, by an interrupt.
-    Parking(Sequence, Ticks),
-    /// It was told so then, by an interrupt that cannot be masked.
-    Condemned(Sequence, Ticks),
+    /// It was ordered to leave.
+    Leaving(Recall),
     /// It has parked; its kernel has let go of it, and other cores are asked to.
     Parked(Epoch),
     /// It was told to join its new owner.
@@ -73,10 +74,8 @@ pub enum Errand {
 /// What is remembered about a lot that is on its way back.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LotWork {
-    /// The rounds of letting go: how many are behind, and the one that is waited for.
-    pub rounds: u8,
-    /// The round that is waited for.
-    pub epoch: Epoch,
+    /// The rounds of letting go.
+    pub rounds: Rounds,
     /// Pages cleared so far.
     pub cleared: u64,
 }
@@ -127,8 +126,8 @@ pub struct Moves {
 pub struct Shelf {
     /// 0, or 1 and the number of the core that holds the books.
     lock: AtomicU64,
-    /// For each subOS the core that its doorbell interrupts, plus 1; 0 for none.
-    targets: [AtomicU64; MAX_SUBOSES],
+    /// For each subOS the core that its doorbell interrupts.
+    targets: [Target; MAX_SUBOSES],
     /// For each number the generation of its subOS plus 1; 0 if there is none. What a SubOs capability's badge
     /// must be.
     incarnations: [AtomicU64; MAX_SUBOSES],
@@ -136,7 +135,7 @@ pub struct Shelf {
     orphans: AtomicU64,
     /// Where the kernel is that whoever holds the books visits.
     visited: AtomicU64,
-    /// Cores that a test made deaf, one bit each: what is sent to them to make them park gets lost.
+    /// Cores that a test made deaf, one bit each: what is sent to them to make them park or flush gets lost.
     #[cfg(feature = "hooks")]
     pub(super) deaf: AtomicU64,
     /// The arguments of a program that is about to be loaded.
@@ -172,7 +171,7 @@ impl Shelf {
     pub fn new(inventory: Inventory) -> Self {
         Self {
             lock: AtomicU64::new(0),
-            targets: [const { AtomicU64::new(0) }; MAX_SUBOSES],
+            targets: core::array::from_fn(|_| Target::default()),
             incarnations: [const { AtomicU64::new(0) }; MAX_SUBOSES],
             orphans: AtomicU64::new(0),
             visited: AtomicU64::new(0),
@@ -326,20 +325,34 @@ impl Books {
         self.ledger().lots().find(|(_, lot)| lot.holder.subos() == Some(id) && u32::from(lot.seat) == seat)
     }
 
+    /// The cores of which this is true, by who has them, one bit each.
+    fn cores_where(&mut self, is: impl Fn(CoreId, Holder) -> bool) -> u64 {
+        let cores = self.ledger();
+        let cores = cores.cores().map(|(core, holder)| (CoreId(core.0), holder));
+        cores.filter(|(core, holder)| is(*core, *holder)).fold(0, |set, (core, _)| set | core.bit())
+    }
+
     /// The cores that work for a subOS, one bit each.
     pub fn owned_by(&mut self, id: ledger::SubOsId) -> u64 {
-        self.ledger()
-            .cores()
-            .filter(|(_, holder)| *holder == Holder::SubOs(id))
-            .fold(0, |set, (core, _)| set | CoreId(core.0).bit())
+        self.cores_where(|_, holder| holder == Holder::SubOs(id))
     }
 
     /// The cores that work for a subOS, or are on their way from it, one bit each.
     pub fn cores_of(&mut self, id: ledger::SubOsId) -> u64 {
-        self.ledger()
-            .cores()
-            .filter(|(_, holder)| holder.subos() == Some(id))
-            .fold(0, |set, (core, _)| set | CoreId(core.0).bit())
+        self.cores_where(|_, holder| holder.subos() == Some(id))
+    }
+
+    /// The cores that may still reach what a subOS has, one bit each: those that work for it, and those that were told
+    /// to leave it and have not parked.
+    pub fn at_large(&mut self, id: ledger::SubOsId) -> u64 {
+        let errands = self.errands;
+        self.cores_where(|core, holder| match (holder, errands[core.index()]) {
+            (Holder::Leaving(owner, Phase::Revoking), Errand::Leaving(recall)) => {
+                owner == id && !recall.is_answered(Mailbox::of(core))
+            }
+            (Holder::Leaving(owner, Phase::Revoking) | Holder::SubOs(owner), _) => owner == id,
+            _ => false,
+        })
     }
 
     /// Whether a chunk may hold what firmware or boot left there; from now on it does not.
@@ -358,18 +371,10 @@ impl Books {
         }
     }
 
-    /// The core that a subOS's doorbell interrupts, plus 1, or 0; read without the books.
+    /// The core that a subOS's doorbell interrupts; read without the books.
     #[must_use]
-    pub fn doorbell_target(subos: SubOsId) -> u64 {
-        places().shelf().targets.get(subos.index()).map_or(0, |target| target.load(Ordering::SeqCst))
-    }
-
-    /// From now on the subOS's doorbell interrupts this core, or none.
-    pub fn set_doorbell_target(subos: SubOsId, core: Option<CoreId>) {
-        let word = core.map_or(0, |core| u64::from(core.0) + 1);
-        if let Some(target) = places().shelf().targets.get(subos.index()) {
-            target.store(word, Ordering::SeqCst);
-        }
+    pub fn doorbell_target(subos: SubOsId) -> &'static Target {
+        &places().shelf().targets[subos.index() % MAX_SUBOSES]
     }
 
     /// Whether a SubOs capability with this badge names the subOS that has the number now; read without the

@@ -9,7 +9,7 @@ use super::books::{Books, Inventory, OpenBooks, Shelf};
 use super::visit::{lot_slot, root_slot};
 use super::{PLACES, Places, cores, create, load, places, raw, share};
 use crate::arch::x86_64::routes;
-use crate::arch::{Arrival, Seat, now};
+use crate::arch::{Arrival, now};
 use crate::boot::BootInfo;
 use crate::boot::firmware;
 use crate::boot::memory::{ChunkClass, MemoryMap};
@@ -80,7 +80,7 @@ pub fn boot(info: BootInfo) -> Arrival {
     assert!(cores::admit(first, FIRST).is_ok(), "a new table of roots has room for the core");
     assert!(load::run_first(first).is_ok(), "a loaded program can run");
     cores::retarget(&mut books, id);
-    Arrival { kernel, home_root, subos: SubOsId::SUPERVISOR, seat: Seat(0) }
+    Arrival { kernel, home_root, subos: SubOsId::SUPERVISOR }
 }
 
 /// What is free goes to the pool, marked as never cleared.

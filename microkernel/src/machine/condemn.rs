@@ -44,11 +44,8 @@ pub fn kernel_failed(core: &mut Core, words: &dyn core::fmt::Display) {
 
 /// The other cores of the subOS come by the lock, find it spoilt and park.
 fn rouse(cell: &KernelCell, me: CoreId) {
-    let mut members = cell.board.members() & !me.bit();
-    while members != 0 {
-        let core = CoreId(u8::try_from(members.trailing_zeros()).unwrap_or(0));
+    for core in CoreId::all_in(cell.board.members() & !me.bit()) {
         send_ipi(core, Vector::RESCHEDULE);
-        members &= members - 1;
     }
 }
 

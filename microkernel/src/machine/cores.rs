@@ -14,13 +14,14 @@ use idl::types::{CoreNumber, Progress, Ticks as EventTicks};
 use super::books::{Books, Errand, Record};
 use super::visit::{await_briefly, core_slot, is_quiet, notify, raise, visit};
 use super::{Target, condemn, create, doorbell, number_of};
-use crate::arch::x86_64::mailbox::Sequence;
 use crate::arch::x86_64::{apic, clock};
-use crate::arch::{self, Access, Arrival, Command, Core, Mailbox, Seat};
+use crate::arch::{self, Access, Arrival, Command, Core, Mailbox};
 use crate::kernel::Kernel;
 use crate::limits::{BRIEF_MICROSECONDS, PARK_MICROSECONDS, VISIT_STEPS};
 use crate::outcome::Answer;
 use crate::removal::Removing;
+use crate::sync::mailbox::Sequence;
+use crate::sync::recall::{Recall, Standing};
 use crate::types::{CoreId, SubOsId, Ticks};
 
 const MORE: Answer = Answer { words: [Progress::More as u64, 0, 0, 0, 0] };
@@ -60,8 +61,8 @@ fn give(books: &mut Books, core: &mut Core, id: ledger::SubOsId, which: CoreId) 
     }
     let home_root = visit(books, core, id, |kernel| admit(kernel, which))??;
     let kernel = books.record(id).cell.ok_or(Error::WrongState)?;
-    let arrival = Arrival { kernel, home_root, subos: number_of(id), seat: Seat(u16::from(which.0)) };
-    let sequence = Mailbox::of(which).enter(arrival);
+    let arrival = Arrival { kernel, home_root, subos: number_of(id) };
+    let sequence = Mailbox::of(which).enter(arrival.to_words());
     arch::send_ipi(which, arch::Vector::PARK);
     books.errands[which.index()] = Errand::Entering(sequence);
     Ok(())
@@ -121,7 +122,7 @@ pub fn reclaim(
             return Ok(ask(books, id, which, deadline));
         }
         books.ledger().apply(&[LedgerChange::Reclaim { resource, from: id }]).map_err(|(_, error)| error)?;
-        if !matches!(errand, Errand::Parking(..)) {
+        if !matches!(errand, Errand::Leaving(_)) {
             tell_to_park(books, which);
         }
     }
@@ -148,14 +149,14 @@ pub fn reclaim(
     Ok(MORE)
 }
 
-/// How a step went.
+/// How a step of taking something went.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Next {
-    /// The core must do something first.
+    /// Enough for one call, or a core must do something first.
     Wait,
     /// There is more to do.
     On,
-    /// The core is in the pool, or given up.
+    /// It is in the pool, or given up.
     Free,
 }
 
@@ -170,57 +171,47 @@ fn ask(books: &mut Books, id: ledger::SubOsId, which: CoreId, deadline: Ticks) -
     MORE
 }
 
-/// Leaves a command to go in a core's mailbox and makes it look there.
-fn command(which: CoreId, command: Command) -> Sequence {
-    #[cfg(feature = "hooks")]
-    if super::hooks::is_deaf(which) {
-        return Sequence(u64::MAX);
+/// Leaves an order to go in a core's mailbox and makes it look there.
+fn order(books: &mut Books, which: CoreId, order: Command) {
+    let mut sequence = Sequence(u64::MAX);
+    if !super::is_deaf(which) {
+        sequence = Mailbox::of(which).command(order);
+        match order {
+            Command::Condemn => apic::send_nmi(which),
+            _ => arch::send_ipi(which, arch::Vector::PARK),
+        }
     }
-    let sequence = Mailbox::of(which).command(command);
-    match command {
-        Command::Condemn => apic::send_nmi(which),
-        _ => arch::send_ipi(which, arch::Vector::PARK),
-    }
-    sequence
+    books.errands[which.index()] = Errand::Leaving(Recall { order, sequence, since: arch::now() });
 }
 
 /// Interrupts a core, so that it parks.
 pub fn tell_to_park(books: &mut Books, which: CoreId) {
-    let sequence = command(which, Command::Park);
-    books.errands[which.index()] = Errand::Parking(sequence, arch::now());
+    order(books, which, Command::Park);
 }
 
 /// Whether a core that was told to park has done so; when it takes too long, means that leave it no choice.
 pub fn parked(books: &mut Books, id: ledger::SubOsId, which: CoreId) -> Next {
-    let mailbox = Mailbox::of(which);
-    let patience = clock::microseconds(PARK_MICROSECONDS);
-    let brief = clock::microseconds(BRIEF_MICROSECONDS);
-    match books.errands[which.index()] {
-        Errand::Parking(sequence, since) => {
-            if await_briefly(brief, || mailbox.acknowledged() >= sequence) {
-                return Next::Free;
-            }
-            if arch::now() >= since.after(patience) {
-                condemn::by_visitor(books, id, "a core did not answer the interrupt that takes it away");
-                let sequence = command(which, Command::Condemn);
-                books.errands[which.index()] = Errand::Condemned(sequence, arch::now());
-            }
-            Next::Wait
-        }
-        Errand::Condemned(sequence, since) => {
-            if await_briefly(brief, || mailbox.acknowledged() >= sequence) {
-                return Next::Free;
-            }
-            if arch::now() >= since.after(patience) {
-                let _ = books.ledger().quarantine(Resource::Core(in_ledger(which)));
-                return Next::On;
-            }
-            Next::Wait
-        }
-        Errand::Parked(_) => Next::Free,
+    let recall = match books.errands[which.index()] {
+        Errand::Leaving(recall) => recall,
+        Errand::Parked(_) => return Next::Free,
         _ => {
             tell_to_park(books, which);
+            return Next::Wait;
+        }
+    };
+    let mailbox = Mailbox::of(which);
+    await_briefly(clock::microseconds(BRIEF_MICROSECONDS), || recall.is_answered(mailbox));
+    match recall.standing(mailbox, arch::now(), clock::microseconds(PARK_MICROSECONDS)) {
+        Standing::Parked => Next::Free,
+        Standing::Patience => Next::Wait,
+        Standing::Deaf => {
+            condemn::by_visitor(books, id, "a core did not answer the interrupt that takes it away");
+            order(books, which, Command::Condemn);
             Next::Wait
+        }
+        Standing::Silent => {
+            let _ = books.ledger().quarantine(Resource::Core(in_ledger(which)));
+            Next::On
         }
     }
 }
@@ -269,13 +260,11 @@ pub fn retarget(books: &mut Books, id: ledger::SubOsId) {
         .map(|(core, _)| CoreId(core.0));
     let number = number_of(id);
     if number == SubOsId::SUPERVISOR {
-        let word = core.map_or(0, |core| u64::from(core.0) + 1);
         for peer in books.records.iter().filter_map(|record: &Record| record.id) {
-            super::places().share(number_of(peer)).up().set_target(word);
+            super::places().share(number_of(peer)).up().target().set(core);
         }
     } else {
-        Books::set_doorbell_target(number, core);
+        Books::doorbell_target(number).set(core);
     }
-    core::sync::atomic::fence(core::sync::atomic::Ordering::SeqCst);
-    doorbell::interrupt(core.map_or(0, |core| u64::from(core.0) + 1));
+    doorbell::interrupt(core);
 }

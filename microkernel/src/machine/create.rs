@@ -136,7 +136,7 @@ pub fn birth(books: &mut Books, id: ledger::SubOsId, home: &LotEntry, home_root:
         ..Record::default()
     };
     Books::set_incarnation(number, Some(id));
-    Books::set_doorbell_target(number, None);
+    Books::doorbell_target(number).set(None);
 }
 
 /// Puts the capability to a new subOS into a slot of the calling thread's table.

@@ -112,12 +112,11 @@ fn begin(books: &mut Books, id: ledger::SubOsId) -> Result<(), Error> {
     let working = books.cores_of(id);
     books.ledger().destroy(id)?;
     let number = number_of(id);
-    Books::set_doorbell_target(number, None);
-    places().share(number).up().set_target(0);
+    Books::doorbell_target(number).set(None);
+    places().share(number).up().target().set(None);
     books.record(id).condemned = true;
-    for index in (0..64_u8).filter(|index| working & CoreId(*index).bit() != 0) {
-        let which = CoreId(index);
-        if !matches!(books.errands[which.index()], Errand::Parking(..) | Errand::Parked(_)) {
+    for which in CoreId::all_in(working) {
+        if !matches!(books.errands[which.index()], Errand::Leaving(_) | Errand::Parked(_)) {
             cores::tell_to_park(books, which);
         }
     }
@@ -126,16 +125,14 @@ fn begin(books: &mut Books, id: ledger::SubOsId) -> Result<(), Error> {
 
 /// Whether every core has parked, or was given up. A core that has is free at once.
 fn park_all(books: &mut Books, id: ledger::SubOsId) -> Result<bool, Error> {
-    let working = books.cores_of(id);
     let mut all = true;
-    for index in (0..64_u8).filter(|index| working & CoreId(*index).bit() != 0) {
-        let which = CoreId(index);
+    for which in CoreId::all_in(books.cores_of(id)) {
         match cores::parked(books, id, which) {
             Next::Wait => all = false,
             Next::On => {}
             Next::Free => {
-                let resource = Resource::Core(ledger::CoreId(index));
-                if books.ledger().core(ledger::CoreId(index))? == Holder::Leaving(id, Phase::Quiescing) {
+                let resource = Resource::Core(ledger::CoreId(which.0));
+                if books.ledger().core(ledger::CoreId(which.0))? == Holder::Leaving(id, Phase::Quiescing) {
                     books.ledger().quiesced(resource)?;
                 }
                 books.ledger().scrubbed(resource)?;

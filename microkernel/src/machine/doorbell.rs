@@ -1,11 +1,5 @@
-//! Doorbells: how one end of a share tells the other that something was sent, without its lock.
-//!
-//! Ring: note that something is pending, fence, read the target, interrupt it if the note was news. The note is
-//! taken away only by the receiver's wait, so a flood costs the receiver one interrupt a wait. When cores move, the
-//! supervisor writes the new target, fences, and interrupts it, so that it scans: a ring in between either saw the
-//! new target or is found by the scan.
-
-use core::sync::atomic::{Ordering, fence};
+//! Doorbells: how one end of a share tells the other that something was sent, without its lock. The protocol between
+//! the two ends, and with cores that move meanwhile, is [`crate::sync::bell`]; this is what a kernel does at either end.
 
 use caps::Error;
 
@@ -14,10 +8,11 @@ use super::places;
 use super::share::Share;
 use crate::arch;
 use crate::kernel::Kernel;
-use crate::limits::{MAX_CORES, MAX_SUBOSES};
+use crate::limits::MAX_SUBOSES;
 use crate::memory::Ref;
 use crate::object::notification::Notification;
 use crate::outcome::NextThread;
+use crate::sync::bell::Signal;
 use crate::types::{CoreId, SubOsId};
 
 /// What a kernel signals when a peer has sent something.
@@ -53,64 +48,48 @@ fn incoming(kernel: &Kernel, peer: SubOsId) -> &'static super::share::Direction 
 /// Tells the supervisor that something was sent up. For a subOS's kernel.
 pub fn ring_up(share: Share) {
     let up = share.up();
-    if up.set_pending() {
-        fence(Ordering::SeqCst);
-        interrupt(up.target());
-    }
+    interrupt(up.note().ring(up.target()));
 }
 
 /// Tells a subOS that something was sent down. For the supervisor's kernel, which keeps the target where the
 /// subOS cannot write it.
 pub fn ring_down(subos: SubOsId) {
-    if places().share(subos).down().set_pending() {
-        fence(Ordering::SeqCst);
-        interrupt(Books::doorbell_target(subos));
-    }
+    interrupt(places().share(subos).down().note().ring(Books::doorbell_target(subos)));
 }
 
-/// Interrupts the core that a target word names: its number plus 1, or 0 for none.
-pub(super) fn interrupt(target: u64) {
-    let core = target.checked_sub(1).and_then(|core| u8::try_from(core).ok()).map(CoreId);
-    if let Some(core) = core.filter(|core| core.index() < MAX_CORES) {
+/// Interrupts a doorbell's core, if it has one.
+pub(super) fn interrupt(target: Option<CoreId>) {
+    if let Some(core) = target {
         arch::send_ipi(core, arch::Vector::DOORBELL);
     }
 }
 
+/// What is signalled for which peer.
+fn bound(kernel: &Kernel) -> impl Iterator<Item = (SubOsId, Bound)> + use<> {
+    let all = kernel.shares.bound;
+    (0..).map(SubOsId).zip(all).filter_map(|(peer, bound)| Some((peer, bound?)))
+}
+
 /// Something may have come: signals what is bound. A bounded scan, of this kernel's own shares alone.
 pub fn doorbell_interrupt(kernel: &mut Kernel) -> NextThread {
-    let mut next = NextThread::Same;
-    for index in 0..MAX_SUBOSES {
-        if let (Some(Some(bound)), Ok(index)) = (kernel.shares.bound.get(index).copied(), u8::try_from(index))
-        {
-            next = next.and(deliver(kernel, SubOsId(index), bound));
-        }
-    }
-    next
+    bound(kernel).fold(NextThread::Same, |next, (peer, bound)| next.and(deliver(kernel, peer, bound)))
 }
 
 fn deliver(kernel: &mut Kernel, peer: SubOsId, bound: Bound) -> NextThread {
-    let direction = incoming(kernel, peer);
-    if !direction.is_pending() {
-        return NextThread::Same;
-    }
-    let next = kernel.signal(bound.notification, bound.bits);
-    // If somebody took the bits at once, then that was the receiver's wait. Otherwise the note stays, and nobody
-    // is interrupted again before the wait that takes the bits.
-    if kernel.memory[bound.notification].bits & bound.bits != bound.bits {
-        direction.clear_pending();
-    }
+    let mut next = NextThread::Same;
+    incoming(kernel, peer).note().announce(|| {
+        next = kernel.signal(bound.notification, bound.bits);
+        let kept = kernel.memory[bound.notification].bits & bound.bits == bound.bits;
+        if kept { Signal::Kept } else { Signal::Taken }
+    });
     next
 }
 
 /// A thread is about to wait for this notification: the bits of those peers that have sent something.
 pub fn take_doorbell_bits(kernel: &mut Kernel, notification: Ref<Notification>) -> u64 {
     let mut bits = 0;
-    for index in 0..MAX_SUBOSES {
-        let (Some(Some(bound)), Ok(index)) = (kernel.shares.bound.get(index).copied(), u8::try_from(index))
-        else {
-            continue;
-        };
-        if bound.notification == notification && incoming(kernel, SubOsId(index)).clear_pending() {
+    for (peer, bound) in bound(kernel).filter(|(_, bound)| bound.notification == notification) {
+        if incoming(kernel, peer).note().take() {
             bits |= bound.bits;
         }
     }

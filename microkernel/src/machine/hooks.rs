@@ -109,7 +109,7 @@ fn plant(kernel: &mut Kernel, violation: u64, argument: u64) {
             }
         }
         // In the supervisor's kernel: its own core as the target of that subOS's doorbell.
-        12 => super::books::Books::set_doorbell_target(SubOsId(argument.to_le_bytes()[0]), Some(kernel.me)),
+        12 => super::books::Books::doorbell_target(SubOsId(argument.to_le_bytes()[0])).set(Some(kernel.me)),
         // In a subOS's kernel: a page of its own that no binding allowed; one that lies in no region of its binding;
         // one that lies in nothing it has; a core that it does not have.
         6..=8 => {

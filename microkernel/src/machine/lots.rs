@@ -12,6 +12,7 @@ use idl::event::Event;
 use idl::types::{Chunks, LotNumber, Progress};
 
 use super::books::{Books, LotWork};
+use super::cores::Next;
 use super::visit::{is_quiet, lot_slot, notify, raise, visit};
 use super::{Target, create, raw};
 use crate::arch::Core;
@@ -19,6 +20,7 @@ use crate::arch::x86_64::apic;
 use crate::limits::{PAGE, SCRUB_BUDGET, SCRUB_STEPS, VISIT_STEPS};
 use crate::outcome::Answer;
 use crate::removal::Removing;
+use crate::sync::rounds::Rounds;
 use crate::types::PhysAddr;
 
 /// `SubOs.grant_lot`.
@@ -119,17 +121,6 @@ pub fn reclaim(books: &mut Books, core: &mut Core, target: Target, seat: u32) ->
     Ok(Answer { words: Progress::More.to_words() })
 }
 
-/// How a step went.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Next {
-    /// Enough for one call, or another core must do something first.
-    Wait,
-    /// There is more to do.
-    On,
-    /// The lot is in the pool.
-    Free,
-}
-
 fn work(books: &mut Books, lot: LotId) -> &mut LotWork {
     let count = books.works.len();
     &mut books.works[usize::from(lot.index) % count]
@@ -153,23 +144,24 @@ fn revoke(
     books.ledger().revoked(Resource::Lot(lot))?;
     notify(id, Event::LotLost { lot: LotNumber(u32::from(entry.seat)) });
     let epoch = raise(books, id)?;
-    *work(books, lot) = LotWork { rounds: 0, epoch, cleared: 0 };
+    *work(books, lot) = LotWork { rounds: Rounds::begun(epoch), cleared: 0 };
     Ok(Next::On)
 }
 
 /// The two rounds, with the lot leaving the kernel half in between.
 fn quiesce(books: &mut Books, id: ledger::SubOsId, lot: LotId, entry: &LotEntry) -> Result<Next, Error> {
-    let LotWork { rounds, epoch, .. } = *work(books, lot);
-    if !is_quiet(books, id, epoch)? {
+    let mut rounds = work(books, lot).rounds;
+    if !is_quiet(books, id, rounds.awaited)? {
         return Ok(Next::Wait);
     }
-    if rounds == 0 {
+    let over = rounds.next(|| {
         unmap(books, id, entry);
-        let epoch = raise(books, id)?;
-        *work(books, lot) = LotWork { rounds: 1, epoch, cleared: 0 };
-        return Ok(Next::On);
+        raise(books, id)
+    })?;
+    work(books, lot).rounds = rounds;
+    if over {
+        books.ledger().quiesced(Resource::Lot(lot))?;
     }
-    books.ledger().quiesced(Resource::Lot(lot))?;
     Ok(Next::On)
 }
 

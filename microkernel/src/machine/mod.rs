@@ -195,6 +195,14 @@ pub fn perform(core: &mut Core, visit: Visit) -> Result<Answer, Error> {
     }
 }
 
+/// Whether what is sent to this core gets lost: only tests make a core deaf.
+#[cfg(not(feature = "hooks"))]
+const fn is_deaf(_: CoreId) -> bool {
+    false
+}
+#[cfg(feature = "hooks")]
+use hooks::is_deaf;
+
 /// The first capability of a subOS went without its being destroyed: it is destroyed in passing, by whatever
 /// operation comes next.
 pub fn orphan(object: PhysAddr) {

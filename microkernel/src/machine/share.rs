@@ -16,6 +16,8 @@ use static_assertions::const_assert;
 
 use crate::arch::x86_64::{layout, physmap};
 use crate::limits::{CONSOLE_BYTES, PAGE, RING_RECORDS, RING_RESERVE};
+use crate::sync::bell::{Note, Target};
+use crate::sync::mailbox::Line;
 use crate::types::{PhysAddr, SubOsId, Ticks};
 
 /// Pages of a share.
@@ -37,17 +39,13 @@ const_assert!(size_of::<Epitaph>() as u64 <= PAGE);
 const_assert!(RING_RECORDS.is_power_of_two() && RING_RESERVE < RING_RECORDS);
 const_assert!(CONSOLE_BYTES.is_power_of_two());
 
-/// Keeps what one side writes off the cache lines of the other (processors fetch pairs of lines).
-#[repr(C, align(128))]
-struct Line<T>(T);
-
 /// One direction: a doorbell, and a ring of records. One page.
 #[repr(C, align(4096))]
 pub struct Direction {
     /// Set by the sender, cleared only when the receiver waits.
-    pending: Line<AtomicU64>,
+    pending: Line<Note>,
     /// The receiver's core that is interrupted, plus 1; 0 while it has none. Only the supervisor writes it.
-    target: Line<AtomicU64>,
+    target: Line<Target>,
     /// How many records were reserved by senders.
     reserved: Line<AtomicU64>,
     /// How many records the receiver took.
@@ -271,32 +269,16 @@ impl Direction {
         &self.records[(position & (RING_RECORDS - 1)) as usize]
     }
 
-    /// Whether something was sent that the receiver has not waited for yet.
+    /// The doorbell: whether something was sent that the receiver has not waited for yet.
     #[must_use]
-    pub fn is_pending(&self) -> bool {
-        self.pending.0.load(Ordering::SeqCst) != 0
+    pub const fn note(&self) -> &Note {
+        &self.pending.0
     }
 
-    /// Notes that something was sent. Says whether that is news, so that an interrupt is due.
+    /// The receiver's core that the doorbell interrupts; alleged.
     #[must_use]
-    pub fn set_pending(&self) -> bool {
-        self.pending.0.swap(1, Ordering::SeqCst) == 0
-    }
-
-    /// The receiver waits, and so knows of everything that was sent until now. Says whether there was something.
-    pub fn clear_pending(&self) -> bool {
-        self.is_pending() && self.pending.0.swap(0, Ordering::SeqCst) != 0
-    }
-
-    /// The core to interrupt, plus 1, or 0; alleged.
-    #[must_use]
-    pub fn target(&self) -> u64 {
-        self.target.0.load(Ordering::SeqCst)
-    }
-
-    /// From now on this core is interrupted (its number plus 1), or none (0).
-    pub fn set_target(&self, target: u64) {
-        self.target.0.store(target, Ordering::SeqCst);
+    pub const fn target(&self) -> &Target {
+        &self.target.0
     }
 }
 
@@ -342,16 +324,6 @@ mod tests {
         ring.taken.0.store(u64::MAX - 3, Ordering::Relaxed);
         assert_eq!(ring.pop(), None);
         ring.push(words(8), Ticks(0), Author::Kernel).unwrap();
-    }
-
-    #[test]
-    fn a_doorbell_is_news_once_until_the_receiver_waits() {
-        let ring = direction();
-        assert!(!ring.clear_pending());
-        assert!(ring.set_pending());
-        assert!(!ring.set_pending());
-        assert!(ring.clear_pending());
-        assert!(ring.set_pending());
     }
 
     fn low_byte(number: u64) -> u8 {

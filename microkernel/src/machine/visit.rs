@@ -14,7 +14,7 @@ use crate::arch::{self, Core, physmap};
 use crate::kernel::Kernel;
 use crate::limits::{BRIEF_MICROSECONDS, MAX_LOTS, VISIT_MICROSECONDS};
 use crate::memory::Fence;
-use crate::sync::lock::Wait;
+use crate::sync::{Epoch, Wait};
 use crate::trace;
 use crate::types::{CoreId, PhysAddr, SubOsId, Ticks};
 
@@ -118,20 +118,17 @@ pub fn notify(id: ledger::SubOsId, event: idl::event::Event) {
 }
 
 /// Asks all cores of a subOS to flush and to let go of what was taken away; answers with what to wait for.
-pub fn raise(books: &mut Books, id: ledger::SubOsId) -> Result<crate::board::Epoch, Error> {
+pub fn raise(books: &mut Books, id: ledger::SubOsId) -> Result<Epoch, Error> {
     let cell = books.cell(id)?;
     let epoch = cell.board.raise();
-    let mut cores = books.owned_by(id);
-    while cores != 0 {
-        let core = CoreId(u8::try_from(cores.trailing_zeros()).unwrap_or(0));
+    for core in CoreId::all_in(books.owned_by(id)) {
         arch::send_ipi(core, arch::Vector::FLUSH);
-        cores &= cores - 1;
     }
     Ok(epoch)
 }
 
 /// Whether the cores that the ledger says a subOS has have acknowledged an epoch; looks for a short time.
-pub fn is_quiet(books: &mut Books, id: ledger::SubOsId, epoch: crate::board::Epoch) -> Result<bool, Error> {
+pub fn is_quiet(books: &mut Books, id: ledger::SubOsId, epoch: Epoch) -> Result<bool, Error> {
     let cell = books.cell(id)?;
     let cores = books.owned_by(id);
     let patience = clock::microseconds(BRIEF_MICROSECONDS);

@@ -9,9 +9,9 @@ use caps::bounds::MAX_BINDING;
 use caps::{Kind, Rights, SlotRef};
 
 use crate::arch::x86_64::paging::{BindingNumber, Pte, PteFlags};
-use crate::board::{Board, Epoch};
 use crate::limits::PAGE;
 use crate::memory::{Header, Memory, Object, Ref};
+use crate::sync::{Board, Epoch};
 use crate::types::{PhysAddr, VirtAddr};
 
 /// Pages before the pool of page tables: the object, the table of bindings, the root.
@@ -310,7 +310,7 @@ mod tests {
     #[test]
     fn a_number_is_used_again_only_when_every_core_has_flushed() {
         let _guard = physical_memory();
-        let (mut memory, board) = (Memory::new(), Board::new());
+        let (mut memory, board) = (Memory::new(), Board::default());
         let space = memory.create(PhysAddr(PAGE), AddressSpace::new(MIN_PAGES));
         board.join(CoreId(1));
         board.join(CoreId(2));
@@ -329,10 +329,10 @@ mod tests {
         }
         assert_eq!(space.entry(&mut memory, VirtAddr(0x1000)), None);
         later(&mut memory);
-        let epoch = board.raise();
-        board.acknowledge(CoreId(1), epoch);
+        let _ = board.raise();
+        board.answer(CoreId(1), || {});
         later(&mut memory);
-        board.acknowledge(CoreId(2), epoch);
+        board.answer(CoreId(2), || {});
         assert_eq!(memory[space].take_number(&board), Some(number));
     }
 }

@@ -47,9 +47,3 @@ impl Endpoint {
         }
     }
 }
-
-impl Default for Endpoint {
-    fn default() -> Self {
-        Self::new()
-    }
-}

@@ -45,12 +45,6 @@ impl Guest {
     }
 }
 
-impl Default for Guest {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 impl Ref<Guest> {
     /// The guest's own capability to its address space.
     #[must_use]

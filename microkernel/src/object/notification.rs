@@ -57,12 +57,6 @@ impl Notification {
     }
 }
 
-impl Default for Notification {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 impl Kernel {
     /// Carries out a call of a Notification.
     pub fn invoke_notification(&mut self, caller: &Caller, call: Call) -> Result<Outcome, Error> {

@@ -43,9 +43,3 @@ impl Reply {
         Self { header: Header::new(Kind::Reply), use_: Use::Idle }
     }
 }
-
-impl Default for Reply {
-    fn default() -> Self {
-        Self::new()
-    }
-}

@@ -6,17 +6,11 @@
 //! waiter that finds its bit already gone is about to be the holder, and no hand-over is ever lost. The supervisor's
 //! visitor waits in a word of its own and is served before all cores.
 
-use core::hint::spin_loop;
-use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-
+use crate::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering, spin_loop};
+use crate::limits::LOOKS;
 use crate::types::CoreId;
 
 const FREE: u32 = 0;
-/// How often a core looks for a free lock before it queues. Handing the lock over at every release, to a core that
-/// may not even run, makes a convoy of virtual cores: measured, two cores of 25,000 calls a second fell to 100
-/// when the host had fewer cores free than the machine has. Who merely looks leaves the others going; who has looked for so
-/// long queues, and is served in its turn.
-const LOOKS: u32 = 20_000;
 /// Set in the holder's word for a visitor.
 const VISITOR: u32 = 1 << 8;
 const NOBODY: u32 = 0;
@@ -34,6 +28,15 @@ pub enum Wait {
     Withdraw,
 }
 
+/// What a waiter finds that leaves the queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    /// It is out, and nobody will hand it the lock.
+    Left,
+    /// A release has chosen it, and is about to hand it the lock.
+    Chosen,
+}
+
 /// Why the lock was not given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refused {
@@ -43,8 +46,8 @@ pub enum Refused {
     Poisoned,
 }
 
-/// The lock. It guards whatever its owner says; see [`Guard`].
-#[derive(Debug)]
+/// The lock, free by default. It guards whatever its owner says; see [`Guard`].
+#[derive(Debug, Default)]
 pub struct KernelLock {
     /// [`FREE`], or the [`name`] of the core that holds it, with [`VISITOR`] if that is a visitor.
     holder: AtomicU32,
@@ -56,17 +59,6 @@ pub struct KernelLock {
 }
 
 impl KernelLock {
-    /// A free lock.
-    #[must_use]
-    pub const fn new() -> Self {
-        Self {
-            holder: AtomicU32::new(FREE),
-            visitor: AtomicU32::new(NOBODY),
-            poisoned: AtomicBool::new(false),
-            waiting: AtomicU64::new(0),
-        }
-    }
-
     /// Takes the lock for one of the kernel's own cores. While it waits it calls `service` again and again, which
     /// answers flush requests and says whether to go on.
     ///
@@ -77,7 +69,8 @@ impl KernelLock {
         if !self.try_take(me) && !self.look_for_it(me, &mut service)? {
             self.waiting.fetch_or(core.bit(), Ordering::SeqCst);
             self.wait(me, service, || {
-                self.waiting.fetch_and(!core.bit(), Ordering::SeqCst) & core.bit() != 0
+                let waiting = self.waiting.fetch_and(!core.bit(), Ordering::SeqCst);
+                if waiting & core.bit() != 0 { Place::Left } else { Place::Chosen }
             })?;
         }
         self.admit(me)
@@ -100,27 +93,33 @@ impl KernelLock {
         Ok(false)
     }
 
-    /// Takes the lock for the supervisor, from the core it runs on. While it waits it calls `service`, which says when
-    /// its patience is at an end.
+    /// Takes the lock for the supervisor, from the core it runs on; one visitor comes at a time. While it waits it calls
+    /// `service`, which says when its patience is at an end.
+    ///
+    /// Whoever holds the lock may have died or gone mad, so a visitor believes nothing that it finds here and leaves at
+    /// once when its patience ends, even if a release has just chosen it: the lock may then be named to it for ever. A
+    /// visitor that was refused gives the kernel up.
     ///
     /// # Errors
     /// As for [`KernelLock::acquire`].
     pub fn visit(&self, core: CoreId, service: impl FnMut() -> Wait) -> Result<Guard<'_>, Refused> {
         let me = name(core) | VISITOR;
         if !self.try_take(me) {
-            let before = self.visitor.swap(me, Ordering::SeqCst);
-            assert!(before == NOBODY, "two visitors wait for one kernel");
-            self.wait(me, service, || self.visitor.swap(NOBODY, Ordering::SeqCst) != NOBODY)?;
+            self.visitor.store(me, Ordering::SeqCst);
+            self.wait(me, service, || {
+                self.visitor.store(NOBODY, Ordering::SeqCst);
+                Place::Left
+            })?;
         }
         self.admit(me)
     }
 
-    /// Waits until this waiter is the holder. `leave_queue` takes it out of the queue and says whether it was in.
+    /// Waits until this waiter is the holder. `leave_queue` takes it out of the queue.
     fn wait(
         &self,
         me: u32,
         mut service: impl FnMut() -> Wait,
-        leave_queue: impl Fn() -> bool,
+        leave_queue: impl Fn() -> Place,
     ) -> Result<(), Refused> {
         loop {
             if self.holder.load(Ordering::Acquire) == me {
@@ -140,17 +139,25 @@ impl KernelLock {
                 None
             };
             if let Some(reason) = refused {
-                if !leave_queue() {
-                    // A release has chosen us and is about to say so: be the holder for a moment.
-                    while self.holder.load(Ordering::Acquire) != me {
-                        spin_loop();
-                    }
-                    self.release();
+                if leave_queue() == Place::Chosen {
+                    self.pass_on(me);
                 }
                 return Err(reason);
             }
             spin_loop();
         }
+    }
+
+    /// A release has chosen this waiter and is about to say so: it is the holder for a moment. In a kernel that has failed
+    /// whoever chose it may be dead, and nobody is let in any more.
+    fn pass_on(&self, me: u32) {
+        while self.holder.load(Ordering::Acquire) != me {
+            if self.poisoned.load(Ordering::Acquire) {
+                return;
+            }
+            spin_loop();
+        }
+        self.release();
     }
 
     fn try_take(&self, me: u32) -> bool {
@@ -198,12 +205,6 @@ impl KernelLock {
     }
 }
 
-impl Default for KernelLock {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 /// The right to what the lock guards; given back when dropped.
 #[derive(Debug)]
 #[must_use]
@@ -243,7 +244,7 @@ mod tests {
 
     #[test]
     fn nobody_is_inside_together() {
-        let (lock, counter) = (KernelLock::new(), Counter(UnsafeCell::new(0)));
+        let (lock, counter) = (KernelLock::default(), Counter(UnsafeCell::new(0)));
         thread::scope(|scope| {
             for core in 0..4 {
                 let (lock, counter) = (&lock, &counter);
@@ -261,7 +262,7 @@ mod tests {
 
     #[test]
     fn waiters_may_withdraw_at_any_moment() {
-        let (lock, counter) = (KernelLock::new(), Counter(UnsafeCell::new(0)));
+        let (lock, counter) = (KernelLock::default(), Counter(UnsafeCell::new(0)));
         let taken = AtomicUsize::new(0);
         thread::scope(|scope| {
             for core in 0..4 {
@@ -276,8 +277,9 @@ mod tests {
                             }
                             None => Wait::Withdraw,
                         };
+                        // A visitor that withdraws gives the lock up.
                         let got = if core == 3 {
-                            lock.visit(CoreId(core), service)
+                            lock.visit(CoreId(core), on)
                         } else {
                             lock.acquire(CoreId(core), service)
                         };
@@ -297,7 +299,7 @@ mod tests {
 
     #[test]
     fn a_visitor_is_served_before_cores_that_came_first() {
-        let lock = KernelLock::new();
+        let lock = KernelLock::default();
         let order = std::sync::Mutex::new(std::vec::Vec::new());
         thread::scope(|scope| {
             let held = lock.acquire(CoreId(0), on).expect("free");
@@ -328,7 +330,7 @@ mod tests {
 
     #[test]
     fn a_poisoned_lock_refuses_waiters_and_newcomers() {
-        let lock = KernelLock::new();
+        let lock = KernelLock::default();
         thread::scope(|scope| {
             let held = lock.acquire(CoreId(0), on).expect("free");
             let waiter = scope.spawn(|| lock.acquire(CoreId(1), on).map(drop));
@@ -345,8 +347,23 @@ mod tests {
     }
 
     #[test]
+    fn a_visitor_believes_nothing_and_leaves_whoever_chose_it() {
+        let lock = KernelLock::default();
+        let _held = lock.acquire(CoreId(0), on).expect("free");
+        lock.visitor.store(77, Ordering::SeqCst);
+        let mut looks = 0;
+        let patience = || {
+            // The holder takes the visitor out of its place, and dies before it hands over.
+            lock.visitor.store(NOBODY, Ordering::SeqCst);
+            looks += 1;
+            if looks < 3 { Wait::On } else { Wait::Withdraw }
+        };
+        assert_eq!(lock.visit(CoreId(1), patience).map(drop), Err(Refused::Withdrawn));
+    }
+
+    #[test]
     fn a_visitor_gives_up_at_its_deadline() {
-        let lock = KernelLock::new();
+        let lock = KernelLock::default();
         let held = lock.acquire(CoreId(0), on).expect("free");
         let end = Instant::now() + Duration::from_millis(5);
         let patience = || if Instant::now() < end { Wait::On } else { Wait::Withdraw };

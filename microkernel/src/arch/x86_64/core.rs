@@ -11,15 +11,11 @@ use super::mailbox::Mailbox;
 use super::physmap;
 use crate::kernel::KernelCell;
 use crate::limits::PAGE;
+use crate::sync::mailbox::Destination;
 use crate::types::{CoreId, PhysAddr, SubOsId};
 
 /// What [`Core::visiting`] is stored as when this core works for its own subOS: no subOS has this number.
 const NOWHERE: u16 = u16::MAX;
-
-/// A subOS's own number for one of its cores; threads are homed on seats.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-#[repr(transparent)]
-pub struct Seat(pub u16);
 
 /// What a core is told when it joins a subOS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,8 +26,24 @@ pub struct Arrival {
     pub home_root: PhysAddr,
     /// Which subOS.
     pub subos: SubOsId,
-    /// Which of its seats.
-    pub seat: Seat,
+}
+
+impl Arrival {
+    /// As words of a [`Mailbox`].
+    #[must_use]
+    pub fn to_words(self) -> Destination {
+        [self.kernel.0, self.home_root.0, self.subos.0.into()]
+    }
+
+    /// From words of a [`Mailbox`].
+    #[must_use]
+    pub const fn from_words([kernel, home_root, subos]: Destination) -> Self {
+        Self {
+            kernel: PhysAddr(kernel),
+            home_root: PhysAddr(home_root),
+            subos: SubOsId(subos.to_le_bytes()[0]),
+        }
+    }
 }
 
 /// One core's own state. Only that core touches it (others write its [`Mailbox`]), so a `&mut Core` is passed down
@@ -122,12 +134,6 @@ impl Core {
     #[must_use]
     pub fn subos(&self) -> Option<SubOsId> {
         self.arrival.map(|arrival| arrival.subos)
-    }
-
-    /// The seat this core fills.
-    #[must_use]
-    pub fn seat(&self) -> Option<Seat> {
-        self.arrival.map(|arrival| arrival.seat)
     }
 
     /// The frame of what ran when the kernel was entered; none if the core was idle.

@@ -8,10 +8,10 @@ use core::arch::{asm, global_asm};
 
 use spin::Once;
 
-use super::core::Core;
+use super::core::{Arrival, Core};
 use super::features::{Features, features};
 use super::instructions::{self, write_msr};
-use super::mailbox::Command;
+use super::mailbox::Next;
 use super::{apic, area, clock, entry, tlb, traps};
 use crate::limits::{KERNEL_STACK, PAGE};
 use crate::types::CoreId;
@@ -206,9 +206,9 @@ fn forget() {
 fn wait(core: &mut Core) -> ! {
     let mailbox = core.mailbox();
     loop {
-        match mailbox.pending_command() {
-            Some((Command::Enter, sequence)) => {
-                let arrival = mailbox.arrival();
+        match mailbox.attend() {
+            Next::Enter(destination, sequence) => {
+                let arrival = Arrival::from_words(destination);
                 crate::panic::clear_epitaph(core.id());
                 core.set_arrival(arrival);
                 core.loaded_root = arrival.home_root.0;
@@ -219,8 +219,8 @@ fn wait(core: &mut Core) -> ! {
                 // this stack is needed any more.
                 unsafe { traps::restart(core.id(), entry::ARRIVED, arrival.home_root) };
             }
-            Some((_, sequence)) => mailbox.acknowledge(sequence),
-            None => {
+            Next::Look => {}
+            Next::Sleep => {
                 let _ = mailbox.take_pending();
                 // SAFETY: the interrupt table is loaded; a command that comes after the look above interrupts.
                 unsafe { instructions::sleep() };

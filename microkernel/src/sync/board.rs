@@ -5,8 +5,7 @@
 //! taken away is reused only when every core of the kernel has acknowledged. Nobody waits for that with the lock
 //! held, and a core that waits acknowledges what others ask meanwhile: it holds nothing, being on the home root.
 
-use core::sync::atomic::{AtomicU64, Ordering};
-
+use crate::atomic::{AtomicU64, Ordering, spin_loop};
 use crate::limits::MAX_CORES;
 use crate::types::CoreId;
 
@@ -22,17 +21,15 @@ pub struct Board {
     acknowledged: [AtomicU64; MAX_CORES],
 }
 
-impl Board {
+impl Default for Board {
     /// A board without cores.
-    #[must_use]
-    pub const fn new() -> Self {
-        Self {
-            epoch: AtomicU64::new(0),
-            members: AtomicU64::new(0),
-            acknowledged: [const { AtomicU64::new(0) }; MAX_CORES],
-        }
+    fn default() -> Self {
+        let acknowledged = core::array::from_fn(|_| AtomicU64::default());
+        Self { epoch: AtomicU64::default(), members: AtomicU64::default(), acknowledged }
     }
+}
 
+impl Board {
     /// The cores that have to acknowledge, one bit each.
     #[must_use]
     pub fn members(&self) -> u64 {
@@ -47,29 +44,29 @@ impl Board {
     /// The epoch that will be raised next, which comes after all that is being taken away now.
     #[must_use]
     pub fn next(&self) -> Epoch {
-        Epoch(self.epoch().0 + 1)
+        Epoch(self.epoch.load(Ordering::SeqCst) + 1)
     }
 
-    /// The latest epoch.
-    #[must_use]
-    pub fn epoch(&self) -> Epoch {
-        Epoch(self.epoch.load(Ordering::SeqCst))
+    /// Flushes, if this core has yet to, and says that it has let go of everything taken away before.
+    pub fn answer(&self, core: CoreId, flush: impl FnOnce()) {
+        let (epoch, mine) = (self.epoch.load(Ordering::SeqCst), &self.acknowledged[core.index()]);
+        if mine.load(Ordering::Relaxed) < epoch {
+            flush();
+            mine.store(epoch, Ordering::SeqCst);
+        }
     }
 
-    /// Whether this core has yet to acknowledge something; then it flushes, and acknowledges that epoch.
-    #[must_use]
-    pub fn owes(&self, core: CoreId) -> Option<Epoch> {
-        let epoch = self.epoch();
-        let seen = self.acknowledged[core.index()].load(Ordering::Relaxed);
-        (seen < epoch.0).then_some(epoch)
+    /// Waits, without any lock, until every core has let go of what was taken away before this epoch, or `give_up`
+    /// says that this core has better things to do. What others ask meanwhile it answers.
+    pub fn wait(&self, core: CoreId, epoch: Epoch, mut flush: impl FnMut(), give_up: impl Fn() -> bool) {
+        while !self.is_quiet(epoch) && !give_up() {
+            self.answer(core, &mut flush);
+            spin_loop();
+        }
     }
 
-    /// The core has flushed and has let go of everything taken away before this epoch.
-    pub fn acknowledge(&self, core: CoreId, epoch: Epoch) {
-        self.acknowledged[core.index()].store(epoch.0, Ordering::SeqCst);
-    }
-
-    /// The core begins to work for this kernel, with nothing in its TLB.
+    /// The core begins to work for this kernel, with nothing in its TLB. Under the kernel's lock, as are raises: whoever
+    /// raises before waits for this core, and what was taken away before this core never sees.
     pub fn join(&self, core: CoreId) {
         self.acknowledged[core.index()].store(self.epoch.load(Ordering::SeqCst), Ordering::SeqCst);
         self.members.fetch_or(core.bit(), Ordering::SeqCst);
@@ -90,21 +87,7 @@ impl Board {
     /// members from elsewhere.
     #[must_use]
     pub fn have_let_go(&self, cores: u64, epoch: Epoch) -> bool {
-        let mut members = cores;
-        while members != 0 {
-            let core = members.trailing_zeros() as usize;
-            if self.acknowledged[core].load(Ordering::SeqCst) < epoch.0 {
-                return false;
-            }
-            members &= members - 1;
-        }
-        true
-    }
-}
-
-impl Default for Board {
-    fn default() -> Self {
-        Self::new()
+        CoreId::all_in(cores).all(|core| self.acknowledged[core.index()].load(Ordering::SeqCst) >= epoch.0)
     }
 }
 
@@ -112,27 +95,32 @@ impl Default for Board {
 mod tests {
     use super::*;
 
+    fn flushes(board: &Board, core: CoreId) -> u32 {
+        let mut count = 0;
+        board.answer(core, || count += 1);
+        count
+    }
+
     #[test]
     fn quiet_means_every_member() {
-        let board = Board::new();
+        let board = Board::default();
         board.join(CoreId(1));
         board.join(CoreId(5));
         let epoch = board.raise();
         assert!(!board.is_quiet(epoch));
-        board.acknowledge(CoreId(1), epoch);
+        assert_eq!(flushes(&board, CoreId(1)), 1);
         assert!(!board.is_quiet(epoch));
-        assert_eq!(board.owes(CoreId(1)), None);
-        assert_eq!(board.owes(CoreId(5)), Some(epoch));
+        assert_eq!(flushes(&board, CoreId(1)), 0);
         board.leave(CoreId(5));
         assert!(board.is_quiet(epoch));
     }
 
     #[test]
     fn a_core_that_joins_late_owes_nothing() {
-        let board = Board::new();
+        let board = Board::default();
         let epoch = board.raise();
         board.join(CoreId(0));
         assert!(board.is_quiet(epoch));
-        assert_eq!(board.owes(CoreId(0)), None);
+        assert_eq!(flushes(&board, CoreId(0)), 0);
     }
 }
