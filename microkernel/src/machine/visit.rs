@@ -121,16 +121,17 @@ pub fn notify(id: ledger::SubOsId, event: idl::event::Event) {
 pub fn raise(books: &mut Books, id: ledger::SubOsId) -> Result<Epoch, Error> {
     let cell = books.cell(id)?;
     let epoch = cell.board.raise();
-    for core in CoreId::all_in(books.owned_by(id)) {
+    for core in CoreId::all_in(books.at_large(id)).filter(|core| !super::is_deaf(*core)) {
         arch::send_ipi(core, arch::Vector::FLUSH);
     }
     Ok(epoch)
 }
 
-/// Whether the cores that the ledger says a subOS has have acknowledged an epoch; looks for a short time.
+/// Whether all cores that may reach what a subOS has, as the ledger says, have acknowledged an epoch; looks for a short
+/// time.
 pub fn is_quiet(books: &mut Books, id: ledger::SubOsId, epoch: Epoch) -> Result<bool, Error> {
     let cell = books.cell(id)?;
-    let cores = books.owned_by(id);
+    let cores = books.at_large(id);
     let patience = clock::microseconds(BRIEF_MICROSECONDS);
     Ok(await_briefly(patience, || cell.board.have_let_go(cores, epoch)))
 }

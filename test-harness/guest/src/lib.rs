@@ -108,7 +108,8 @@ cases! {
         other_cores_areas_are_out_of_reach others_shares_are_out_of_reach the_image_cannot_be_written
         a_stack_overflow_is_contained a_double_fault_is_contained a_panic_is_contained
         a_lock_that_is_held_for_ever_costs_its_holder a_lying_kernel_is_found_out_by_a_visit
-        a_core_that_never_answers_is_quarantined a_panic_of_the_supervisors_kernel_ends_the_machine
+        a_core_that_never_answers_is_quarantined a_lot_waits_for_a_core_on_its_way_out
+        a_panic_of_the_supervisors_kernel_ends_the_machine
     }
     errors {
         of_untyped of_regions of_spaces of_lookup of_tables of_threads of_guests of_endpoints of_replies

@@ -6,13 +6,13 @@ use alloc::vec;
 
 use idl::event::Event;
 use idl::types::{
-    Bits, Chunks, CoreNumber, Deadline, LedgerState, Length, MachineQuestion, ResourceKind,
+    Bits, Chunks, CoreNumber, Deadline, LedgerState, Length, MachineQuestion, Progress, ResourceKind,
     StatisticsQuestion, SubOsState, Ticks,
 };
 use userlib::cap::{Notification, complete};
 use userlib::{Cap, Error, check, check_eq, environment, memory, page, time};
 
-use crate::steward::{Child, PATIENCE, audit, compare, ledger};
+use crate::steward::{Child, PATIENCE, audit, compare, ledger, state_of};
 use crate::wards::{ECHO, HELLO};
 use crate::{Outcome, said};
 
@@ -21,7 +21,15 @@ const HOOK: u8 = 255;
 /// What a child says whose hook did it no harm.
 const SURVIVED: u64 = 5;
 
-pub(crate) const CHILDREN: &[(&str, fn())] = &[("walls/mad", mad)];
+pub(crate) const CHILDREN: &[(&str, fn())] = &[("walls/mad", mad), ("walls/stay", stay)];
+
+/// Says hello and stays in user mode.
+fn stay() {
+    let _ = environment().uplink().send(HELLO, 0, 0, 0, 0);
+    loop {
+        core::hint::spin_loop();
+    }
+}
 
 /// Does what it is told by hook.
 fn mad() {
@@ -296,9 +304,7 @@ pub(crate) fn a_core_that_never_answers_is_quarantined() -> Outcome {
     let child = Child::new("suboses/count", 4)?;
     child.start(&[2, 3])?;
     let [_, chunks, ..] = machine.info(MachineQuestion::Totals).map_err(said("info"))?;
-    let console = environment().console();
-    let done: Result<(), Error> = idl::client::plain(&console, HOOK, [15, 3, 0, 0, 0], Deadline::NEVER);
-    done.map_err(said("hook"))?;
+    deafen(3)?;
     child.destroy()?;
     let state = |kind, index| machine.ledger(kind, index).map(|entry| entry.state).map_err(said("ledger"));
     check_eq!(state(ResourceKind::Core, 2)?, LedgerState::Free);
@@ -316,6 +322,29 @@ pub(crate) fn a_core_that_never_answers_is_quarantined() -> Outcome {
     next.start(&[2])?;
     next.destroy()?;
     audit()
+}
+
+/// What a subOS had may still be reached by a core that was told to leave it and has not done so: it is not used again.
+pub(crate) fn a_lot_waits_for_a_core_on_its_way_out() -> Outcome {
+    let child = Child::new("walls/stay", 4)?;
+    child.start(&[3])?;
+    let lot = child.subos.grant_lot(Chunks(2)).map_err(said("grant_lot"))?;
+    deafen(3)?;
+    check_eq!(child.subos.reclaim_core(CoreNumber(3), Ticks(0)), Ok(Progress::More));
+    for _ in 0..100 {
+        check_eq!(child.subos.reclaim_lot(lot), Ok(Progress::More));
+    }
+    check_eq!(state_of(3)?, LedgerState::Revoking);
+    child.destroy()?;
+    check_eq!(state_of(3)?, LedgerState::Quarantined);
+    audit()
+}
+
+/// From now on nothing that the supervisor's kernel sends reaches this core.
+fn deafen(core: u64) -> Outcome {
+    let console = environment().console();
+    let done: Result<(), Error> = idl::client::plain(&console, HOOK, [15, core, 0, 0, 0], Deadline::NEVER);
+    done.map_err(said("hook"))
 }
 
 /// In the supervisor's own kernel a panic ends the machine.

@@ -42,6 +42,7 @@ pub const CASES: &[Case] = &[
     Case::new("walls::a_lock_that_is_held_for_ever_costs_its_holder").cores(4).hooks(),
     Case::new("walls::a_lying_kernel_is_found_out_by_a_visit").cores(4).hooks(),
     Case::new("walls::a_core_that_never_answers_is_quarantined").cores(4).hooks(),
+    Case::new("walls::a_lot_waits_for_a_core_on_its_way_out").cores(4).hooks(),
     Case::new("walls::a_panic_of_the_supervisors_kernel_ends_the_machine").hooks().panics(),
     Case::new("errors::of_untyped"),
     Case::new("errors::of_regions"),
