@@ -39,6 +39,12 @@ pub mod startup;
 pub mod types;
 pub mod word;
 
+pub use caps::Error;
 pub use client::{Cap, Invoke, Object};
-pub use idl_macros::interface;
+pub use idl_macros::{Value, Word, interface};
 pub use word::{Word, Words};
+
+/// The guide's examples, as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/services.md")]
+struct Guide;

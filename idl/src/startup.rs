@@ -6,6 +6,7 @@ use static_assertions::const_assert_eq;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use crate::abi::PAGE_SIZE;
+use crate::interface::Generation;
 
 /// What [`Startup::magic`] must be: `ARCHINIT` in memory order.
 pub const MAGIC: u64 = u64::from_le_bytes(*b"ARCHINIT");
@@ -37,8 +38,10 @@ pub struct Startup {
     /// How many slots from [`slots::FIRST_FREE`](crate::slots::FIRST_FREE) on the program's maker has filled; the
     /// kernel leaves it zero.
     pub granted: u32,
+    /// Which of the program's lives this is, as a [`Generation`]; the kernel leaves it zero, which is the first.
+    pub generation: u64,
     /// Words for whoever starts the program to use; the kernel leaves them zero.
-    pub words: [u64; 8],
+    pub words: [u64; 7],
     /// UTF-8 text for the program.
     pub arguments: [u8; ARGUMENT_BYTES],
 }
@@ -60,8 +63,18 @@ impl Startup {
             program_end: 0,
             arguments_length: 0,
             granted: 0,
-            words: [0; 8],
+            generation: 0,
+            words: [0; 7],
             arguments: [0; ARGUMENT_BYTES],
+        }
+    }
+
+    /// Which of the program's lives this is.
+    #[must_use]
+    pub fn generation(&self) -> Generation {
+        match u16::try_from(self.generation) {
+            Ok(number @ 1..) => Generation(number),
+            _ => Generation::FIRST,
         }
     }
 

@@ -80,6 +80,13 @@ impl Deadline {
     pub const NEVER: Self = Self(0);
     /// Do not wait at all.
     pub const POLL: Self = Self(1);
+
+    /// The earlier of two.
+    #[must_use]
+    pub const fn earlier(self, other: Self) -> Self {
+        // Never is written as zero, which is before everything; one less, it is after everything.
+        if self.0.wrapping_sub(1) < other.0.wrapping_sub(1) { self } else { other }
+    }
 }
 
 /// The page-aligned address of a page of user space.

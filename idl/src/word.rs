@@ -3,13 +3,22 @@
 use caps::{Error, Handle, Kind, Rights, SlotIndex};
 
 use crate::abi::REGISTER_WORDS;
+use crate::interface::Shape;
 use crate::method::Field;
 
 /// A value that travels in one register. Decoding is strict: `to_word` of the decoded value gives the word
 /// back.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not fit in a register",
+    label = "not a word",
+    note = "mark the method `#[bytes]`; or `#[derive(idl::Word)]` for an enum without fields; a capability is written \
+            `Lent<..>` or `Moved<..>`, without an alias"
+)]
 pub trait Word: Sized {
     /// The type's name in the reference pages.
     const NAME: &'static str;
+    /// What it consists of. `#[derive(idl::Word)]` lists the variants.
+    const SHAPE: Shape = Shape::Word(Self::NAME);
 
     /// The register.
     fn to_word(self) -> u64;
@@ -22,9 +31,16 @@ pub trait Word: Sized {
 }
 
 /// A value that travels in up to five registers: what a method answers with.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not fit in registers",
+    label = "not words",
+    note = "mark the method `#[bytes]`, or answer with an `idl::Word`"
+)]
 pub trait Words: Sized {
     /// What each register holds.
     const FIELDS: &'static [Field];
+    /// What it consists of.
+    const SHAPE: Shape = Shape::Words(Self::FIELDS);
 
     /// The registers; those not used are zero.
     fn to_words(self) -> [u64; REGISTER_WORDS];
@@ -38,6 +54,7 @@ pub trait Words: Sized {
 
 impl<T: Word> Words for T {
     const FIELDS: &'static [Field] = &[Field { name: "", ty: T::NAME }];
+    const SHAPE: Shape = T::SHAPE;
 
     #[inline]
     fn to_words(self) -> [u64; REGISTER_WORDS] {
@@ -52,6 +69,7 @@ impl<T: Word> Words for T {
 
 impl Words for () {
     const FIELDS: &'static [Field] = &[];
+    const SHAPE: Shape = Shape::Nothing;
 
     #[inline]
     fn to_words(self) -> [u64; REGISTER_WORDS] {

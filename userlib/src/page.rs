@@ -6,7 +6,7 @@
 use core::ptr;
 
 use caps::{Error, Handle, SlotIndex};
-use idl::abi::page::{FRAME, FX, RECEIVE_SLOTS, RECEIVED_CAPS, SEND_CAPS};
+use idl::abi::page::{FRAME, FX, RECEIVE_SLOTS, RECEIVED_CAPS, SEND_CAPS, SEND_MOVES};
 use idl::abi::{FxArea, GuestFrame, MESSAGE_CAPS, MessagePage, PAGE_BYTES, PAGE_WORDS};
 use idl::types::Length;
 
@@ -79,21 +79,17 @@ fn words_at(first: usize, count: usize) -> Result<(*mut u64, usize), Error> {
     Ok((field(page, first * size_of::<u64>()), count.min(PAGE_WORDS - first)))
 }
 
-/// Says which capabilities the next message takes along.
+/// Says which capabilities the next message takes along, and which of them are moved instead of copied.
 ///
 /// # Errors
-/// `TooLong` for more than four, `NotConfigured` when the thread has no message page.
-pub fn set_send_caps(handles: &[Handle]) -> Result<(), Error> {
+/// `NotConfigured` when the thread has no message page.
+pub fn set_send_caps(handles: &[Handle; MESSAGE_CAPS], moved: [bool; MESSAGE_CAPS]) -> Result<(), Error> {
     let page = page()?;
-    if handles.len() > MESSAGE_CAPS {
-        return Err(Error::TooLong);
-    }
-    let mut caps = [0; MESSAGE_CAPS];
-    for (to, from) in caps.iter_mut().zip(handles) {
-        *to = from.0;
-    }
+    let moves = (0..).zip(moved).fold(0_u64, |sum, (index, moved)| sum | u64::from(moved) << index);
     // SAFETY: as in `words_at`.
-    unsafe { field::<[u64; MESSAGE_CAPS]>(page, SEND_CAPS * 8).write(caps) };
+    unsafe { field::<[u64; MESSAGE_CAPS]>(page, SEND_CAPS * 8).write(handles.map(|handle| handle.0)) };
+    // SAFETY: as in `words_at`.
+    unsafe { field::<u64>(page, SEND_MOVES * 8).write(moves) };
     Ok(())
 }
 

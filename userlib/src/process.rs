@@ -8,6 +8,7 @@ use alloc::vec::Vec;
 
 use caps::{Error, Handle, Kind, Rights, SlotIndex};
 use idl::abi::{MESSAGE_PAGE, PAGE_SIZE, STACK_SIZE, STACK_TOP, STARTUP_PAGE};
+use idl::interface::Generation;
 use idl::program::{Program, ProgramError, Segment, SegmentFlags};
 use idl::startup::Startup;
 use idl::types::{Badge, PageIndex, Pages, Priority, UserAddress, UserPage};
@@ -71,6 +72,7 @@ pub struct Builder<'a> {
     core: Handle,
     faults: Option<(Handle, Badge)>,
     grants: Vec<Grant>,
+    generation: Generation,
 }
 
 impl<'a> Builder<'a> {
@@ -85,6 +87,7 @@ impl<'a> Builder<'a> {
             core: Handle::NONE,
             faults: None,
             grants: Vec::new(),
+            generation: Generation::FIRST,
         }
     }
 
@@ -120,6 +123,13 @@ impl<'a> Builder<'a> {
     #[must_use]
     pub const fn faults(mut self, endpoint: Handle, badge: Badge) -> Self {
         self.faults = Some((endpoint, badge));
+        self
+    }
+
+    /// In this life: the next one when the program is started again, so that its clients notice.
+    #[must_use]
+    pub const fn generation(mut self, generation: Generation) -> Self {
+        self.generation = generation;
         self
     }
 
@@ -246,6 +256,7 @@ impl<'a> Builder<'a> {
         startup.home_bytes = self.memory.bytes();
         startup.program_end = program.segments().last().map_or(0, Segment::end);
         startup.granted = u32::try_from(self.grants.len()).unwrap_or(0);
+        startup.generation = self.generation.0.into();
         startup.set_arguments(self.arguments);
         startup
     }

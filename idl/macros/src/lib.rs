@@ -10,8 +10,9 @@
 //!    `idl` is not generated.
 //!
 //! Reading order: [`kernel_object`](macro@kernel_object) in `kernel_object/`, [`interface`](macro@interface) in
-//! `interface/`, then `docs`.
+//! `interface/`, then `derive` and `docs`.
 
+mod derive;
 mod docs;
 mod interface;
 mod kernel_object;
@@ -42,30 +43,50 @@ pub fn kernel_object(attribute: TokenStream, item: TokenStream) -> TokenStream {
 }
 
 /// Declares an interface between a client and a server. The trait itself disappears; in its place come, for a
-/// trait `Echo`: the marker `Echo` (name, fingerprint, table of methods), `EchoClient<T>` over any transport,
-/// the trait `EchoServer` to implement, whose methods also get the caller's badge, and `EchoDispatch`, which
-/// makes such a server ready to be served.
+/// trait `Echo`: the marker `Echo` (name, rights, table of methods, fingerprint), `EchoClient<T>` over any transport,
+/// the trait `EchoServer` to implement, whose methods also get the caller, and `EchoDispatch`, which makes such a
+/// server ready to be served.
 ///
 /// ```ignore
-/// /// Gives back what it gets.
-/// #[idl::interface]
-/// pub trait Echo {
-///     /// The same value.
-///     fn echo(&self, value: u64) -> u64;
-///     /// The quotient.
-///     fn divide(&self, value: u64, by: u64) -> Result<u64, EchoError>;
+/// /// Keeps values.
+/// #[idl::interface(version = 2, rights(READ, WRITE))]
+/// pub trait Store {
+///     /// The value of a key.
+///     #[requires(READ)]
+///     #[idempotent]
+///     fn get(&self, key: u64) -> Result<u64, StoreError>;
+///     /// Counts something.
+///     #[one_way]
+///     fn count(&self, event: u32);
 ///     /// The text in capitals.
 ///     #[bytes]
-///     fn capitals(&self, text: &str) -> heapless::String<64>;
+///     fn capitals(&self, #[max(64)] text: &str) -> heapless::String<64>;
+///     /// Fills memory that is lent for the call.
+///     #[requires(WRITE)]
+///     fn fill(&self, buffer: Lent<Region, { right::READ | right::WRITE | right::DERIVE }>);
 /// }
 /// ```
 ///
 /// Arguments are at most five `idl::Word`s, results `idl::Words`, errors `idl::Word`s, all in registers. With
-/// `#[bytes]` all arguments, and the result, travel as `postcard` bytes through the message page and may be
-/// anything that `serde` knows; the error stays a word.
+/// `#[bytes]` all arguments, and the result, travel as `postcard` bytes through the message page: each an
+/// `idl::interface::Value`, whose greatest size is known, and text and slices with `#[max(..)]`; the error stays a
+/// word. `#[requires(..)]` names rights of the interface that the caller's badge must give. `#[idempotent]` lets the
+/// client repeat a call when the server died over it; `#[one_way]` has no answer.
 #[proc_macro_attribute]
 pub fn interface(attribute: TokenStream, item: TokenStream) -> TokenStream {
-    interface::expand(&attribute.into(), item.into()).unwrap_or_else(syn::Error::into_compile_error).into()
+    interface::expand(attribute.into(), item.into()).unwrap_or_else(syn::Error::into_compile_error).into()
+}
+
+/// Makes an enum without fields an `idl::Word`: it travels as the number of its variant.
+#[proc_macro_derive(Word)]
+pub fn derive_word(item: TokenStream) -> TokenStream {
+    derive::word(item.into()).unwrap_or_else(syn::Error::into_compile_error).into()
+}
+
+/// Makes a type of values an `idl::interface::Value`, whose greatest size and shape are known.
+#[proc_macro_derive(Value)]
+pub fn derive_value(item: TokenStream) -> TokenStream {
+    derive::value(item.into()).unwrap_or_else(syn::Error::into_compile_error).into()
 }
 
 #[cfg(test)]

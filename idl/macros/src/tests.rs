@@ -10,7 +10,7 @@ fn refused_object(attribute: TokenStream, item: TokenStream) -> String {
 }
 
 fn refused_interface(item: TokenStream) -> String {
-    interface::expand(&TokenStream::new(), item).expect_err("this declaration is wrong").to_string()
+    interface::expand(TokenStream::new(), item).expect_err("this declaration is wrong").to_string()
 }
 
 #[test]
@@ -212,6 +212,6 @@ fn interfaces_are_told_what_is_wrong() {
             #[fast]
             fn echo(&self);
         }),
-        "expected `#[bytes]` or nothing"
+        "expected `#[bytes]`, `#[idempotent]`, `#[one_way]` or `#[requires(..)]`"
     );
 }

@@ -18,6 +18,8 @@ pub const SEND_CAPS: usize = 256;
 pub const RECEIVE_SLOTS: usize = 260;
 /// Where the received handles begin, in words.
 pub const RECEIVED_CAPS: usize = 262;
+/// The word that says which of the handles to send are moved: bit n for number n.
+pub const SEND_MOVES: usize = 266;
 /// Where the guest frame begins, in bytes.
 pub const FRAME: usize = 2176;
 /// Where the vector state begins, in bytes.
@@ -36,7 +38,9 @@ pub struct MessagePage {
     pub receive_slots: [u32; MESSAGE_CAPS],
     /// Handles of the capabilities received.
     pub received_caps: [u64; MESSAGE_CAPS],
-    reserved_0: [u64; 6],
+    /// Which of the capabilities to send are moved instead of copied: bit n for number n.
+    pub send_moves: u64,
+    reserved_0: [u64; 5],
     /// The registers of a guest, or those that `read_registers` and `write_registers` pass.
     pub frame: GuestFrame,
     reserved_1: [u64; 25],
@@ -50,6 +54,7 @@ const_assert_eq!(offset_of!(MessagePage, words), 0);
 const_assert_eq!(offset_of!(MessagePage, send_caps), SEND_CAPS * 8);
 const_assert_eq!(offset_of!(MessagePage, receive_slots), RECEIVE_SLOTS * 8);
 const_assert_eq!(offset_of!(MessagePage, received_caps), RECEIVED_CAPS * 8);
+const_assert_eq!(offset_of!(MessagePage, send_moves), SEND_MOVES * 8);
 const_assert_eq!(offset_of!(MessagePage, frame), FRAME);
 const_assert_eq!(offset_of!(MessagePage, fx), FX);
 const_assert_eq!(offset_of!(GuestFrame, trap), 160);

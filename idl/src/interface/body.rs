@@ -3,10 +3,10 @@
 use serde::{Deserialize, Serialize};
 use zerocopy::IntoBytes;
 
-use super::Refusal;
+use super::{Parcel, Refusal};
 use crate::abi::{MESSAGE_WORDS, REGISTER_WORDS};
 
-/// Words of a request or an answer, with its label. The first `count` mean something.
+/// A request or an answer that fits in registers. The first `count` words mean something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Short {
     /// The method, or the status.
@@ -17,11 +17,15 @@ pub struct Short {
     pub words: [u64; REGISTER_WORDS],
 }
 
-/// Words of a message that may be too long for registers.
+/// A request or an answer of any length.
 #[derive(Clone, Debug)]
 pub struct Long {
+    /// The method, or the status.
+    pub label: u32,
     /// How many words there are.
     pub count: u8,
+    /// The capabilities that go along.
+    pub parcel: Parcel,
     /// The words.
     pub words: [u64; MESSAGE_WORDS],
 }
@@ -29,14 +33,28 @@ pub struct Long {
 impl Long {
     /// No words.
     #[must_use]
-    pub const fn new() -> Self {
-        Self { count: 0, words: [0; MESSAGE_WORDS] }
+    pub const fn new(label: u32) -> Self {
+        Self { label, count: 0, parcel: Parcel::new(), words: [0; MESSAGE_WORDS] }
     }
 
     /// The words that mean something.
     #[must_use]
     pub fn words(&self) -> &[u64] {
-        &self.words[..usize::from(self.count)]
+        self.words.get(..usize::from(self.count)).unwrap_or(&self.words)
+    }
+
+    /// Sets all words; nothing if there are more than a message has.
+    pub(super) fn set_words(&mut self, words: &[u64]) -> Option<()> {
+        self.words.get_mut(..words.len())?.copy_from_slice(words);
+        self.count = u8::try_from(words.len()).ok()?;
+        Some(())
+    }
+
+    /// Appends a word; nothing if there is no room.
+    pub(super) fn push(&mut self, word: u64) -> Option<()> {
+        *self.words.get_mut(usize::from(self.count))? = word;
+        self.count += 1;
+        Some(())
     }
 
     /// Encodes a value: word 0 the number of bytes, then the bytes.
@@ -46,12 +64,6 @@ impl Long {
         *length = used as u64;
         self.count = u8::try_from(1 + used.div_ceil(8)).map_err(|_| Refusal::TooLong)?;
         Ok(())
-    }
-}
-
-impl Default for Long {
-    fn default() -> Self {
-        Self::new()
     }
 }
 

@@ -3,18 +3,23 @@
 use serde::{Deserialize, Serialize};
 
 use super::body::take;
-use super::{ASK_FINGERPRINT, Interface, Long, Short, status};
+use super::identity::welcome;
+use super::{
+    Access, CONNECT, Caller, Generation, Interface, Label, Long, Parcel, Passable, Session, Short, status,
+};
 use crate::abi::REGISTER_WORDS;
-use crate::types::Badge;
+use crate::types::{Badge, Deadline};
 use crate::word::{Word, Words};
 
 /// A request, as a server sees it.
 #[derive(Clone, Copy, Debug)]
 pub struct Request<'a> {
-    /// The method's number.
+    /// The method's number, and what goes with it.
     pub label: u32,
     /// The words.
     pub words: &'a [u64],
+    /// The capabilities.
+    pub parcel: &'a Parcel,
 }
 
 impl<'a> Request<'a> {
@@ -44,6 +49,22 @@ impl<'a> Request<'a> {
     pub fn bytes<V: Deserialize<'a>>(&self) -> Result<V, Refusal> {
         take(self.words).ok_or(Refusal::Malformed)
     }
+
+    /// The capability in this place.
+    ///
+    /// # Errors
+    /// `WrongCapability`: there is none, or it is of another kind, or lacks a right.
+    pub fn capability<P: Passable>(&self, index: usize) -> Result<P, Refusal> {
+        self.parcel.get(index).and_then(P::from_passed).ok_or(Refusal::WrongCapability)
+    }
+}
+
+/// Refuses what is longer than its `#[max(..)]`: the client should have.
+///
+/// # Errors
+/// `Malformed`.
+pub fn expect_most(count: usize, most: usize) -> Result<(), Refusal> {
+    if count <= most { Ok(()) } else { Err(Refusal::Malformed) }
 }
 
 /// Why dispatch did not reach the server, or its result not the caller.
@@ -55,14 +76,30 @@ pub enum Refusal {
     Malformed,
     /// The result does not fit.
     TooLong,
+    /// The caller lacks these rights.
+    Denied(u16),
+    /// The caller means another life of the server than this one.
+    Restarted(Generation),
+    /// A capability is not what the method asks for.
+    WrongCapability,
+}
+
+impl<I> Caller<I> {
+    /// Refuses a caller that lacks one of these rights.
+    ///
+    /// # Errors
+    /// `Denied`.
+    #[inline]
+    pub const fn require(&self, rights: Access<I>) -> Result<(), Refusal> {
+        let missing = rights.bits() & !self.session.access.bits();
+        if missing == 0 { Ok(()) } else { Err(Refusal::Denied(missing)) }
+    }
 }
 
 /// An answer in the making.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Answer {
-    /// The status.
-    pub label: u32,
-    /// The words.
+    /// The status, the words, the capabilities.
     pub message: Long,
 }
 
@@ -70,16 +107,13 @@ impl Answer {
     /// An empty answer.
     #[must_use]
     pub const fn new() -> Self {
-        Self { label: status::OK, message: Long::new() }
+        Self { message: Long::new(status::OK) }
     }
 
     /// Answers with words.
-    ///
-    /// # Errors
-    /// None; the type is that of [`Answer::bytes`].
     #[inline]
-    pub fn words<R: Words>(&mut self, value: R) -> Result<(), Refusal> {
-        self.set(status::OK, &value.to_words(), R::FIELDS.len())
+    pub fn words<R: Words>(&mut self, value: R) {
+        self.set(status::OK, &value.to_words(), R::FIELDS.len());
     }
 
     /// Answers with bytes.
@@ -87,40 +121,71 @@ impl Answer {
     /// # Errors
     /// `TooLong`.
     pub fn bytes<R: Serialize>(&mut self, value: &R) -> Result<(), Refusal> {
-        self.label = status::OK;
+        self.message.label = status::OK;
         self.message.put(value)
     }
 
+    /// Answers with a capability.
+    pub fn capability<P: Passable>(&mut self, value: &P) {
+        self.set(status::OK, &[], 0);
+        self.message.parcel = Parcel::of(&[value.to_passed()]);
+    }
+
     /// Answers with an error of the interface's own.
-    ///
-    /// # Errors
-    /// None; the type is that of [`Answer::bytes`].
     #[inline]
-    pub fn refused_words<E: Word>(&mut self, error: E) -> Result<(), Refusal> {
-        self.set(status::REFUSED, &[error.to_word()], 1)
+    pub fn refused<E: Word>(&mut self, error: E) {
+        self.set(status::REFUSED, &[error.to_word()], 1);
     }
 
     #[inline]
-    fn set(&mut self, label: u32, words: &[u64], count: usize) -> Result<(), Refusal> {
-        self.label = label;
+    #[allow(clippy::cast_possible_truncation, reason = "at most five")]
+    fn set(&mut self, label: u32, words: &[u64], count: usize) {
+        self.message.label = label;
         for (to, from) in self.message.words.iter_mut().zip(words) {
             *to = *from;
         }
-        self.message.count = u8::try_from(count).map_err(|_| Refusal::TooLong)?;
-        Ok(())
+        self.message.count = count.min(REGISTER_WORDS) as u8;
     }
 
+    fn refusal(&mut self, refusal: Refusal) {
+        self.message.parcel = Parcel::new();
+        match refusal {
+            Refusal::UnknownMethod => self.set(status::UNKNOWN_METHOD, &[], 0),
+            Refusal::Malformed => self.set(status::MALFORMED, &[], 0),
+            Refusal::TooLong => self.set(status::TOO_LONG, &[], 0),
+            Refusal::Denied(missing) => self.set(status::DENIED, &[missing.into()], 1),
+            Refusal::Restarted(life) => self.set(status::RESTARTED, &[life.0.into()], 1),
+            Refusal::WrongCapability => self.set(status::WRONG_CAPABILITY, &[], 0),
+        }
+    }
+}
+
+impl Default for Answer {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Long {
     /// The same as a short message, if it is one.
     #[must_use]
     #[inline]
     pub fn short(&self) -> Option<Short> {
-        let mut short = Short { label: self.label, count: self.message.count, ..Short::default() };
-        if usize::from(short.count) > REGISTER_WORDS {
+        if usize::from(self.count) > REGISTER_WORDS || !self.parcel.is_empty() {
             return None;
         }
-        short.words.copy_from_slice(&self.message.words[..REGISTER_WORDS]);
-        Some(short)
+        let words = *self.words.first_chunk::<REGISTER_WORDS>()?;
+        Some(Short { label: self.label, count: self.count, words })
     }
+}
+
+/// Whether the server's own code saw a request: then what was moved to it is its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It did.
+    Taken,
+    /// It was refused before.
+    Refused,
 }
 
 /// A server, ready to be served: generated for each interface.
@@ -132,22 +197,57 @@ pub trait Dispatch {
     ///
     /// # Errors
     /// When there is nothing to be done, or the result does not fit.
-    fn dispatch(&mut self, caller: Badge, request: &Request<'_>, answer: &mut Answer) -> Result<(), Refusal>;
+    fn dispatch(
+        &mut self,
+        method: u32,
+        caller: Caller<Self::Interface>,
+        request: &Request<'_>,
+        answer: &mut Answer,
+    ) -> Result<(), Refusal>;
 
-    /// The whole of what a server does with a request: this always makes an answer.
-    fn answer(&mut self, caller: Badge, request: &Request<'_>, answer: &mut Answer) {
-        let outcome = if request.label == ASK_FINGERPRINT {
-            answer.words(<Self::Interface as Interface>::FINGERPRINT)
-        } else {
-            self.dispatch(caller, request, answer)
-        };
-        if let Err(refusal) = outcome {
-            answer.message.count = 0;
-            answer.label = match refusal {
-                Refusal::UnknownMethod => status::UNKNOWN_METHOD,
-                Refusal::Malformed => status::MALFORMED,
-                Refusal::TooLong => status::TOO_LONG,
-            };
+    /// The whole of what a server in this life does with a request: this always makes an answer.
+    fn answer(
+        &mut self,
+        life: Generation,
+        badge: Badge,
+        request: &Request<'_>,
+        answer: &mut Answer,
+    ) -> Verdict {
+        answer.message.parcel = Parcel::new();
+        match self.take(life, badge, request, answer) {
+            Ok(()) => Verdict::Taken,
+            Err(refusal) => {
+                answer.refusal(refusal);
+                if refusal == Refusal::TooLong { Verdict::Taken } else { Verdict::Refused }
+            }
         }
+    }
+
+    /// What comes before the method: the label, the life that is meant, the deadline.
+    #[doc(hidden)]
+    #[inline]
+    fn take(
+        &mut self,
+        life: Generation,
+        badge: Badge,
+        request: &Request<'_>,
+        answer: &mut Answer,
+    ) -> Result<(), Refusal> {
+        let label = Label::unpack(request.label).ok_or(Refusal::UnknownMethod)?;
+        if label.method == CONNECT {
+            let (status, words) = welcome::<Self::Interface>(request.words, life);
+            answer.set(status, &words, REGISTER_WORDS);
+            return Ok(());
+        }
+        if label.generation != Generation::ANY && label.generation != life {
+            return Err(Refusal::Restarted(life));
+        }
+        let mut caller = Caller { session: Session::of(badge), until: Deadline::NEVER };
+        let mut words = request.words;
+        if label.has_deadline {
+            let (until, others) = words.split_last().ok_or(Refusal::Malformed)?;
+            (caller.until, words) = (Deadline(*until), others);
+        }
+        self.dispatch(label.method, caller, &Request { words, ..*request }, answer)
     }
 }

@@ -29,8 +29,8 @@ fn main() -> Result<(), &'static str> {
         let connection = Connection::new(endpoint).patience(PATIENCE);
         match EchoClient::connect(connection) {
             Ok(client) => call(&client, count),
-            Err(CallError::Kernel(_)) => {}
-            Err(error) => panic!("connecting to the server: {error:?}"),
+            Err(CallError::Kernel(_) | CallError::Dead(_)) => {}
+            Err(error) => panic!("connecting to the server: {error}"),
         }
         time::sleep(NAP);
     }
@@ -56,7 +56,7 @@ fn call<T: Transport>(client: &EchoClient<T>, count: &AtomicU64) {
 fn judge<E: Debug>(answer: Result<bool, CallError<E>>) -> Option<bool> {
     match answer {
         Ok(right) => Some(right),
-        Err(CallError::Kernel(_)) => None,
+        Err(CallError::Kernel(_) | CallError::Dead(_)) => None,
         Err(error) => panic!("the server answers with an error: {error:?}"),
     }
 }

@@ -11,7 +11,7 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
-use idl::types::Badge;
+use idl::interface::Caller;
 
 /// Most bytes of a text to repeat.
 pub const TEXT: usize = 256;
@@ -23,10 +23,12 @@ const TEXT_EVERY: u64 = 64;
 #[idl::interface]
 pub trait Echo {
     /// The same value.
+    #[idempotent]
     fn echo(&self, value: u64) -> u64;
     /// The same text.
     #[bytes]
-    fn repeat(&self, text: &str) -> heapless::String<TEXT>;
+    #[idempotent]
+    fn repeat(&self, #[max(TEXT)] text: &str) -> heapless::String<TEXT>;
 }
 
 /// The server: it keeps nothing.
@@ -34,12 +36,12 @@ pub trait Echo {
 pub struct Answers;
 
 impl EchoServer for Answers {
-    fn echo(&mut self, _: Badge, value: u64) -> u64 {
+    fn echo(&mut self, _: Caller<Echo>, value: u64) -> u64 {
         value
     }
 
-    fn repeat(&mut self, _: Badge, text: &str) -> heapless::String<TEXT> {
-        // A text too long comes back empty, which is a wrong answer, as it should be.
+    fn repeat(&mut self, _: Caller<Echo>, text: &str) -> heapless::String<TEXT> {
+        // It fits: the method says so.
         heapless::String::try_from(text).unwrap_or_default()
     }
 }
@@ -79,6 +81,7 @@ mod tests {
     extern crate std;
 
     use idl::interface::InProcess;
+    use idl::types::Badge;
 
     use super::*;
 

@@ -5,6 +5,7 @@ use core::sync::atomic::Ordering;
 
 use caps::{Error, Rights};
 use idl::bundle::Bundle;
+use idl::interface::Generation;
 use idl::message::Fault;
 use idl::types::{Badge, CoreNumber, Pages, Priority};
 use userlib::cap::{Cap, Core, Endpoint, Untyped};
@@ -163,8 +164,10 @@ impl<'a> Crew<'a> {
         let server = self.servers.get(index).ok_or(Error::OutOfRange)?;
         let pair = self.pairs.get(server.pair).ok_or(Error::OutOfRange)?;
         let program = self.files.find(server.name).ok_or(Error::NoResource)?;
-        let mut builder =
-            Builder::new(program.data).memory(MEMORY).faults(self.faults.handle(), Badge(index as u64));
+        let mut builder = Builder::new(program.data)
+            .memory(MEMORY)
+            .generation(Generation::after(server.crashes))
+            .faults(self.faults.handle(), Badge(index as u64));
         if let Some(core) = pair.core {
             builder = builder.core(core);
         }

@@ -120,11 +120,11 @@ pub(crate) fn capabilities_go_along() -> Outcome {
     let last = memory::copy(bell, Rights::CALL).map_err(said("copy"))?;
     let client = thread::spawn(move || -> Result<(), Error> {
         let stale = Handle(bell.handle().0 + (9 << 32));
-        page::set_send_caps(&[bell.handle(), last.handle(), stale, bell.handle()])?;
+        page::set_send_caps(&[bell.handle(), last.handle(), stale, bell.handle()], [false; 4])?;
         let mut message = Message::short(1, &[]);
         message.caps = 4;
         endpoint.send(&message, time::after(PATIENCE))?;
-        page::set_send_caps(&[bell.handle(); 4])?;
+        page::set_send_caps(&[bell.handle(); 4], [false; 4])?;
         endpoint.send(&message, time::after(PATIENCE))
     });
     let client = client.map_err(said("spawn"))?;

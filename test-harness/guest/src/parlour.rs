@@ -1,29 +1,17 @@
 //! An interface for the cases, and its server.
 
-use alloc::string::String;
-
-use idl::Word;
-use idl::types::Badge;
-use userlib::Error;
+use heapless::String;
+use idl::interface::Caller;
 
 /// Why the parlour refuses.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, idl::Word)]
 pub(crate) enum ParlourError {
     /// By zero.
-    DivisionByZero,
+    DivisionByZero = 1,
 }
 
-impl Word for ParlourError {
-    const NAME: &'static str = "ParlourError";
-
-    fn to_word(self) -> u64 {
-        1
-    }
-
-    fn from_word(word: u64) -> Result<Self, Error> {
-        if word == 1 { Ok(Self::DivisionByZero) } else { Err(Error::InvalidArgument) }
-    }
-}
+/// Most bytes of a talk.
+const TALK: usize = 1024;
 
 /// Small talk.
 #[idl::interface]
@@ -31,12 +19,12 @@ pub(crate) trait Parlour {
     /// The quotient.
     fn divide(&self, value: u64, by: u64) -> Result<u64, ParlourError>;
     /// Who calls.
-    fn who(&self) -> Badge;
+    fn who(&self) -> u32;
     /// How many calls there were before.
     fn calls(&self) -> u64;
     /// The text, so often.
     #[bytes]
-    fn repeat(&self, text: &str, times: u32) -> String;
+    fn repeat(&self, #[max(512)] text: &str, times: u32) -> String<TALK>;
 }
 
 /// The server.
@@ -46,22 +34,25 @@ pub(crate) struct Host {
 }
 
 impl ParlourServer for Host {
-    fn divide(&mut self, _: Badge, value: u64, by: u64) -> Result<u64, ParlourError> {
+    fn divide(&mut self, _: Caller<Parlour>, value: u64, by: u64) -> Result<u64, ParlourError> {
         self.calls += 1;
         value.checked_div(by).ok_or(ParlourError::DivisionByZero)
     }
 
-    fn who(&mut self, caller: Badge) -> Badge {
+    fn who(&mut self, caller: Caller<Parlour>) -> u32 {
         self.calls += 1;
-        caller
+        caller.number()
     }
 
-    fn calls(&mut self, _: Badge) -> u64 {
+    fn calls(&mut self, _: Caller<Parlour>) -> u64 {
         self.calls
     }
 
-    fn repeat(&mut self, _: Badge, text: &str, times: u32) -> String {
+    fn repeat(&mut self, _: Caller<Parlour>, text: &str, times: u32) -> String<TALK> {
         self.calls += 1;
-        text.repeat(times as usize)
+        let mut talk = String::new();
+        // What does not fit is left out, text by text.
+        (0..times).take_while(|_| talk.push_str(text).is_ok()).for_each(drop);
+        talk
     }
 }

@@ -3,40 +3,62 @@
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
 
-use super::parse::{Argument, Form, Interface, Method};
+use super::parse::{Argument, Delivery, Form, Interface, Method, What};
 
 pub(crate) fn client(interface: &Interface) -> TokenStream {
     let Interface { visibility, name, methods, .. } = interface;
     let client = format_ident!("{name}Client");
     let text = format!("A client of [`{name}`].");
-    let stubs = methods.iter().zip(1u32..).map(|(method, label)| stub(method, label));
+    let stubs = methods.iter().enumerate().map(|(index, method)| stub(interface, method, index));
     quote! {
         #[doc = #text]
         #[derive(Clone, Debug)]
         #visibility struct #client<T> {
-            transport: T,
+            link: ::idl::interface::Link<#name, T>,
         }
 
         impl<T: ::idl::interface::Transport> #client<T> {
             /// A client over a transport that is known to lead to such a server.
             pub const fn new(transport: T) -> Self {
-                Self { transport }
+                Self { link: ::idl::interface::Link::new(transport) }
             }
 
-            /// A client over a transport, after asking the server for its fingerprint.
+            /// A client over a transport, after comparing fingerprints with the server.
             ///
             /// # Errors
             /// `WrongInterface`, and what a call can fail with.
             pub fn connect(
                 transport: T,
             ) -> ::core::result::Result<Self, ::idl::interface::CallError> {
-                ::idl::interface::check_fingerprint::<#name, T>(&transport)?;
-                Ok(Self { transport })
+                let client = Self::new(transport);
+                client.link.connect()?;
+                Ok(client)
+            }
+
+            /// Connects again: after `Dead`, to the server's next life.
+            ///
+            /// # Errors
+            /// As `connect`.
+            pub fn reconnect(&self) -> ::core::result::Result<(), ::idl::interface::CallError> {
+                self.link.connect()
+            }
+
+            /// The same client, whose calls end at this time at the latest.
+            pub const fn until(
+                &self,
+                until: ::idl::types::Deadline,
+            ) -> #client<::idl::interface::Until<&T>> {
+                #client { link: self.link.until(until) }
+            }
+
+            /// The life of the server that this client is connected to.
+            pub const fn generation(&self) -> ::idl::interface::Generation {
+                self.link.generation()
             }
 
             /// The transport.
             pub const fn transport(&self) -> &T {
-                &self.transport
+                self.link.transport()
             }
 
             #(#stubs)*
@@ -44,30 +66,25 @@ pub(crate) fn client(interface: &Interface) -> TokenStream {
     }
 }
 
-fn stub(method: &Method, label: u32) -> TokenStream {
+fn stub(interface: &Interface, method: &Method, index: usize) -> TokenStream {
     let Method { name, docs, result, .. } = method;
-    let parameters = method.arguments.iter().map(|Argument { name, ty }| quote! { #name: #ty });
+    let parameters = method.arguments.iter().map(|Argument { name, ty, .. }| quote! { #name: #ty });
     let text = format!("{docs}\n\n# Errors\nThe server's own, and what a call can fail with.");
     let error = match &method.error {
         Some(error) => quote! { #error },
         None => quote! { ::core::convert::Infallible },
     };
-    let names: Vec<_> = method.arguments.iter().map(|argument| &argument.name).collect();
-    let body = match method.form {
-        Form::Words => {
-            let count = names.len();
-            let words = names.iter().map(|name| quote! { ::idl::Word::to_word(#name) });
-            let padding = (count..5).map(|_| quote! { 0 });
-            quote! {
-                ::idl::interface::call_words::<T, #result, #error>(
-                    &self.transport, #label, #count, [#(#words,)* #(#padding),*],
-                )
+    let checks = method.values().filter_map(|Argument { name, most, .. }| {
+        let most = most.as_ref()?;
+        Some(quote! {
+            if ::idl::interface::Elements::count(&#name) > #most {
+                return Err(::idl::interface::CallError::TooLong);
             }
-        }
-        Form::Bytes => quote! {
-            ::idl::interface::call_bytes::<T, _, #result, #error>(&self.transport, #label, &(#(#names,)*))
-        },
-    };
+        })
+    });
+    let marker = &interface.name;
+    let row = quote! { &<#marker as ::idl::interface::Interface>::METHODS[#index] };
+    let body = call(method, &row, &error);
     quote! {
         #[doc = #text]
         #[inline]
@@ -75,7 +92,37 @@ fn stub(method: &Method, label: u32) -> TokenStream {
             &self,
             #(#parameters),*
         ) -> ::core::result::Result<#result, ::idl::interface::CallError<#error>> {
+            #(#checks)*
             #body
+        }
+    }
+}
+
+fn call(method: &Method, row: &TokenStream, error: &TokenStream) -> TokenStream {
+    let result = &method.result;
+    let names: Vec<_> = method.values().map(|argument| &argument.name).collect();
+    let words = names.iter().map(|name| quote! { ::idl::Word::to_word(#name) });
+    let passed: Vec<_> = method.capabilities().map(|argument| &argument.name).collect();
+    let parcel = quote! { &[#(::idl::interface::Passable::to_passed(&#passed)),*] };
+    match (method.delivery, method.form) {
+        (Delivery::OneWay, Form::Words) => quote! { self.link.send_words(#row, &[#(#words),*], #parcel) },
+        (Delivery::OneWay, Form::Bytes) => quote! { self.link.send_bytes(#row, &(#(#names,)*), #parcel) },
+        (_, Form::Words) if method.result_is == What::Capability => quote! {
+            let result: ::idl::interface::InParcel<#result> =
+                self.link.words_and_caps::<_, #error>(#row, &[#(#words),*], #parcel)?;
+            Ok(result.0)
+        },
+        (_, Form::Words) if !passed.is_empty() => quote! {
+            let result: ::idl::interface::InWords<#result> =
+                self.link.words_and_caps::<_, #error>(#row, &[#(#words),*], #parcel)?;
+            Ok(result.0)
+        },
+        (_, Form::Words) => {
+            let padding = (names.len()..5).map(|_| quote! { 0 });
+            quote! { self.link.words::<#result, #error>(#row, [#(#words,)* #(#padding),*]) }
+        }
+        (_, Form::Bytes) => {
+            quote! { self.link.bytes::<_, #result, #error>(#row, &(#(#names,)*), #parcel) }
         }
     }
 }

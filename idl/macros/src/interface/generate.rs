@@ -2,22 +2,20 @@
 //! `client` and `server`.
 
 use proc_macro2::TokenStream;
-use quote::{ToTokens, quote};
+use quote::{ToTokens, quote, quote_spanned};
+use syn::spanned::Spanned;
 
-use super::parse::{Form, Interface, Method};
+use super::parse::{Argument, Delivery, Form, Interface, Method, What};
 use super::{client, server};
 
 pub(crate) fn interface(interface: &Interface) -> TokenStream {
-    let Interface { visibility, name, docs, methods } = interface;
+    let Interface { visibility, name, docs, version, rights, methods } = interface;
     let text = name.to_string();
-    let fingerprint = fingerprint(interface);
-    let rows = methods.iter().zip(1u32..).map(|(method, label)| {
-        let (name, docs) = (method.name.to_string(), &method.docs);
-        let signature = signature(method);
-        quote! {
-            ::idl::interface::Method { label: #label, name: #name, docs: #docs, signature: #signature }
-        }
-    });
+    let right_names = rights.iter().map(ToString::to_string);
+    let rows = methods.iter().zip(1u32..).map(|(method, number)| row(interface, method, number));
+    let rights = rights_of(interface);
+    let sizes =
+        methods.iter().filter(|method| method.form == Form::Bytes).map(|method| sizes(interface, method));
     let client = client::client(interface);
     let server = server::server(interface);
     quote! {
@@ -25,14 +23,134 @@ pub(crate) fn interface(interface: &Interface) -> TokenStream {
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         #visibility struct #name;
 
+        #rights
+
         impl ::idl::interface::Interface for #name {
             const NAME: &'static str = #text;
-            const FINGERPRINT: u64 = #fingerprint;
+            const VERSION: u16 = #version;
+            const RIGHTS: &'static [&'static str] = &[#(#right_names),*];
             const METHODS: &'static [::idl::interface::Method] = &[#(#rows),*];
         }
 
+        #(#sizes)*
+
         #client
         #server
+    }
+}
+
+/// The interface's rights, as constants of the marker.
+fn rights_of(interface: &Interface) -> TokenStream {
+    let Interface { visibility, name, rights, .. } = interface;
+    if rights.is_empty() {
+        return TokenStream::new();
+    }
+    let constants = rights.iter().enumerate().map(|(index, right)| {
+        let text = format!("The right `{right}`.");
+        quote! {
+            #[doc = #text]
+            #visibility const #right: ::idl::interface::Access<Self> =
+                ::idl::interface::Access::from_bits(1 << #index);
+        }
+    });
+    quote! { impl #name { #(#constants)* } }
+}
+
+/// A method's row of the table.
+fn row(interface: &Interface, method: &Method, number: u32) -> TokenStream {
+    let Method { docs, form, delivery, .. } = method;
+    let name = method.name.to_string();
+    let signature = signature(method);
+    let form = match form {
+        Form::Words => quote! { Words },
+        Form::Bytes => quote! { Bytes },
+    };
+    let delivery = match delivery {
+        Delivery::Call => quote! { Call },
+        Delivery::Idempotent => quote! { Idempotent },
+        Delivery::OneWay => quote! { OneWay },
+    };
+    let requires = requires(interface, method);
+    let words = u8::try_from(method.values().count()).unwrap_or(u8::MAX);
+    let arguments = method.arguments.iter().map(|argument| {
+        let (name, shape) = (argument.name.to_string(), shape_of_argument(method, argument));
+        quote! { ::idl::interface::Part { name: #name, shape: #shape } }
+    });
+    let result = shape_of_result(method);
+    let error = match &method.error {
+        Some(error) => quote_spanned! { error.span() => Some(<#error as ::idl::Word>::SHAPE) },
+        None => quote! { None },
+    };
+    quote! {
+        ::idl::interface::Method {
+            number: #number,
+            name: #name,
+            docs: #docs,
+            signature: #signature,
+            form: ::idl::interface::Form::#form,
+            delivery: ::idl::interface::Delivery::#delivery,
+            requires: #requires,
+            words: #words,
+            arguments: &[#(#arguments),*],
+            result: #result,
+            error: #error,
+        }
+    }
+}
+
+/// The rights that a method requires, as bits.
+pub(crate) fn requires(interface: &Interface, method: &Method) -> u16 {
+    let bit = |right| interface.rights.iter().position(|known| known == right).map_or(0, |index| 1 << index);
+    method.requires.iter().map(bit).fold(0, |sum, bit| sum | bit)
+}
+
+fn shape_of_argument(method: &Method, argument: &Argument) -> TokenStream {
+    let (ty, value) = (&argument.ty, as_value(argument));
+    match (argument.what, method.form) {
+        (What::Capability, _) => {
+            quote_spanned! { ty.span() => <#ty as ::idl::interface::Passable>::SHAPE }
+        }
+        (What::Value, Form::Words) => quote_spanned! { ty.span() => <#ty as ::idl::Word>::SHAPE },
+        (What::Value, Form::Bytes) => {
+            quote_spanned! { ty.span() => <#value as ::idl::interface::Value>::SHAPE }
+        }
+    }
+}
+
+fn shape_of_result(method: &Method) -> TokenStream {
+    let ty = &method.result;
+    match (method.result_is, method.form) {
+        (What::Capability, _) => {
+            quote_spanned! { ty.span() => <#ty as ::idl::interface::Passable>::SHAPE }
+        }
+        (What::Value, Form::Words) => quote_spanned! { ty.span() => <#ty as ::idl::Words>::SHAPE },
+        (What::Value, Form::Bytes) => quote_spanned! { ty.span() => <#ty as ::idl::interface::Value>::SHAPE },
+    }
+}
+
+/// The type by whose size an argument is bounded.
+fn as_value(argument: &Argument) -> TokenStream {
+    let ty = &argument.ty;
+    match &argument.most {
+        Some(most @ syn::Expr::Lit(_)) => quote_spanned! { ty.span() => ::idl::interface::Most<#ty, #most> },
+        Some(most) => quote_spanned! { ty.span() => ::idl::interface::Most<#ty, { #most }> },
+        None => quote! { #ty },
+    }
+}
+
+/// That the arguments and the result of a method in bytes fit in a message, whatever they are.
+fn sizes(interface: &Interface, method: &Method) -> TokenStream {
+    let (name, place) = (format!("{}::{}", interface.name, method.name), method.name.span());
+    let arguments = format!("the arguments of {name} can take more bytes than a message carries (2024)");
+    let result = format!("the result of {name} can take more bytes than a message carries (2024)");
+    let types = method.values().map(as_value);
+    let ty = &method.result;
+    quote_spanned! { place =>
+        const _: () = assert!(
+            ::idl::interface::fits(&[#(<#types as ::idl::interface::Value>::MOST),*]),
+            #arguments
+        );
+        const _: () = assert!(::idl::interface::fits(&[<#ty as ::idl::interface::Value>::MOST]), #result);
     }
 }
 
@@ -51,14 +169,4 @@ fn signature(method: &Method) -> String {
 
 fn plain(ty: &impl ToTokens) -> String {
     ty.to_token_stream().to_string().replace(' ', "")
-}
-
-/// FNV-1a over the name and all signatures: whatever changes what travels, or what it means by its name, changes
-/// it. Documentation does not.
-fn fingerprint(interface: &Interface) -> u64 {
-    let signatures: Vec<String> = interface.methods.iter().map(signature).collect();
-    let text = format!("{}\n{}", interface.name, signatures.join("\n"));
-    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    })
 }

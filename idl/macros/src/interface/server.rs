@@ -3,28 +3,28 @@
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
 
-use super::parse::{Argument, Form, Interface, Method};
+use super::generate::requires;
+use super::parse::{Argument, Form, Interface, Method, What};
 
 pub(crate) fn server(interface: &Interface) -> TokenStream {
     let Interface { visibility, name, methods, .. } = interface;
     let server = format_ident!("{name}Server");
     let adapter = format_ident!("{name}Dispatch");
-    let text =
-        format!("What a server of [`{name}`] does. `caller` is the badge of the capability that was called.");
+    let text = format!("What a server of [`{name}`] does. `caller` says who calls, and until when.");
     let adapter_text = format!("A server of [`{name}`], ready to be served.");
     let functions = methods.iter().map(|method| {
-        let Method { name, docs, result, .. } = method;
-        let parameters = method.arguments.iter().map(|Argument { name, ty }| quote! { #name: #ty });
+        let Method { name: function, docs, result, .. } = method;
+        let parameters = method.arguments.iter().map(|Argument { name, ty, .. }| quote! { #name: #ty });
         let output = match &method.error {
             Some(error) => quote! { ::core::result::Result<#result, #error> },
             None => quote! { #result },
         };
         quote! {
             #[doc = #docs]
-            fn #name(&mut self, caller: ::idl::types::Badge, #(#parameters),*) -> #output;
+            fn #function(&mut self, caller: ::idl::interface::Caller<#name>, #(#parameters),*) -> #output;
         }
     });
-    let arms = methods.iter().zip(1u32..).map(|(method, label)| arm(method, label));
+    let arms = methods.iter().zip(1u32..).map(|(method, number)| arm(interface, method, number));
     quote! {
         #[doc = #text]
         #visibility trait #server {
@@ -38,13 +38,15 @@ pub(crate) fn server(interface: &Interface) -> TokenStream {
         impl<S: #server> ::idl::interface::Dispatch for #adapter<S> {
             type Interface = #name;
 
+            #[inline]
             fn dispatch(
                 &mut self,
-                caller: ::idl::types::Badge,
+                method: u32,
+                caller: ::idl::interface::Caller<#name>,
                 request: &::idl::interface::Request<'_>,
                 answer: &mut ::idl::interface::Answer,
             ) -> ::core::result::Result<(), ::idl::interface::Refusal> {
-                match request.label {
+                match method {
                     #(#arms)*
                     _ => Err(::idl::interface::Refusal::UnknownMethod),
                 }
@@ -53,12 +55,38 @@ pub(crate) fn server(interface: &Interface) -> TokenStream {
     }
 }
 
-fn arm(method: &Method, label: u32) -> TokenStream {
+fn arm(interface: &Interface, method: &Method, number: u32) -> TokenStream {
     let name = &method.name;
-    let names: Vec<_> = method.arguments.iter().map(|argument| &argument.name).collect();
-    let types: Vec<_> = method.arguments.iter().map(|argument| &argument.ty).collect();
+    let arguments = method.arguments.iter().map(|argument| &argument.name);
+    let require = match requires(interface, method) {
+        0 => quote! {},
+        bits => quote! { caller.require(::idl::interface::Access::from_bits(#bits))?; },
+    };
+    let decode = decode(method);
+    let call = quote! { self.0.#name(caller, #(#arguments),*) };
+    let put = match (method.result_is, method.form) {
+        (What::Capability, _) => quote! { answer.capability(&value) },
+        (What::Value, Form::Words) => quote! { answer.words(value) },
+        (What::Value, Form::Bytes) => quote! { answer.bytes(&value)? },
+    };
+    let settle = match &method.error {
+        None => quote! { let value = #call; #put; },
+        Some(_) => quote! {
+            match #call {
+                Ok(value) => #put,
+                Err(error) => answer.refused(error),
+            }
+        },
+    };
+    quote! { #number => { #require #decode #settle Ok(()) } }
+}
+
+/// Everything that can be wrong with a request is found out before the server sees it.
+fn decode(method: &Method) -> TokenStream {
+    let names: Vec<_> = method.values().map(|argument| &argument.name).collect();
+    let types: Vec<_> = method.values().map(|argument| &argument.ty).collect();
     let count = names.len();
-    let decode = match method.form {
+    let values = match method.form {
         Form::Words => {
             let indices = 0..count;
             quote! {
@@ -69,19 +97,12 @@ fn arm(method: &Method, label: u32) -> TokenStream {
         Form::Bytes if count == 0 => quote! { request.expect_words(0)?; },
         Form::Bytes => quote! { let (#(#names,)*): (#(#types,)*) = request.bytes()?; },
     };
-    let call = quote! { self.0.#name(caller, #(#names),*) };
-    let put = match method.form {
-        Form::Words => quote! { answer.words(value) },
-        Form::Bytes => quote! { answer.bytes(&value) },
-    };
-    let settle = match &method.error {
-        None => quote! { let value = #call; #put },
-        Some(_) => quote! {
-            match #call {
-                Ok(value) => #put,
-                Err(error) => answer.refused_words(error),
-            }
-        },
-    };
-    quote! { #label => { #decode #settle } }
+    let bounds = method.values().filter_map(|Argument { name, most, .. }| {
+        let most = most.as_ref()?;
+        Some(quote! { ::idl::interface::expect_most(::idl::interface::Elements::count(&#name), #most)?; })
+    });
+    let capabilities = method.capabilities().enumerate().map(|(index, Argument { name, ty, .. })| {
+        quote! { let #name: #ty = request.capability(#index)?; }
+    });
+    quote! { #values #(#bounds)* #(#capabilities)* }
 }

@@ -1,0 +1,38 @@
+//! Serving an interface over an endpoint, and calling one.
+
+mod connection;
+mod parcel;
+mod service;
+
+pub use connection::Connection;
+pub use service::{Handler, Service};
+
+use caps::Error;
+use idl::abi::REGISTER_WORDS;
+use idl::interface::Long;
+use idl::message::Message;
+
+use crate::page;
+
+/// Puts the words of a message where the kernel takes them from: five in registers, the others in the page.
+fn put(body: &Long) -> Result<Message, Error> {
+    let mut message = Message::short(body.label, body.words().get(..REGISTER_WORDS).unwrap_or(body.words()));
+    message.count = body.count;
+    if let Some(rest) = body.words().get(REGISTER_WORDS..)
+        && !rest.is_empty()
+    {
+        page::put_words(REGISTER_WORDS, rest)?;
+    }
+    Ok(message)
+}
+
+/// The inverse of [`put`].
+fn take(message: &Message, body: &mut Long) -> Result<(), Error> {
+    (body.label, body.count) = (message.label, message.count);
+    body.words[..REGISTER_WORDS].copy_from_slice(&message.words);
+    let count = usize::from(message.count);
+    if count > REGISTER_WORDS {
+        page::get_words(REGISTER_WORDS, &mut body.words[REGISTER_WORDS..count])?;
+    }
+    Ok(())
+}

@@ -1,0 +1,187 @@
+//! A server's side of an endpoint.
+
+use caps::Error;
+use idl::interface::{
+    Answer, Dispatch, Generation, Interface, Label, Long, Method, Passing, Request, Shape, Verdict,
+    most_capabilities,
+};
+use idl::message::{Message, Received};
+use idl::types::{Badge, Bits, Deadline};
+
+use super::parcel::{Expected, Outgoing, remove};
+use super::{put, take};
+use crate::cap::{Cap, Endpoint, Notification, Reply};
+use crate::{environment, memory, thread};
+
+/// A server's side of an endpoint.
+#[derive(Clone, Copy, Debug)]
+pub struct Service {
+    endpoint: Cap<Endpoint>,
+    reply: Cap<Reply>,
+    life: Generation,
+}
+
+impl Service {
+    /// Serves an endpoint to which this program has the right to receive.
+    ///
+    /// # Errors
+    /// Those of making a Reply.
+    pub fn on(endpoint: Cap<Endpoint>) -> Result<Self, Error> {
+        let life = environment().startup().generation();
+        Ok(Self { endpoint, reply: memory::create::<Reply>(0)?, life })
+    }
+
+    /// Makes an endpoint and serves it.
+    ///
+    /// # Errors
+    /// Those of making an Endpoint and a Reply.
+    pub fn create() -> Result<Self, Error> {
+        Self::on(memory::create::<Endpoint>(0)?)
+    }
+
+    /// In this life instead of the program's: when the program itself begins serving anew.
+    #[must_use]
+    pub const fn life(mut self, life: Generation) -> Self {
+        self.life = life;
+        self
+    }
+
+    /// The endpoint: mint capabilities for clients from it.
+    #[must_use]
+    pub const fn endpoint(&self) -> Cap<Endpoint> {
+        self.endpoint
+    }
+
+    /// Lets a signal of this notification end a wait for messages; see [`Handler::signalled`].
+    ///
+    /// # Errors
+    /// Those of `Thread.bind`.
+    pub fn bind(&self, notification: Cap<Notification>) -> Result<(), Error> {
+        thread::current().bind(notification.handle())
+    }
+
+    /// Serves until the endpoint goes, or the kernel refuses in another way. A caller who does not wait for the answer
+    /// any more costs nothing: the answer is dropped, and so is what was to be moved with it.
+    pub fn serve(&self, handler: &mut impl Handler) -> Error {
+        match self.serve_each(handler) {
+            Ok(never) => match never {},
+            Err(error) => error,
+        }
+    }
+
+    fn serve_each(&self, handler: &mut impl Handler) -> Result<core::convert::Infallible, Error> {
+        let mut inbox = Expected::new(0)?;
+        let most = most_capabilities(handler.methods());
+        let mut request = Long::new(0);
+        let mut answer = Answer::new();
+        inbox.fill(most)?;
+        inbox.announce()?;
+        let mut received = self.endpoint.receive(&self.reply, Deadline::NEVER)?;
+        loop {
+            received = match received {
+                Received::Message { badge, message } => {
+                    self.arrived(&message, &mut request, &mut inbox)?;
+                    let Long { label, parcel, .. } = &request;
+                    let seen = Request { label: *label, words: request.words(), parcel };
+                    let verdict = handler.request(self.life, badge, &seen, &mut answer);
+                    settle(handler.methods(), &request, verdict);
+                    if most > 0 {
+                        inbox.fill(most)?;
+                        inbox.announce()?;
+                    }
+                    self.answer(&answer)?
+                }
+                Received::Signal(bits) => {
+                    handler.signalled(bits);
+                    self.endpoint.receive(&self.reply, Deadline::NEVER)?
+                }
+            };
+        }
+    }
+
+    fn arrived(&self, message: &Message, request: &mut Long, inbox: &mut Expected) -> Result<(), Error> {
+        take(message, request)?;
+        inbox.collect_into(message.caps, &mut request.parcel)
+    }
+
+    /// Answers and receives the next.
+    #[inline]
+    fn answer(&self, answer: &Answer) -> Result<Received, Error> {
+        let mut message = put(&answer.message)?;
+        if answer.message.parcel.is_empty() {
+            return self.endpoint.reply_receive(&self.reply, &message, Deadline::NEVER);
+        }
+        let mut outgoing = Outgoing::new(&answer.message.parcel)?;
+        message.caps = outgoing.announce()?;
+        let received = self.endpoint.reply_receive(&self.reply, &message, Deadline::NEVER);
+        outgoing.discard();
+        received
+    }
+}
+
+/// Takes back what came with a request and is not the server's to keep: what was lent, and all of it if the server
+/// never saw it.
+fn settle(methods: &[Method], request: &Long, verdict: Verdict) {
+    if request.parcel.is_empty() {
+        return;
+    }
+    let number = Label::unpack(request.label).map_or(0, |label| label.method);
+    let method = methods.iter().find(|method| method.number == number);
+    for index in 0..idl::abi::MESSAGE_CAPS {
+        let Some(passed) = request.parcel.get(index) else { continue };
+        let kept = verdict == Verdict::Taken && passing(method, index) == Some(Passing::Moved);
+        if !kept {
+            remove(passed.handle);
+        }
+    }
+}
+
+/// How the capability in this place is passed, if the method has one there.
+fn passing(method: Option<&Method>, index: usize) -> Option<Passing> {
+    let shapes = method?.arguments.iter().map(|argument| argument.shape);
+    let mut ways = shapes.filter_map(|shape| match shape {
+        Shape::Capability(passing, ..) => Some(passing),
+        _ => None,
+    });
+    ways.nth(index)
+}
+
+/// What a server does with what arrives.
+pub trait Handler {
+    /// The methods, for what goes along with their arguments.
+    fn methods(&self) -> &'static [Method] {
+        &[]
+    }
+
+    /// A request in this life of the server: make an answer.
+    fn request(
+        &mut self,
+        life: Generation,
+        caller: Badge,
+        request: &Request<'_>,
+        answer: &mut Answer,
+    ) -> Verdict;
+
+    /// The notification that is bound to the thread was signalled.
+    fn signalled(&mut self, bits: Bits) {
+        let _ = bits;
+    }
+}
+
+impl<D: Dispatch> Handler for D {
+    #[inline]
+    fn methods(&self) -> &'static [Method] {
+        <D::Interface as Interface>::METHODS
+    }
+
+    #[inline]
+    fn request(
+        &mut self,
+        life: Generation,
+        caller: Badge,
+        request: &Request<'_>,
+        answer: &mut Answer,
+    ) -> Verdict {
+        self.answer(life, caller, request, answer)
+    }
+}
