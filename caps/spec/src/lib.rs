@@ -14,7 +14,9 @@
 //! [`abstraction`] reads the specification's state.
 
 pub mod abstraction;
+pub mod forge;
 pub mod game;
+pub mod inductive;
 pub mod invariant;
 pub mod ledger;
 pub mod model;

@@ -241,19 +241,25 @@ const fn one_in(many: u16, number: u16) -> bool {
     number.is_multiple_of(many)
 }
 
-/// Throws from a seed, for runs that are to be repeated exactly: the generator is SplitMix64 (Steele, Lea and Flood,
+/// Numbers from a seed, for runs that are to be repeated exactly: the generator is SplitMix64 (Steele, Lea and Flood,
 /// 2014).
-pub fn throws(seed: u64) -> impl Iterator<Item = Throw> {
+pub fn numbers(seed: u64) -> impl Iterator<Item = u64> + use<> {
     let mut state = seed;
     std::iter::repeat_with(move || {
-        let mut word = || {
-            state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-            let mut mixed = state;
-            mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-            mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-            mixed ^ (mixed >> 31)
-        };
-        let (low, high) = (word().to_le_bytes(), word().to_le_bytes());
+        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = state;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    })
+}
+
+/// Throws from a seed.
+pub fn throws(seed: u64) -> impl Iterator<Item = Throw> + use<> {
+    let mut numbers = numbers(seed);
+    std::iter::repeat_with(move || {
+        let mut word = || numbers.next().unwrap_or(0).to_le_bytes();
+        let (low, high) = (word(), word());
         let pair = |bytes: &[u8; 8], at: usize| u16::from_le_bytes([bytes[at], bytes[at + 1]]);
         [pair(&low, 0), pair(&low, 2), pair(&low, 4), pair(&low, 6), pair(&high, 0)]
     })

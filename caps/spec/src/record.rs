@@ -3,10 +3,12 @@
 //! A record is a file in `assurance` below the folder that cargo keeps for tests. It says which sources it is about, so
 //! that what was reached with others does not count.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
+
+use caps::Kind;
 
 use crate::invariant::properties::PROPERTIES;
 use crate::invariant::{STATES, TRANSITIONS};
@@ -38,7 +40,9 @@ impl Method {
         (Self::Chosen, "chosen cases"),
     ];
 
-    fn name(self) -> &'static str {
+    /// Its name in the table.
+    #[must_use]
+    pub fn name(self) -> &'static str {
         Self::ALL.iter().find(|(method, _)| *method == self).map_or("", |(_, name)| name)
     }
 
@@ -52,46 +56,58 @@ impl Method {
 pub struct Record {
     /// How it was checked.
     pub method: Method,
-    /// Of which properties.
-    pub properties: Vec<u8>,
+    /// What was gone through, as the table calls it.
+    pub name: String,
     /// How far: words and numbers. More of each number is more.
     pub scope: String,
+    /// Of which properties.
+    pub properties: Vec<u8>,
 }
 
 impl Record {
-    /// A record of all that is checked of a forest after every operation.
+    /// A record of some properties.
     #[must_use]
-    pub fn of_forest(method: Method, scope: String) -> Self {
+    pub fn new(method: Method, name: &str, scope: &str, properties: &[u8]) -> Self {
+        Self { method, name: name.into(), scope: scope.into(), properties: properties.to_vec() }
+    }
+
+    /// A record of all that is checked of a forest after every operation, and has something to say where there are
+    /// capabilities of these kinds.
+    #[must_use]
+    pub fn of_forest(method: Method, name: &str, scope: &str, kinds: &[Kind]) -> Self {
         let number = |name: &str| name.trim_start_matches('I').split(' ').next().and_then(|n| n.parse().ok());
-        let states = STATES.iter().map(|invariant| invariant.name);
-        let names = states.chain(TRANSITIONS.iter().map(|invariant| invariant.name));
-        let mut properties: Vec<u8> = names.filter_map(number).collect();
-        properties.sort_unstable();
-        properties.dedup();
-        Self { method, properties, scope }
+        let states = STATES.iter().map(|invariant| (invariant.name, invariant.of));
+        let all = states.chain(TRANSITIONS.iter().map(|invariant| (invariant.name, invariant.of)));
+        let says = |of: &[Kind]| of.is_empty() || of.iter().any(|kind| kinds.contains(kind));
+        let numbers: BTreeSet<u8> =
+            all.filter(|(_, of)| says(of)).filter_map(|(name, _)| number(name)).collect();
+        Self::new(method, name, scope, &numbers.into_iter().collect::<Vec<_>>())
     }
 
     /// A record of all that is checked of a ledger after every operation.
     #[must_use]
-    pub fn of_ledger(method: Method, scope: String) -> Self {
-        Self { method, properties: vec![11, 12, 21, 22, 23, 25, 26], scope }
+    pub fn of_ledger(method: Method, name: &str, scope: &str) -> Self {
+        Self::new(method, name, scope, &[11, 12, 21, 22, 23, 25, 26])
     }
 
-    /// Writes it down under the name of its test.
-    pub fn write(&self, temporary: &str, test: &str) {
-        let numbers: Vec<String> = self.properties.iter().map(u8::to_string).collect();
-        let text =
-            format!("{}\n{}\n{}\n{}\n", fingerprint(), self.method.name(), numbers.join(" "), self.scope);
+    /// Writes it down.
+    pub fn write(&self, temporary: &str) {
+        let Self { method, name, scope, properties } = self;
+        let numbers: Vec<String> = properties.iter().map(u8::to_string).collect();
+        let text = format!("{}\n{}\n{name}\n{scope}\n{}\n", fingerprint(), method.name(), numbers.join(" "));
         let folder = Path::new(temporary).join("assurance");
-        let written = fs::create_dir_all(&folder).and_then(|()| fs::write(folder.join(test), text));
+        let file = folder.join(format!("{} {name}", method.name()));
+        let written = fs::create_dir_all(&folder).and_then(|()| fs::write(file, text));
         assert!(written.is_ok(), "{written:?}");
+        println!("{}: {name}: {scope}", method.name());
     }
 
     fn read(text: &str) -> Option<(String, Self)> {
         let mut lines = text.lines();
         let (sources, method) = (lines.next()?.to_owned(), Method::named(lines.next()?)?);
+        let (name, scope) = (lines.next()?.to_owned(), lines.next()?.to_owned());
         let properties = lines.next()?.split(' ').filter_map(|number| number.parse().ok()).collect();
-        Some((sources, Self { method, properties, scope: lines.next()?.to_owned() }))
+        Some((sources, Self { method, name, scope, properties }))
     }
 }
 
@@ -119,27 +135,60 @@ pub fn grouped(number: usize) -> String {
     }
 }
 
-/// The rows of the table: property, method, scope, what is assumed.
+/// The two tables: what was gone through, and which of it says something of each property.
 #[must_use]
-pub fn table(records: &[Record]) -> String {
-    let mut table =
-        String::from("| property | method | scope reached | assumed |\n| --- | --- | --- | --- |\n");
+pub fn tables(records: &[Record]) -> String {
+    let mut text = String::from("| what was gone through | how | scope reached |\n| --- | --- | --- |\n");
+    for Record { method, name, scope, .. } in records {
+        let _ = writeln!(text, "| {name} | {} | {scope} |", method.name());
+    }
+    text += "\n| property | checked in | assumed |\n| --- | --- | --- |\n";
     for property in PROPERTIES {
         let mut ways: BTreeMap<Method, Vec<&str>> = BTreeMap::new();
         for record in records.iter().filter(|record| record.properties.contains(&property.number)) {
-            ways.entry(record.method).or_default().push(&record.scope);
+            ways.entry(record.method).or_default().push(&record.name);
         }
-        let head = format!("**I{}** {}", property.number, property.name);
+        let ways: Vec<String> =
+            ways.iter().map(|(method, names)| format!("{}: {}", method.name(), names.join(", "))).collect();
+        let ways = if ways.is_empty() { "none of these tests".into() } else { ways.join("; ") };
         let assumed = if property.assumes.is_empty() { "-" } else { property.assumes };
-        if ways.is_empty() {
-            let _ = writeln!(table, "| {head} | not in these tests | - | {assumed} |");
-        }
-        for (place, (method, scopes)) in ways.iter().enumerate() {
-            let (head, assumed) = if place == 0 { (head.as_str(), assumed) } else { ("", "") };
-            let _ = writeln!(table, "| {head} | {} | {} | {assumed} |", method.name(), scopes.join("; "));
+        let _ = writeln!(text, "| **I{}** {} | {ways} | {assumed} |", property.number, property.name);
+    }
+    text
+}
+
+/// What a page of such tables claims that the records do not reach.
+#[must_use]
+pub fn unreached(page: &str, records: &[Record]) -> Vec<String> {
+    let mut missing = Vec::new();
+    for row in page.lines().filter(|line| line.starts_with("| ")) {
+        let cells: Vec<&str> = row.trim_matches('|').split('|').map(str::trim).collect();
+        let [head, claim, rest] = cells[..] else { continue };
+        if let Some(number) =
+            head.strip_prefix("**I").and_then(|head| head.split("**").next()?.parse::<u8>().ok())
+        {
+            let ways = claim.split("; ").filter_map(|way| way.split_once(": "));
+            for (method, name) in ways.flat_map(|(how, names)| names.split(", ").map(move |name| (how, name)))
+            {
+                let reached = |record: &Record| {
+                    record.method.name() == method
+                        && record.name == name
+                        && record.properties.contains(&number)
+                };
+                if !records.iter().any(reached) {
+                    missing.push(format!("{head}, {method}: {name}"));
+                }
+            }
+        } else if Method::named(claim).is_some() {
+            let reached = |record: &Record| {
+                record.method.name() == claim && record.name == head && covers(&record.scope, rest)
+            };
+            if !records.iter().any(reached) {
+                missing.push(format!("{claim}: {head}: {rest}"));
+            }
         }
     }
-    table
+    missing
 }
 
 /// Whether `reached` is as much as `claimed`: the same words, and no number that is less.
@@ -192,16 +241,32 @@ fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
 
 #[cfg(test)]
 mod tests {
-    use super::covers;
+    use super::{Method, Record, covers, tables, unreached};
 
     #[test]
     fn a_scope_is_covered_by_the_same_words_and_no_smaller_numbers() {
-        let claimed = "trees of 6: 101,340 states, 7 operations";
+        let claimed = "101,340 states, 7 operations";
         assert!(covers(claimed, claimed));
-        assert!(covers("trees of 6: 101,341 states, 7 operations", claimed));
-        assert!(!covers("trees of 6: 101,339 states, 7 operations", claimed));
-        assert!(!covers("trees of 5: 101,340 states, 7 operations", claimed));
-        assert!(!covers("trees of 6: 101,340 states", claimed));
-        assert!(!covers("shrubs of 6: 101,340 states, 7 operations", claimed));
+        assert!(covers("101,341 states, 7 operations", claimed));
+        assert!(!covers("101,339 states, 7 operations", claimed));
+        assert!(!covers("101,340 states", claimed));
+        assert!(!covers("101,340 shrubs, 7 operations", claimed));
+    }
+
+    #[test]
+    fn a_claim_that_nothing_reached_is_found() {
+        let reached = [Record::new(Method::Random, "games", "40 games", &[1, 2])];
+        let page = tables(&reached);
+        assert!(unreached(&page, &reached).is_empty());
+        for (claim, other) in [
+            ("40 games", "41 games"),
+            ("40 games", "40 proofs"),
+            ("| games | random", "| games | exhausted"),
+            ("**I3** slots canonical | none of these tests", "**I3** slots canonical | random: games"),
+            ("well-founded | random: games", "well-founded | random: games, trees"),
+        ] {
+            assert!(page.contains(claim));
+            assert_eq!(unreached(&page.replace(claim, other), &reached).len(), 1, "{other}");
+        }
     }
 }

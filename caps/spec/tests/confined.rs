@@ -8,6 +8,7 @@ use caps_spec::game::Game;
 use caps_spec::invariant::confinement::{authority, confined, is_own, reach};
 use caps_spec::operation::Operation;
 use caps_spec::play::throws;
+use caps_spec::record::{Method, Record, grouped};
 
 /// What the two have.
 struct Pair {
@@ -73,7 +74,9 @@ fn nobody_comes_to_hold_what_it_could_not_reach() {
             confined(&begin, &now).unwrap_or_else(|why| panic!("{why}\n{}", game.story()));
         }
     }
-    println!("{played} operations");
+    let scope = format!("30 games, {} operations", grouped(played));
+    let record = Record::new(Method::Random, "two processes of which one plays", &scope, &[7]);
+    record.write(env!("CARGO_TARGET_TMPDIR"));
     assert!(played > 4_000, "{played}");
 }
 

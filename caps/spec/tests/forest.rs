@@ -6,6 +6,7 @@ use caps_spec::game::Game;
 use caps_spec::invariant::removal::same_end;
 use caps_spec::operation::{Answer, Operation};
 use caps_spec::play::{Throw, throws};
+use caps_spec::record::{Method, Record};
 use proptest::prelude::*;
 
 /// As many cases as are done in a second or two, unless the environment asks for more, and shrinking that has time.
@@ -63,6 +64,11 @@ fn ten_thousand_operations_in_one_world() {
             game.finish(7).unwrap();
         }
     }
+    let scope =
+        "96 cases of up to 160 operations, 96 removals in steps of 3 sizes, a game of 10,000 operations";
+    let mut record = Record::of_forest(Method::Random, "games of a forest", scope, &Kind::ALL);
+    record.properties.push(19);
+    record.write(env!("CARGO_TARGET_TMPDIR"));
 }
 
 /// A step ends when its report is full, whatever its budget, so that no effect is lost; and the next goes on.

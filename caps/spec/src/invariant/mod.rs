@@ -17,7 +17,7 @@ pub mod removal;
 pub mod revocation;
 pub mod structure;
 
-use caps::Table;
+use caps::{Kind, Table};
 
 use crate::subject::Subject;
 use crate::transition::Transition;
@@ -26,6 +26,8 @@ use crate::transition::Transition;
 pub struct OnStates {
     /// Its number and name.
     pub name: &'static str,
+    /// The kinds of capability that it says something of; if none, then of all.
+    pub of: &'static [Kind],
     /// Holds it?
     pub check: fn(&Subject, &[Table]) -> Result<(), String>,
 }
@@ -34,42 +36,53 @@ pub struct OnStates {
 pub struct OnTransitions {
     /// Its number and name.
     pub name: &'static str,
+    /// The kinds of capability that it says something of; if none, then of all.
+    pub of: &'static [Kind],
     /// Holds it?
     pub check: fn(&Transition<'_>) -> Result<(), String>,
 }
 
 /// All invariants on one state of a forest. The tables are those that no capability of the forest stands for.
 pub const STATES: &[OnStates] = &[
-    OnStates { name: "I1 well-founded", check: structure::well_founded },
-    OnStates { name: "I2 links symmetric", check: structure::links_symmetric },
-    OnStates { name: "I2 bindings listed", check: structure::bindings_listed },
-    OnStates { name: "I3 slots canonical", check: structure::slots_canonical },
-    OnStates { name: "I3 dying tables listed", check: structure::dying_listed },
-    OnStates { name: "I4 in slots of tables", check: structure::housed },
-    OnStates { name: "I6 monotonic", check: authority::monotonic },
-    OnStates { name: "I10 reply linear", check: authority::reply_linear },
-    OnStates { name: "I13 typed memory", check: authority::typed_memory },
-    OnStates { name: "I15 immediate cut", check: revocation::cut },
-    OnStates { name: "I15 peek agrees", check: revocation::peek_agrees },
-    OnStates { name: "I16 marks counted", check: revocation::marks_counted },
-    OnStates { name: "I22 unused is zero", check: hardware::unused_is_zero },
+    OnStates { name: "I1 well-founded", of: &[], check: structure::well_founded },
+    OnStates { name: "I2 links symmetric", of: &[], check: structure::links_symmetric },
+    OnStates { name: "I2 bindings listed", of: &[Kind::Binding], check: structure::bindings_listed },
+    OnStates { name: "I3 slots canonical", of: &[], check: structure::slots_canonical },
+    OnStates { name: "I3 dying tables listed", of: &[Kind::CSpace], check: structure::dying_listed },
+    OnStates { name: "I4 in slots of tables", of: &[], check: structure::housed },
+    OnStates { name: "I6 monotonic", of: &[], check: authority::monotonic },
+    OnStates { name: "I10 reply linear", of: &[Kind::Reply], check: authority::reply_linear },
+    OnStates { name: "I13 typed memory", of: &[Kind::Untyped], check: authority::typed_memory },
+    OnStates { name: "I15 immediate cut", of: &[], check: revocation::cut },
+    OnStates { name: "I15 peek agrees", of: &[], check: revocation::peek_agrees },
+    OnStates { name: "I16 marks counted", of: &[], check: revocation::marks_counted },
+    OnStates { name: "I16 swept is empty", of: &[Kind::CSpace], check: revocation::swept_is_empty },
+    OnStates { name: "I22 unused is zero", of: &[Kind::Untyped], check: hardware::unused_is_zero },
 ];
 
 /// All invariants on one operation on a forest.
 pub const TRANSITIONS: &[OnTransitions] = &[
-    OnTransitions { name: "I23 refusals change nothing", check: refusal::changes_nothing },
-    OnTransitions { name: "I25 total", check: refusal::documented },
-    OnTransitions { name: "I23 foretold", check: refusal::foretold },
-    OnTransitions { name: "I5 no resurrection", check: integrity::no_resurrection },
-    OnTransitions { name: "I8 integrity", check: integrity::touches_what_it_names },
-    OnTransitions { name: "I9 no confused deputy", check: integrity::found_where_asked },
-    OnTransitions { name: "I15 nothing new below", check: removal::nothing_new_below },
-    OnTransitions { name: "I16 complete", check: removal::complete },
-    OnTransitions { name: "I17 bounded", check: removal::bounded },
-    OnTransitions { name: "I18 framed", check: removal::framed },
-    OnTransitions { name: "I20 mapped only by authority", check: hardware::mapped_by_authority },
-    OnTransitions { name: "I21 quiet before reuse", check: hardware::quiet_before_reuse },
-    OnTransitions { name: "I22 scrubbed", check: hardware::scrubbed },
+    OnTransitions { name: "I23 refusals change nothing", of: &[], check: refusal::changes_nothing },
+    OnTransitions { name: "I25 total", of: &[], check: refusal::documented },
+    OnTransitions { name: "I23 foretold", of: &[], check: refusal::foretold },
+    OnTransitions { name: "I5 no resurrection", of: &[], check: integrity::no_resurrection },
+    OnTransitions { name: "I8 integrity", of: &[], check: integrity::touches_what_it_names },
+    OnTransitions { name: "I9 no confused deputy", of: &[], check: integrity::found_where_asked },
+    OnTransitions { name: "I15 nothing new below", of: &[], check: removal::nothing_new_below },
+    OnTransitions { name: "I16 complete", of: &[], check: removal::complete },
+    OnTransitions { name: "I17 bounded", of: &[], check: removal::bounded },
+    OnTransitions { name: "I18 framed", of: &[], check: removal::framed },
+    OnTransitions {
+        name: "I20 mapped only by authority",
+        of: &[Kind::Binding],
+        check: hardware::mapped_by_authority,
+    },
+    OnTransitions {
+        name: "I21 quiet before reuse",
+        of: &[Kind::Untyped],
+        check: hardware::quiet_before_reuse,
+    },
+    OnTransitions { name: "I22 scrubbed", of: &[Kind::Untyped], check: hardware::scrubbed },
 ];
 
 /// Checks all that are about one state.

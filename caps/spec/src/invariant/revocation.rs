@@ -75,3 +75,25 @@ pub fn marks_counted(subject: &Subject, _: &[Table]) -> Result<(), String> {
         Err(format!("{marks} marks, {} counted", subject.forest.marks()))
     }
 }
+
+/// I16, of one state: what a sweep of a dying table has passed is empty, and stays so; and a dying table that is not on the
+/// list was passed to its end.
+pub fn swept_is_empty(subject: &Subject, _: &[Table]) -> Result<(), String> {
+    let mut listed = Vec::new();
+    let mut next = subject.forest.dying();
+    while let Some(header) = next.filter(|header| !listed.contains(header)) {
+        listed.push(header);
+        next = subject.memory.peek(header).links().next;
+    }
+    for (header, slot) in subject.memory.written().filter(|(_, slot)| slot.state().contains(State::DYING)) {
+        let (swept, count) = slot.swept();
+        if swept == 0 || swept > count || (swept < count && !listed.contains(&header)) {
+            return Err(format!("the table at {header:?} was swept to {swept} of {count}, and is forgotten"));
+        }
+        let passed = (1..swept).filter_map(|index| header.offset(index));
+        if let Some(at) = passed.into_iter().find(|&at| !subject.memory.peek(at).is_free()) {
+            return Err(format!("{at:?} was swept and holds something"));
+        }
+    }
+    Ok(())
+}

@@ -13,9 +13,9 @@
 mod form;
 mod worlds;
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 
-use caps::{Capability, Generation, Slot, SlotRef, Table};
+use caps::{Capability, Generation, Kind, Slot, SlotRef, Table};
 
 use crate::game::FIRST;
 use crate::invariant;
@@ -74,6 +74,8 @@ pub struct Extent {
     pub accepted: usize,
     /// Whether that was all.
     pub complete: bool,
+    /// The kinds of capability that were there in some state.
+    pub kinds: BTreeSet<Kind>,
     /// How many canonical forms the states have, if that was asked for by a plain search.
     pub forms: usize,
 }
@@ -154,6 +156,7 @@ impl World {
         mut show: impl FnMut(&Operation, &Subject) -> Result<(), String>,
     ) -> Result<(), (Operation, String)> {
         let mut model = Model::of(subject);
+        extent.kinds.extend(model.caps.values().map(|cap| cap.says.kind));
         let fixed = [self.table()];
         let mut after = subject.clone();
         after.memory.forget_journal();
