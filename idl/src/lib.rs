@@ -13,12 +13,12 @@
 //! carry), [`kernel`] (all invocations), [`client`] (how stubs reach the kernel), [`message`] (calls between
 //! threads), [`mod@interface`] (interfaces between servers), [`event`] and [`dialogue`] (supervisor and subOS),
 //! [`reference`](mod@reference) (the generated pages);
-//! [`bundle`], [`program`], [`plan`] and [`record`] (what the harness and the machine exchange).
+//! `peer` (stand-ins and tormentors for tests), [`bundle`], [`program`], [`plan`] and [`record`] (what the harness and the machine exchange).
 #![no_std]
 #![forbid(unsafe_code)]
 
 extern crate self as idl;
-#[cfg(test)]
+#[cfg(any(test, feature = "peers"))]
 extern crate std;
 
 pub mod abi;
@@ -30,6 +30,8 @@ pub mod interface;
 pub mod kernel;
 pub mod message;
 pub mod method;
+#[cfg(feature = "peers")]
+pub mod peer;
 pub mod plan;
 pub mod program;
 pub mod record;
@@ -43,6 +45,22 @@ pub use caps::Error;
 pub use client::{Cap, Invoke, Object};
 pub use idl_macros::{Value, Word, interface};
 pub use word::{Word, Words};
+
+/// Keeps what is between the braces if the feature `peers` is on: generated code cannot ask for a feature of this crate.
+#[cfg(feature = "peers")]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! when_peers {
+    ($($item:item)*) => { $($item)* };
+}
+
+/// See above.
+#[cfg(not(feature = "peers"))]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! when_peers {
+    ($($item:item)*) => {};
+}
 
 /// The guide's examples, as tests.
 #[cfg(doctest)]

@@ -81,6 +81,8 @@ mod tests {
     extern crate std;
 
     use idl::interface::InProcess;
+    use idl::peer::attack;
+    use idl::peer::schema::hold;
     use idl::types::Badge;
 
     use super::*;
@@ -94,6 +96,18 @@ mod tests {
                 Question::Text(text) => assert_eq!(client.repeat(&text).as_deref(), Ok(text.as_str())),
             }
         }
+    }
+
+    #[test]
+    fn it_withstands_an_attack() {
+        for seed in 0..10 {
+            attack(&mut EchoDispatch(Answers), seed);
+        }
+    }
+
+    #[test]
+    fn its_schema_is_the_committed_one() {
+        hold::<Echo>(concat!(env!("CARGO_MANIFEST_DIR"), "/echo.schema"));
     }
 
     #[test]

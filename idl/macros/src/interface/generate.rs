@@ -6,7 +6,7 @@ use quote::{ToTokens, quote, quote_spanned};
 use syn::spanned::Spanned;
 
 use super::parse::{Argument, Delivery, Form, Interface, Method, What};
-use super::{client, server};
+use super::{client, mock, server};
 
 pub(crate) fn interface(interface: &Interface) -> TokenStream {
     let Interface { visibility, name, docs, version, rights, methods } = interface;
@@ -18,6 +18,7 @@ pub(crate) fn interface(interface: &Interface) -> TokenStream {
         methods.iter().filter(|method| method.form == Form::Bytes).map(|method| sizes(interface, method));
     let client = client::client(interface);
     let server = server::server(interface);
+    let mock = mock::mock(interface);
     quote! {
         #[doc = #docs]
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +37,8 @@ pub(crate) fn interface(interface: &Interface) -> TokenStream {
 
         #client
         #server
+
+        ::idl::when_peers! { #mock }
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod client;
 mod generate;
+mod mock;
 mod parse;
 mod server;
 
