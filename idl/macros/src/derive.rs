@@ -13,7 +13,10 @@ pub(crate) fn word(item: TokenStream) -> syn::Result<TokenStream> {
         return Err(syn::Error::new(name.span(), "only an enum without fields is a word"));
     };
     if let Some(variant) = data.variants.iter().find(|variant| !matches!(variant.fields, Fields::Unit)) {
-        return Err(syn::Error::new(variant.span(), "a variant with fields does not fit in a register"));
+        return Err(syn::Error::new(
+            variant.fields.span(),
+            "a variant with fields does not fit in a register",
+        ));
     }
     if data.variants.is_empty() {
         return Err(syn::Error::new(name.span(), "an enum without variants has no value"));

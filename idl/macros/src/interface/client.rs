@@ -1,7 +1,8 @@
 //! The client of an interface.
 
 use proc_macro2::TokenStream;
-use quote::{format_ident, quote};
+use quote::{format_ident, quote, quote_spanned};
+use syn::spanned::Spanned;
 
 use super::parse::{Argument, Delivery, Form, Interface, Method, What};
 
@@ -101,12 +102,17 @@ fn stub(interface: &Interface, method: &Method, index: usize) -> TokenStream {
 fn call(method: &Method, row: &TokenStream, error: &TokenStream) -> TokenStream {
     let result = &method.result;
     let names: Vec<_> = method.values().map(|argument| &argument.name).collect();
-    let words = names.iter().map(|name| quote! { ::idl::Word::to_word(#name) });
+    let words = method.values().map(|Argument { name, ty, .. }| {
+        quote_spanned! { ty.span() => ::idl::Word::to_word(#name) }
+    });
+    let place = method.name.span();
     let passed: Vec<_> = method.capabilities().map(|argument| &argument.name).collect();
     let parcel = quote! { &[#(::idl::interface::Passable::to_passed(&#passed)),*] };
     match (method.delivery, method.form) {
         (Delivery::OneWay, Form::Words) => quote! { self.link.send_words(#row, &[#(#words),*], #parcel) },
-        (Delivery::OneWay, Form::Bytes) => quote! { self.link.send_bytes(#row, &(#(#names,)*), #parcel) },
+        (Delivery::OneWay, Form::Bytes) => {
+            quote_spanned! { place => self.link.send_bytes(#row, &(#(#names,)*), #parcel) }
+        }
         (_, Form::Words) if method.result_is == What::Capability => quote! {
             let result: ::idl::interface::InParcel<#result> =
                 self.link.words_and_caps::<_, #error>(#row, &[#(#words),*], #parcel)?;
@@ -119,10 +125,12 @@ fn call(method: &Method, row: &TokenStream, error: &TokenStream) -> TokenStream 
         },
         (_, Form::Words) => {
             let padding = (names.len()..5).map(|_| quote! { 0 });
-            quote! { self.link.words::<#result, #error>(#row, [#(#words,)* #(#padding),*]) }
+            quote_spanned! { place =>
+                self.link.words::<#result, #error>(#row, [#(#words,)* #(#padding),*])
+            }
         }
         (_, Form::Bytes) => {
-            quote! { self.link.bytes::<_, #result, #error>(#row, &(#(#names,)*), #parcel) }
+            quote_spanned! { place => self.link.bytes::<_, #result, #error>(#row, &(#(#names,)*), #parcel) }
         }
     }
 }

@@ -1,7 +1,8 @@
 //! The server's side of an interface: a trait to implement, and the dispatch to it.
 
 use proc_macro2::TokenStream;
-use quote::{format_ident, quote};
+use quote::{format_ident, quote, quote_spanned};
+use syn::spanned::Spanned;
 
 use super::generate::requires;
 use super::parse::{Argument, Form, Interface, Method, What};
@@ -66,8 +67,8 @@ fn arm(interface: &Interface, method: &Method, number: u32) -> TokenStream {
     let call = quote! { self.0.#name(caller, #(#arguments),*) };
     let put = match (method.result_is, method.form) {
         (What::Capability, _) => quote! { answer.capability(&value) },
-        (What::Value, Form::Words) => quote! { answer.words(value) },
-        (What::Value, Form::Bytes) => quote! { answer.bytes(&value)? },
+        (What::Value, Form::Words) => quote_spanned! { method.result.span() => answer.words(value) },
+        (What::Value, Form::Bytes) => quote_spanned! { method.result.span() => answer.bytes(&value)? },
     };
     let settle = match &method.error {
         None => quote! { let value = #call; #put; },
@@ -88,14 +89,18 @@ fn decode(method: &Method) -> TokenStream {
     let count = names.len();
     let values = match method.form {
         Form::Words => {
-            let indices = 0..count;
+            let words = types.iter().enumerate().map(|(index, ty)| {
+                quote_spanned! { ty.span() => request.word::<#ty>(#index)? }
+            });
             quote! {
                 request.expect_words(#count)?;
-                #(let #names: #types = request.word(#indices)?;)*
+                #(let #names = #words;)*
             }
         }
         Form::Bytes if count == 0 => quote! { request.expect_words(0)?; },
-        Form::Bytes => quote! { let (#(#names,)*): (#(#types,)*) = request.bytes()?; },
+        Form::Bytes => quote_spanned! { method.name.span() =>
+            let (#(#names,)*): (#(#types,)*) = request.bytes()?;
+        },
     };
     let bounds = method.values().filter_map(|Argument { name, most, .. }| {
         let most = most.as_ref()?;

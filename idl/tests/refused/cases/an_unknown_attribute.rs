@@ -1,0 +1,11 @@
+//! Attributes are few.
+
+/// Runs.
+#[idl::interface]
+pub trait Runner {
+    /// Runs.
+    #[fast] //~ expected `#[bytes]`, `#[idempotent]`, `#[one_way]` or `#[requires(..)]`
+    fn run(&self);
+}
+
+fn main() {}
