@@ -31,6 +31,9 @@
 //! | `@missing subos= call= times=` | a subOS's programs asked for a system call that it does not have |
 //! | `@ledger result= text=` | the comparison with the ledger at the start: `equal`, or `different` with the first difference |
 //! | `@audit result= entries= text=` | the audit: `ok` or `failed` |
+//! | `@watch t= at=` | `begin` and `end` of a time in which nothing changes hands |
+//! | `@hold resource= first= count= state= owner= lot=` | before a watch begins and after it ends: what the ledger says of so many cores or chunks, from the first on; owners by number |
+//! | `@places areas= area= shares= share= books=` | with them: where in memory the core areas, the shares and the books lie, and the bytes of one area and one share |
 //! | `@test result= message=` | how the run ended: `ok` or `failed` with the first reason |
 
 use core::fmt::{self, Display, Write};

@@ -289,6 +289,8 @@ choices! {
         Totals = 0,
         /// ticks since boot, ticks a second, audit runs, core moves, lot moves
         Clock = 1,
+        /// where the core areas lie, bytes of one, where the shares lie, bytes of one, where the books lie
+        Places = 2,
     }
 
     /// What to ask about a subOS on one core.

@@ -19,6 +19,17 @@ pub struct Snapshot {
     chunks: Vec<LedgerEntry>,
 }
 
+/// Resources of one kind with consecutive numbers, of which the ledger says the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Holding {
+    /// The first.
+    pub first: u64,
+    /// How many.
+    pub count: u64,
+    /// What it says.
+    pub entry: LedgerEntry,
+}
+
 impl Snapshot {
     /// Reads the ledger, every entry.
     ///
@@ -36,6 +47,21 @@ impl Snapshot {
     #[must_use]
     pub fn difference(&self, later: &Self) -> Option<String> {
         first("core", &self.cores, &later.cores).or_else(|| first("chunk", &self.chunks, &later.chunks))
+    }
+
+    /// What the ledger says, with neighbours of which it says the same taken together.
+    #[must_use]
+    pub fn holdings(&self) -> Vec<(ResourceKind, Holding)> {
+        let mut all = Vec::new();
+        for (kind, entries) in [(ResourceKind::Core, &self.cores), (ResourceKind::Chunk, &self.chunks)] {
+            let mut first = 0;
+            for run in entries.chunk_by(|a, b| a == b) {
+                let count = run.len() as u64;
+                all.extend(run.first().map(|entry| (kind, Holding { first, count, entry: *entry })));
+                first += count;
+            }
+        }
+        all
     }
 
     /// What is in other hands in a later copy; what only one of the copies has is not counted.

@@ -14,7 +14,8 @@ use idl::types::{
 use userlib::cap::{Cap, Core, Machine, Notification, SubOs, cap};
 use userlib::{Environment, console, memory, page, slots, testing, time};
 
-use crate::port::{MachinePort, Own, Totals};
+use crate::order::Moment;
+use crate::port::{MachinePort, Own, Places, Totals};
 
 /// The bit that every subOS's doorbell sets.
 const RING: Bits = Bits(1);
@@ -76,6 +77,11 @@ impl MachinePort for ThisMachine {
         let core = self.core.info()?;
         let [_, _, audits, core_moves, lot_moves] = self.machine.info(MachineQuestion::Clock)?;
         Ok(Own { switches: core.switches, interrupts: core.interrupts, core_moves, lot_moves, audits })
+    }
+
+    fn places(&mut self) -> Result<Places, Error> {
+        let [areas, area, shares, share, books] = self.machine.info(MachineQuestion::Places)?;
+        Ok(Places { areas, area, shares, share, books })
     }
 
     fn ledger(&mut self, kind: ResourceKind, index: u64) -> Result<LedgerEntry, Error> {
@@ -177,6 +183,13 @@ impl MachinePort for ThisMachine {
     fn epitaph(&mut self, subos: SubOsIndex, bytes: &mut [u8]) -> Result<usize, Error> {
         let length = self.subos(subos)?.epitaph()?;
         take_bytes(bytes, length)
+    }
+
+    fn mark(&mut self, moment: Moment) {
+        match moment {
+            Moment::Begin => testing::mark::<{ testing::SHARING_BEGIN }>(),
+            Moment::End => testing::mark::<{ testing::SHARING_END }>(),
+        }
     }
 
     fn rest(&mut self, until: Ticks) {

@@ -5,10 +5,12 @@ use core::fmt::{self, Write};
 
 use idl::plan::{Chunks, CoreNumber, LotNumber, SubOsIndex};
 use idl::record::RecordWriter;
-use idl::types::{Pages, Ticks};
+use idl::types::{Pages, ResourceKind, Ticks};
 
 use crate::activity::{Activity, Sign};
-use crate::port::Own;
+use crate::ledger::Holding;
+use crate::order::Moment;
+use crate::port::{Own, Places};
 
 /// Who has a core.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +56,9 @@ pub enum News {
     Processes { subos: SubOsIndex, started: u64 },
     Work { subos: SubOsIndex, core: CoreNumber, processes: u64, calls: u64 },
     Missing { subos: SubOsIndex, call: u32, times: u64 },
+    Watch { at: Moment },
+    Hold { resource: ResourceKind, holding: Holding },
+    Places(Places),
     Ledger { difference: Option<String> },
     Audit { entries: u64, wrong: Option<String> },
     Test { failure: Option<String> },
@@ -167,6 +172,28 @@ pub fn write(out: &mut impl Write, names: &impl Names, now: Ticks, news: &News) 
             .field("subos", names.name(*subos))?
             .field("call", call)?
             .field("times", times)?
+            .end(),
+        News::Watch { at } => {
+            let at = match at {
+                Moment::Begin => "begin",
+                Moment::End => "end",
+            };
+            begin(out, "watch")?.field("t", now.0)?.field("at", at)?.end()
+        }
+        News::Hold { resource, holding } => begin(out, "hold")?
+            .field("resource", resource.name())?
+            .field("first", holding.first)?
+            .field("count", holding.count)?
+            .field("state", holding.entry.state.name())?
+            .field("owner", holding.entry.owner.0)?
+            .field("lot", holding.entry.lot.0)?
+            .end(),
+        News::Places(places) => begin(out, "places")?
+            .field("areas", places.areas)?
+            .field("area", places.area)?
+            .field("shares", places.shares)?
+            .field("share", places.share)?
+            .field("books", places.books)?
             .end(),
         News::Ledger { difference } => verdict(begin(out, "ledger")?, "equal", "different", difference),
         News::Audit { entries, wrong } => {

@@ -44,10 +44,23 @@ pub enum Order {
     Compare,
     /// Audit all page tables, cores and routes.
     Audit,
+    /// Say who has what, and where it lies.
+    Holdings,
+    /// Mark this moment for those who watch the machine from outside.
+    Mark(Moment),
     /// Nothing before then, unless somebody says something.
     Rest(Ticks),
     /// The run is over.
     Finish(Verdict),
+}
+
+/// A moment of a watch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moment {
+    /// From now on nothing is created, moved or asked.
+    Begin,
+    /// It may be again.
+    End,
 }
 
 /// How the run ended.

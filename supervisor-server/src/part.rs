@@ -102,6 +102,9 @@ impl Director {
                     None => continue,
                 },
                 Task::Account(_) => return Some(Order::Survey),
+                Task::Rest(milliseconds) => {
+                    self.work.replace(&[Task::Pause(after(now, u64::from(milliseconds), self.rate))]);
+                }
             }
         }
     }
@@ -348,6 +351,8 @@ const fn subos_of(order: Order) -> Holder {
         | Order::Snapshot
         | Order::Compare
         | Order::Audit
+        | Order::Holdings
+        | Order::Mark(_)
         | Order::Rest(_)
         | Order::Finish(_) => Holder::Free,
     }
@@ -371,6 +376,8 @@ fn describe(order: Order) -> String {
         Order::Snapshot => "remembering the ledger".into(),
         Order::Compare => "comparing the ledger".into(),
         Order::Audit => "auditing".into(),
+        Order::Holdings => "saying who has what".into(),
+        Order::Mark(_) => "marking".into(),
         Order::Rest(_) | Order::Finish(_) => String::new(),
     }
 }

@@ -15,7 +15,7 @@ use crate::director::Director;
 use crate::ledger::Snapshot;
 use crate::member::cores;
 use crate::news::{self, News, Owner};
-use crate::order::{Answer, Order, Verdict};
+use crate::order::{Answer, Moment, Order, Verdict};
 use crate::port::MachinePort;
 
 /// The machine's exit status when everything went as the plan says.
@@ -152,6 +152,17 @@ impl<P: MachinePort> Supervisor<P> {
                 });
                 Answer::Audited(report.entries, wrong)
             }),
+            Order::Holdings => self.holdings(),
+            Order::Mark(Moment::Begin) => {
+                self.say(&News::Watch { at: Moment::Begin });
+                self.port.mark(Moment::Begin);
+                Ok(Answer::Done)
+            }
+            Order::Mark(Moment::End) => {
+                port.mark(Moment::End);
+                self.say(&News::Watch { at: Moment::End });
+                Ok(Answer::Done)
+            }
             Order::Rest(until) => {
                 port.rest(until);
                 Ok(Answer::Done)
@@ -159,6 +170,15 @@ impl<P: MachinePort> Supervisor<P> {
             Order::Finish(_) => Ok(Answer::Done),
         };
         result.unwrap_or_else(Answer::Refused)
+    }
+
+    /// Says who has what, and where it lies.
+    fn holdings(&mut self) -> Result<Answer, Error> {
+        let places = self.port.places()?;
+        let holdings = Snapshot::take(&mut self.port)?.holdings();
+        self.say(&News::Places(places));
+        holdings.into_iter().for_each(|(resource, holding)| self.say(&News::Hold { resource, holding }));
+        Ok(Answer::Done)
     }
 
     /// A finished reclaim leaves a core free, or quarantined if it did not answer.

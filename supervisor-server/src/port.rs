@@ -6,6 +6,8 @@ use idl::kernel::machine::{AuditReport, LedgerEntry};
 use idl::plan::{Chunks, CoreNumber, LotNumber, SubOsIndex};
 use idl::types::{Progress, ResourceKind, StatisticsQuestion, Ticks};
 
+use crate::order::Moment;
+
 /// How large the machine is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Totals {
@@ -32,6 +34,21 @@ pub struct Own {
     pub audits: u64,
 }
 
+/// Where in memory that lies which two kernels reach.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Places {
+    /// The core areas, one after the other.
+    pub areas: u64,
+    /// Bytes of one.
+    pub area: u64,
+    /// The shares, one after the other.
+    pub shares: u64,
+    /// Bytes of one.
+    pub share: u64,
+    /// The books.
+    pub books: u64,
+}
+
 /// A machine to supervise. SubOSes go by their number in the plan. No method waits but [`MachinePort::rest`]; those
 /// that answer with [`Progress`] do a bounded amount and want to be called again.
 ///
@@ -47,6 +64,8 @@ pub trait MachinePort {
     fn totals(&mut self) -> Result<Totals, Error>;
     /// What the supervisor itself did.
     fn own(&mut self) -> Result<Own, Error>;
+    /// Where that lies which two kernels reach.
+    fn places(&mut self) -> Result<Places, Error>;
     /// Who has a resource.
     fn ledger(&mut self, kind: ResourceKind, index: u64) -> Result<LedgerEntry, Error>;
     /// Compares everything with the ledger.
@@ -92,6 +111,8 @@ pub trait MachinePort {
     /// What its kernel said when it died; as many bytes as fit.
     fn epitaph(&mut self, subos: SubOsIndex, bytes: &mut [u8]) -> Result<usize, Error>;
 
+    /// Marks this moment for those who watch the machine from outside.
+    fn mark(&mut self, moment: Moment);
     /// Waits until then, or until a subOS says something.
     fn rest(&mut self, until: Ticks);
     /// Writes to the machine's console.

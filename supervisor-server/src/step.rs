@@ -92,6 +92,7 @@ impl Director {
             Action::GrantLot { size, to } => task::grant_lot(size, to, Place::Any, duty),
             Action::CompareLedger => Vec::from([Task::Do(Order::Compare)]),
             Action::Audit => Vec::from([Task::Do(Order::Audit)]),
+            Action::Watch(milliseconds) => task::watch(milliseconds),
             Action::Wait => Vec::new(),
         }
     }

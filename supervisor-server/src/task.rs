@@ -9,7 +9,7 @@ use idl::types::Ticks;
 
 use crate::activity::Sign;
 use crate::member::{Member, bit, cores};
-use crate::order::Order;
+use crate::order::{Moment, Order};
 
 /// One part of an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +29,8 @@ pub(crate) enum Task {
     SeeWork(Sight),
     /// Rest until then.
     Pause(Ticks),
+    /// Rest for so many milliseconds.
+    Rest(u32),
     /// Hold the operation open, at this point of it, until everybody has been seen to go on.
     Hold(Point),
     /// See that the ledger shows this to have changed hands since it was last looked at, and nothing else.
@@ -229,6 +231,8 @@ pub(crate) const fn changes(order: Order) -> bool {
         | Order::Snapshot
         | Order::Compare
         | Order::Audit
+        | Order::Holdings
+        | Order::Mark(_)
         | Order::Rest(_)
         | Order::Finish(_) => false,
     }
@@ -298,6 +302,13 @@ pub(crate) fn grant_lot(
     }
     tasks.push(Task::Account(Account { cores: 0, chunks: size.0, place }));
     tasks
+}
+
+/// How the machine is left alone for so many milliseconds, between two markers, with the ledger said around them.
+pub(crate) fn watch(milliseconds: u32) -> Vec<Task> {
+    let before = [Task::Do(Order::Holdings), Task::Do(Order::Mark(Moment::Begin))];
+    let after = [Task::Do(Order::Mark(Moment::End)), Task::Do(Order::Holdings)];
+    before.into_iter().chain([Task::Rest(milliseconds)]).chain(after).collect()
 }
 
 /// The words with which a lot is asked for.

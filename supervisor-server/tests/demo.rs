@@ -7,6 +7,7 @@ use idl::plan::{
     Action, Chunks, CoreNumber, Duty, Holder, Holds, LotNumber, Manner, Plan, Start, Step, SubOsIndex,
     SubOsPlan, When,
 };
+use supervisor_server::order::Moment;
 use supervisor_server::perform::{FAILURE, SUCCESS, Supervisor};
 
 const BATCH: SubOsIndex = SubOsIndex(0);
@@ -130,6 +131,28 @@ fn the_demo_plays() {
     );
     assert!(machine.records("stat").iter().any(|line| line.contains("subos=spinner core=2")));
     assert!(machine.records("stat").iter().any(|line| line.contains("processes=3")));
+}
+
+#[test]
+fn a_watched_time_is_left_alone_and_said_what_it_is_about() {
+    let mut plan = demo();
+    plan.steps = [step(When::Working(ECHO, CoreNumber(3)), Action::Watch(40))].into_iter().collect();
+    let supervisor = play(&plan, &[]);
+    let machine = supervisor.port();
+    check_end(machine);
+    assert_eq!(machine.status, Some(SUCCESS), "{}", machine.transcript);
+    let [(Moment::Begin, begin, before), (Moment::End, end, after)] = machine.marks.as_slice() else {
+        panic!("{:?}", machine.marks)
+    };
+    assert!(*end >= begin + 40, "from {begin} to {end}");
+    assert_eq!(before, after, "nobody is measured meanwhile");
+    assert_eq!(machine.records("watch").len(), 2);
+    let holds = machine.records("hold");
+    let (first, second) = holds.split_at(holds.len() / 2);
+    assert_eq!(first, second, "nothing changed hands");
+    // Batch is the kernel's number 1 and has cores 1 and 2; its first lot of 32 follows what the supervisor has.
+    assert!(first.contains(&"@hold resource=Core first=1 count=2 state=Owned owner=1 lot=0"), "{first:?}");
+    assert!(first.contains(&"@hold resource=Chunk first=9 count=32 state=Owned owner=1 lot=0"), "{first:?}");
 }
 
 #[test]

@@ -63,6 +63,15 @@ pub enum Command {
         #[arg(long, value_name = "ROW", conflicts_with_all = ["json", "check"])]
         profile: Option<String>,
     },
+    /// Plays a manifest with a step `watch`, sees every access to memory meanwhile, and fails if a cache line is written
+    /// by one subOS and touched by another outside the share that is declared between them.
+    Sharing {
+        /// The manifest; steady.toml if none is given.
+        manifest: Option<PathBuf>,
+        /// A text file for the program to work on, instead of the repository's own documents.
+        #[arg(long, value_name = "FILE")]
+        input: Option<PathBuf>,
+    },
     /// Runs the target cases again and again, in another order each round.
     Soak {
         /// For how long, in minutes.

@@ -10,7 +10,7 @@
 //!    the harness knows of a run it knows from there, so that a recorded transcript is a test of the harness.
 //!
 //! Reading order: [`failure`], [`place`], [`tools`] (what is installed), [`image`] (what is built), [`machine`] (what
-//! runs it), [`cases`] (the tests on the target), [`measure`] (what it costs), [`manifest`] (what a run is made of), [`host`]
+//! runs it), [`cases`] (the tests on the target), [`measure`] (what it costs), [`sharing`] (who touches whose memory), [`manifest`] (what a run is made of), [`host`]
 //! (its files), [`mod@play`], [`story`] (what happened), [`view`] (how it is shown), [`cli`] and [`command`] (what a person types).
 
 pub mod cases;
@@ -26,6 +26,7 @@ pub mod place;
 pub mod play;
 pub mod random;
 pub mod say;
+pub mod sharing;
 pub mod story;
 pub mod tools;
 pub mod view;

@@ -25,6 +25,21 @@ pub struct Board {
     pub debugger: Debugger,
     /// Whether what is missing may be fetched.
     pub install: Install,
+    /// Which kernel.
+    pub kernel: Class,
+    /// How the machine's clock goes.
+    pub clockwork: Clockwork,
+    /// More arguments for QEMU: a plugin, say.
+    pub extra: Vec<String>,
+}
+
+impl Board {
+    /// The kernel that ships, on a machine that goes as fast as it can.
+    #[must_use]
+    pub fn new(qemu: PathBuf, accelerator: Accelerator, install: Install) -> Self {
+        let (kernel, clockwork) = (Class::Kernel, Clockwork::Free);
+        Self { qemu, accelerator, debugger: Debugger::None, install, kernel, clockwork, extra: Vec::new() }
+    }
 }
 
 /// What came of it.
@@ -52,16 +67,16 @@ pub fn play(
     see: &mut dyn FnMut(Duration, &Event),
 ) -> Result<Played> {
     let files = Files::gather(manifest, input, board.install)?;
-    let kernel = image::kernel(Class::Kernel)?;
+    let kernel = image::kernel(board.kernel)?;
     let bundle = image::write_bundle(&format!("run-{name}"), &contents(manifest, &files)?)?;
     let machine = Machine {
         qemu: board.qemu.clone(),
         accelerator: board.accelerator,
         cores: manifest.cores,
         memory: manifest.memory,
-        clockwork: Clockwork::Free,
+        clockwork: board.clockwork,
         debugger: board.debugger,
-        extra: Vec::new(),
+        extra: board.extra.clone(),
     };
     let nominal = Duration::from_secs(u64::from(manifest.seconds));
     let mut story = Story::default();

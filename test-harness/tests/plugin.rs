@@ -103,13 +103,18 @@ fn elf(code: &[u8]) -> Vec<u8> {
 
 /// Runs the guest on two cores and gives what the plugin wrote.
 fn run(name: &str, nops: usize, clockwork: Clockwork) -> Log {
+    look(name, nops, clockwork, |counting| counting)
+}
+
+/// The same, with something else asked of the plugin as well.
+fn look(name: &str, nops: usize, clockwork: Clockwork, and: impl Fn(Counting) -> Counting) -> Log {
     let folder = place::scratch("counts").expect("there is room");
     let (kernel, bundle) = (folder.join(format!("{name}.elf")), folder.join(format!("{name}.bundle")));
     std::fs::write(&kernel, elf(&first_core(nops))).expect("there is room");
     std::fs::write(&bundle, b"nothing").expect("there is room");
     let counting = Counting::new(name).expect("there is room").watch(u64::from(ENTRY)).memory();
     // The `rep movsb` with which the guest begins.
-    let counting = counting.apart(u64::from(ENTRY) + 15..u64::from(ENTRY) + 17);
+    let counting = and(counting.apart(u64::from(ENTRY) + 15..u64::from(ENTRY) + 17));
     let machine = Machine {
         qemu: tools::qemu(Install::from_environment()).expect("there is a QEMU"),
         accelerator: Accelerator::Tcg,
@@ -173,11 +178,22 @@ fn a_thousand_nops_count_a_thousand_while_both_cores_run_at_once() {
 #[test]
 fn a_shared_line_is_told_from_those_that_one_core_has_for_itself() {
     let log = run("plugin-sharing", 1, Clockwork::Deterministic);
-    let lines: Vec<u64> = log.shared.iter().map(|line| line.address).collect();
-    assert_eq!(lines, [0x9000], "the line with the two flags, not 0x9080 and 0x90c0: {:?}", log.shared);
-    let shared = log.shared.first().expect("there is one");
-    assert_eq!((shared.readers, shared.writers), (3, 3));
-    assert_eq!(log.sharing.map(|(_, shared)| shared), Some(1));
+    let [sharing] = log.sharing.as_slice() else { panic!("one look: {:?}", log.sharing) };
+    let lines: Vec<u64> = sharing.shared.keys().copied().collect();
+    assert_eq!(lines, [0x9000], "the line with the two flags, not 0x9080 and 0x90c0: {:?}", sharing.shared);
+    let touches: Vec<_> =
+        sharing.shared[&0x9000].iter().map(|by| (by.core, by.reads > 0, by.writes)).collect();
+    assert_eq!(touches, [(0, true, 1), (1, true, 1)]);
+    let own: Vec<_> = sharing.touched.iter().map(|by| (by.lines, by.upper)).collect();
+    assert_eq!(own, [(2, 0), (2, 0)], "each core one line of its own and the shared one");
+}
+
+#[test]
+fn lines_are_seen_while_both_cores_run_at_once_and_nothing_is_counted() {
+    let log = look("plugin-sharing-free", 1, Clockwork::Free, Counting::without_instructions);
+    let [sharing] = log.sharing.as_slice() else { panic!("one look: {:?}", log.sharing) };
+    assert_eq!(sharing.shared.keys().copied().collect::<Vec<_>>(), [0x9000]);
+    assert!(log.points.iter().all(|point| point.counts.iter().all(|core| core.instructions == 0)));
 }
 
 #[test]

@@ -48,6 +48,11 @@ pub fn mark<const ID: i32>() {
     crate::platform::mark::<ID>();
 }
 
+/// The marker from which on the plugin notes which core touches which line of memory, if it was asked to.
+pub const SHARING_BEGIN: i32 = 0xfff0;
+/// The marker up to which it does.
+pub const SHARING_END: i32 = 0xfff1;
+
 /// Ends the machine with this status. For the program of subOS 0.
 pub fn exit(status: u8) -> ! {
     let _ = environment().console().exit(status);

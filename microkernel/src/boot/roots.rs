@@ -3,7 +3,7 @@
 use crate::arch::x86_64::half::{Access, CommonParts, HalfError, KernelHalf, Use};
 use crate::arch::x86_64::pages::SystemPages;
 use crate::arch::x86_64::paging::Pte;
-use crate::arch::x86_64::{image, layout, physmap, routes, tlb};
+use crate::arch::x86_64::{image, layout, physmap, planted, routes, tlb};
 use crate::limits::{CHUNK, PAGE_BYTES};
 use crate::types::PhysAddr;
 
@@ -31,7 +31,7 @@ pub(super) fn build(memory: &MemoryMap, cores: &Cores, pages: &mut SystemPages) 
     for (part, how) in [
         (image::text(), Use::Code),
         (image::rodata(), Use::Data(Access::Read)),
-        (image::sealed(), Use::Data(Access::Read)),
+        (image::sealed(), Use::Data(planted::SEALED)),
     ] {
         for page in (part.start..part.end).step_by(PAGE_BYTES) {
             park.map_page(page, image::physical_of(page), how, pages)?;

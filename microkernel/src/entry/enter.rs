@@ -8,7 +8,7 @@ use crate::arch::x86_64::core::Core;
 use crate::arch::x86_64::frame::{Frame, FramePtr};
 use crate::arch::x86_64::interrupts::{Pending, Vector};
 use crate::arch::x86_64::mailbox::Mailbox;
-use crate::arch::x86_64::{apic, area, entry, instructions, park, traps};
+use crate::arch::x86_64::{apic, area, entry, instructions, park, planted, traps};
 use crate::kernel;
 use crate::panic::{self, KernelFault};
 use crate::trace::{self, Event};
@@ -51,6 +51,7 @@ fn trap_cause(core: &Core, vector: Vector) -> Cause {
 fn run(core: &mut Core, first: Cause) -> FramePtr {
     let mut cause = first;
     loop {
+        planted::count_entry();
         note(core, cause);
         cause = match kernel::entered(core, cause) {
             Exit::Run { frame, root } => match load(core, frame, root.0) {

@@ -11,10 +11,10 @@ use idl::types::{
 };
 
 use super::books::{Books, Stage};
-use super::{Target, visit};
+use super::{Target, places, share, visit};
 use crate::arch::x86_64::clock;
 use crate::arch::x86_64::core::Core;
-use crate::limits::CHUNK;
+use crate::limits::{AREA_STRIDE, CHUNK};
 use crate::outcome::Answer;
 use crate::types::CoreId;
 
@@ -62,16 +62,17 @@ pub fn statistics(
 
 /// `Machine.info`.
 pub fn machine(books: &mut Books, question: MachineQuestion) -> Answer {
-    let moves = books.moves;
-    let second = clock::ticks_per_second();
+    let (moves, second) = (books.moves, clock::ticks_per_second());
     let ledger = books.ledger();
     let words = match question {
         MachineQuestion::Totals => {
-            let free = ledger.tally_chunks().pool;
-            let suboses = ledger.suboses().count();
-            [ledger.core_count() as u64, ledger.chunk_count() as u64, free as u64, suboses as u64, second]
+            let (free, suboses) = (ledger.tally_chunks().pool as u64, ledger.suboses().count() as u64);
+            [ledger.core_count() as u64, ledger.chunk_count() as u64, free, suboses, second]
         }
         MachineQuestion::Clock => [clock::now().0, second, moves.audits, moves.cores, moves.lots],
+        MachineQuestion::Places => {
+            [books.areas[0].0, AREA_STRIDE, places().shares.0, share::BYTES as u64, places().shelf.0]
+        }
     };
     Answer { words }
 }

@@ -12,6 +12,7 @@ pub(crate) use behaviour::Behaviour;
 use idl::kernel::machine::LedgerEntry;
 use idl::plan::Plan;
 use idl::types::{LedgerState, LotNumber, SubOsNumber};
+use supervisor_server::order::Moment;
 
 /// Ticks of the fake clock in a millisecond.
 pub(crate) const RATE: u64 = 1000;
@@ -107,6 +108,10 @@ pub(crate) struct FakeMachine {
     pub(crate) rests: u64,
     /// The change that was begun last, while nobody has looked since.
     pub(crate) amid: Option<Call>,
+    /// How often the supervisor reached into another kernel, or asked the ledger.
+    pub(crate) reached: u64,
+    /// When it marked which moment, and how often it had reached out then.
+    pub(crate) marks: Vec<(Moment, u64, u64)>,
 }
 
 impl FakeMachine {
@@ -139,6 +144,8 @@ impl FakeMachine {
             written: BTreeMap::new(),
             rests: 0,
             amid: None,
+            reached: 0,
+            marks: Vec::new(),
         }
     }
 

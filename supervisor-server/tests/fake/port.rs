@@ -5,7 +5,8 @@ use idl::event::Event;
 use idl::kernel::machine::{AuditReport, LedgerEntry};
 use idl::plan::{Chunks, CoreNumber, LotNumber, SubOsIndex};
 use idl::types::{LedgerState, Progress, ResourceKind, StatisticsQuestion, Ticks};
-use supervisor_server::port::{MachinePort, Own, Totals};
+use supervisor_server::order::Moment;
+use supervisor_server::port::{MachinePort, Own, Places, Totals};
 
 use super::{Behaviour, Call, FakeMachine, FakeSubOs, Fault, RATE, entry};
 
@@ -68,7 +69,12 @@ impl MachinePort for FakeMachine {
         Ok(Own { switches: 1, interrupts: 1, ..Own::default() })
     }
 
+    fn places(&mut self) -> Result<Places, Error> {
+        Ok(Places { areas: 0x20_0000, area: 0x4_0000, shares: 0x40_0000, share: 0x1_3000, books: 0x60_0000 })
+    }
+
     fn ledger(&mut self, kind: ResourceKind, index: u64) -> Result<LedgerEntry, Error> {
+        self.reached += 1;
         if (kind, index) == (ResourceKind::Chunk, 0) {
             self.amid = None;
         }
@@ -247,6 +253,7 @@ impl MachinePort for FakeMachine {
         which: StatisticsQuestion,
     ) -> Result<[u64; 5], Error> {
         self.tick();
+        self.reached += 1;
         let subos = self.living(subos)?;
         let work = subos.work.get(&core.0).copied().unwrap_or(0);
         let guests = if matches!(subos.behaviour, Behaviour::Prints(..)) { work } else { 0 };
@@ -264,6 +271,10 @@ impl MachinePort for FakeMachine {
         self.subos(subos)?;
         bytes[..text.len()].copy_from_slice(text);
         Ok(text.len())
+    }
+
+    fn mark(&mut self, moment: Moment) {
+        self.marks.push((moment, self.milliseconds(), self.reached));
     }
 
     fn rest(&mut self, until: Ticks) {

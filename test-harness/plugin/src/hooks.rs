@@ -86,10 +86,11 @@ extern "C" fn translate(_: PluginId, block: *mut Block) {
         }
         let (bytes, size) = api.bytes::<{ marker::LOOKED_AT }>(instruction);
         match marker::meaning(bytes.get(..size).unwrap_or(&[])) {
+            Meaning::Marker(number) => api.before(instruction, at_marker, u64::from(number)),
+            _ if !setup.options.counts => {}
             Meaning::Ordinary if setup.options.is_apart(address) => api.before(instruction, at_apart, 0),
             Meaning::Ordinary => api.before(instruction, at_instruction, 0),
             Meaning::Pause => api.before(instruction, at_pause, address),
-            Meaning::Marker(number) => api.before(instruction, at_marker, u64::from(number)),
         }
         if setup.options.profile {
             api.before(instruction, at_followed, address);
@@ -127,7 +128,7 @@ extern "C" fn at_marker(core: c_uint, number: *mut c_void) {
     log::counts(format_args!("point {number}"), core, setup.cores);
     match number {
         marker::SHARING_BEGIN => sharing::begin(),
-        marker::SHARING_END => sharing::end(),
+        marker::SHARING_END => sharing::end(setup.cores),
         marker::PROFILE_BEGIN => profile::begin(core),
         marker::PROFILE_END => profile::end(),
         _ => {}

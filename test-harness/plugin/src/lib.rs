@@ -21,6 +21,7 @@
 //!   instruction that the core executes which executed the first.
 //! - `memory=on`: between the markers `marker::SHARING_BEGIN` and `marker::SHARING_END`, note which core touches
 //!   which line of physical memory, and write the lines that one core wrote and another touched.
+//! - `counts=off`: count no instructions, which makes the machine faster when memory is all that is asked for.
 //!
 //! Reading order: `marker`, `counts`, `log`, `options`, `sharing`, `profile`, `api`, `hooks` (the callbacks).
 

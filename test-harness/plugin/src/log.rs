@@ -4,7 +4,9 @@
 //! cores 4
 //! point 17 core 0 instructions 5120,0,311,0 waits 0,0,9,0 apart 0,0,0,0
 //! watch 0x200000 core 0 instructions 91844,12,12,12 waits 0,0,0,0 apart 0,0,0,0
-//! shared 0x3fe41000 readers 0x1 writers 0x4 read-at 0xffffffff80001234 written-at 0xffffffff80005678
+//! shared 0x3fe41000 core 0 reads 3 writes 0 read-at 0xffffffff80001234 written-at 0x0
+//! shared 0x3fe41000 core 2 reads 1 writes 1 read-at 0xffffffff80001234 written-at 0xffffffff80005678
+//! touched core 0 lines 702 accesses 90113 upper 4711
 //! sharing lines 991 shared 1
 //! ```
 

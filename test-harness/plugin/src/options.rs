@@ -6,7 +6,7 @@ use std::path::PathBuf;
 const MOST_WATCHED: usize = 8;
 
 /// What the plugin was asked to do.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Options {
     /// Where to write.
     pub(crate) out: PathBuf,
@@ -18,6 +18,15 @@ pub(crate) struct Options {
     pub(crate) profile: bool,
     /// Whether memory accesses are looked at.
     pub(crate) memory: bool,
+    /// Whether instructions are counted.
+    pub(crate) counts: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        let (watched, apart) = (Vec::new(), Vec::new());
+        Self { out: PathBuf::new(), watched, apart, profile: false, memory: false, counts: true }
+    }
 }
 
 impl Options {
@@ -35,6 +44,8 @@ impl Options {
                 Some(("profile", "on")) => options.profile = true,
                 Some(("memory", "on")) => options.memory = true,
                 Some(("memory", "off")) => options.memory = false,
+                Some(("counts", "on")) => options.counts = true,
+                Some(("counts", "off")) => options.counts = false,
                 _ => return Err(format!("unknown argument {argument:?}")),
             }
         }
@@ -75,10 +86,12 @@ mod tests {
             apart: vec![(16, 32)],
             profile: false,
             memory: true,
+            counts: true,
         };
         assert!(expected.is_apart(31) && !expected.is_apart(32));
         assert_eq!(options, Ok(expected));
         assert!(Options::parse(["out=x", "apart=5"]).is_err());
+        assert!(Options::parse(["out=x", "counts=off"]).is_ok_and(|options| !options.counts));
         assert!(Options::parse([]).is_err(), "no file");
         assert!(Options::parse(["out=x", "watch=here"]).is_err());
         assert!(Options::parse(["out=x", "verbose"]).is_err());

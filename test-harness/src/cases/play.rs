@@ -34,12 +34,7 @@ impl Stage {
     /// What manifests are played on.
     #[must_use]
     pub fn board(&self) -> Board {
-        Board {
-            qemu: self.qemu.clone(),
-            accelerator: self.accelerator,
-            debugger: Debugger::None,
-            install: Install::from_environment(),
-        }
+        Board::new(self.qemu.clone(), self.accelerator, Install::from_environment())
     }
 
     /// Runs a case to its end, whatever the end is.

@@ -16,6 +16,7 @@ pub(super) fn lint() -> Result<()> {
         (Class::Kernel, &kernel),
         (Class::KernelHooks, &kernel),
         (Class::KernelPadded, &kernel),
+        (Class::KernelSharing, &kernel),
         (Class::User, &programs),
     ] {
         let names: Vec<&str> = packages.iter().copied().collect();

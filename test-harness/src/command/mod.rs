@@ -4,6 +4,7 @@ mod bench;
 mod lint;
 mod prepare;
 mod run;
+mod sharing;
 mod soak;
 
 use crate::cli::{Cli, Command, Options};
@@ -26,6 +27,9 @@ pub fn execute(cli: &Cli) -> Result<()> {
         Some(Command::Bench { json, check, profile: None }) => {
             let checking = if *check { Checking::TwiceAndPadded } else { Checking::Nothing };
             bench::bench(&cli.options, json.as_deref(), checking)
+        }
+        Some(Command::Sharing { manifest, input }) => {
+            sharing::sharing(&cli.options, manifest.as_deref(), input.as_deref())
         }
         Some(Command::Soak { minutes, seed }) => soak::soak(&cli.options, *minutes, *seed),
         Some(Command::Lint) => lint::lint(),

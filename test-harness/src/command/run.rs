@@ -29,7 +29,7 @@ pub(super) fn run(options: &Options, manifest: Option<&Path>, input: Option<&Pat
         accelerator.name()
     ));
     let debugger = if options.gdb { Debugger::Waits } else { Debugger::None };
-    let board = Board { qemu, accelerator, debugger, install: options.install() };
+    let board = Board { debugger, ..Board::new(qemu, accelerator, options.install()) };
     let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let mut live = view::Live::new(&manifest);
     let played = play(&board, &name, &manifest, &input, &mut |at, event| live.show(at, event));

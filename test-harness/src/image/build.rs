@@ -59,6 +59,7 @@ pub fn guest_cargo(verb: &str, class: Class) -> Result<Command> {
         Class::Kernel | Class::User => "image",
         Class::KernelHooks => "image,hooks",
         Class::KernelPadded => "image,bench-padding",
+        Class::KernelSharing => "image,shared-counter",
     };
     command.arg(verb).args(["--profile", "guest", "--target", TARGET]);
     command.arg("--target-dir").arg(target_folder(class)).args(["--features", features]);
@@ -86,6 +87,7 @@ fn class_name(class: Class) -> &'static str {
         Class::Kernel => "kernel",
         Class::KernelHooks => "kernel-hooks",
         Class::KernelPadded => "kernel-padded",
+        Class::KernelSharing => "kernel-sharing",
         Class::User => "user",
     }
 }
@@ -108,7 +110,9 @@ fn changes_builds(name: &str) -> bool {
 fn flags(class: Class) -> Vec<String> {
     let root = place::root();
     let script = match class {
-        Class::Kernel | Class::KernelHooks | Class::KernelPadded => root.join("microkernel/kernel.ld"),
+        Class::Kernel | Class::KernelHooks | Class::KernelPadded | Class::KernelSharing => {
+            root.join("microkernel/kernel.ld")
+        }
         Class::User => root.join("userlib/user.ld"),
     };
     let mut flags: Vec<String> =

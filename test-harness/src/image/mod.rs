@@ -27,6 +27,8 @@ pub enum Class {
     KernelHooks,
     /// The kernel that ships with a hundred instructions too many on one path: what shows that the bench can tell.
     KernelPadded,
+    /// The kernel that ships with a counter that all subOSes share: what shows that the sharing detector can tell.
+    KernelSharing,
     /// Programs.
     User,
 }

@@ -39,6 +39,20 @@ pub(super) fn steps(
     Ok(steps)
 }
 
+/// The longest watch, in milliseconds: it is watched instruction by instruction, which takes its time.
+const LONGEST_WATCH: u32 = 1_000;
+
+fn watch(milliseconds: &Spanned<u32>) -> Result<Action> {
+    let length = *milliseconds.get_ref();
+    if !(1..=LONGEST_WATCH).contains(&length) {
+        return Err(Complaint::about(
+            milliseconds,
+            format!("a watch takes 1 to {LONGEST_WATCH} milliseconds"),
+        ));
+    }
+    Ok(Action::Watch(length))
+}
+
 /// Who would have what after the steps so far.
 struct Paper<'m> {
     machine: &'m Machine,
@@ -128,6 +142,10 @@ impl<'m> Paper<'m> {
             let words = format!("grant {} MiB to {}", step.memory.get_ref(), step.to.get_ref());
             actions.push((self.grant_lot(step)?, words));
         }
+        if let Some(milliseconds) = &step.watch {
+            let words = format!("watch for {} ms", milliseconds.get_ref());
+            actions.push((watch(milliseconds)?, words));
+        }
         match step.check {
             None => {}
             Some(Check::Ledger) => {
@@ -142,7 +160,7 @@ impl<'m> Paper<'m> {
         match (actions.pop(), count) {
             (Some(action), 1) => Ok(action),
             _ => {
-                let all = "create, kill, move-core, move-lot, grant-lot, check";
+                let all = "create, kill, move-core, move-lot, grant-lot, watch, check";
                 Err(Complaint::about(
                     part,
                     format!("a step does one thing ({all}), and this one does {count}"),

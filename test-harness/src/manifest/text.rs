@@ -114,6 +114,7 @@ pub(super) struct Step {
     pub(super) move_core: Option<MoveCore>,
     pub(super) move_lot: Option<MoveLot>,
     pub(super) grant_lot: Option<GrantLot>,
+    pub(super) watch: Option<Spanned<u32>>,
     pub(super) check: Option<Check>,
 }
 

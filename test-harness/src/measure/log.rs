@@ -1,5 +1,6 @@
 //! What the plugin wrote, read back.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::failure::{Doing, Failure, Result};
@@ -65,19 +66,43 @@ pub struct Interval {
     pub counts: Vec<Counts>,
 }
 
-/// A line of memory that one core wrote and another touched.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SharedLine {
-    /// The physical address.
-    pub address: u64,
-    /// The cores that read it, a bit for each.
-    pub readers: u64,
-    /// The cores that wrote it.
-    pub writers: u64,
-    /// The first instruction that read it, or 0.
+/// What one core did with a line, and the instructions that did so first; 0 where none did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Touches {
+    /// Which core.
+    pub core: usize,
+    /// How often it read.
+    pub reads: u64,
+    /// How often it wrote.
+    pub writes: u64,
+    /// The first instruction that read.
     pub read_at: u64,
-    /// The first instruction that wrote it.
+    /// The first instruction that wrote.
     pub written_at: u64,
+}
+
+/// What one core did in all while the plugin looked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Touched {
+    /// Which core.
+    pub core: usize,
+    /// How many lines it touched.
+    pub lines: u64,
+    /// How often it accessed memory.
+    pub accesses: u64,
+    /// How often an instruction of the upper half of the address space did, a kernel's.
+    pub upper: u64,
+}
+
+/// What the plugin saw of memory from one marker to the other.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sharing {
+    /// The lines that one core wrote and another touched, by physical address, with what each did.
+    pub shared: BTreeMap<u64, Vec<Touches>>,
+    /// What each core did in all.
+    pub touched: Vec<Touched>,
+    /// How many lines were touched.
+    pub lines: u64,
 }
 
 /// All that the plugin wrote.
@@ -87,12 +112,10 @@ pub struct Log {
     pub cores: usize,
     /// The points, in the order in which they happened.
     pub points: Vec<Point>,
-    /// The shared lines that were shown.
-    pub shared: Vec<SharedLine>,
     /// The addresses of the instructions that were followed one by one, for each time that the guest asked.
     pub traces: Vec<Vec<u64>>,
-    /// How many lines were touched and how many shared, if the guest asked.
-    pub sharing: Option<(u64, u64)>,
+    /// What was seen of memory, for each time that the guest asked.
+    pub sharing: Vec<Sharing>,
 }
 
 impl Log {
@@ -111,11 +134,12 @@ impl Log {
     /// When they are damaged or end early.
     pub fn parse(text: &str) -> Result<Self> {
         let mut log = Self::default();
+        let mut sharing = Sharing::default();
         let mut ended = false;
         for line in text.lines() {
             let fields: Vec<&str> = line.split(' ').collect();
             ended = fields == ["end"];
-            let good = ended || log.take(&fields).is_some();
+            let good = ended || log.take(&fields, &mut sharing).is_some();
             if !good {
                 return Err(Failure::new(format!("the plugin wrote a line that means nothing: {line:?}")));
             }
@@ -124,7 +148,7 @@ impl Log {
         ended.then_some(log).ok_or_else(early)
     }
 
-    fn take(&mut self, fields: &[&str]) -> Option<()> {
+    fn take(&mut self, fields: &[&str], sharing: &mut Sharing) -> Option<()> {
         match *fields {
             ["cores", cores] => self.cores = cores.parse().ok()?,
             ["point", marker, ref rest @ ..] => self.point(What::Marker(marker.parse().ok()?), rest)?,
@@ -132,26 +156,40 @@ impl Log {
             [
                 "shared",
                 address,
-                "readers",
-                readers,
-                "writers",
-                writers,
+                "core",
+                core,
+                "reads",
+                reads,
+                "writes",
+                writes,
                 "read-at",
-                read,
+                r,
                 "written-at",
-                written,
+                w,
             ] => {
-                self.shared.push(SharedLine {
-                    address: hexadecimal(address)?,
-                    readers: hexadecimal(readers)?,
-                    writers: hexadecimal(writers)?,
-                    read_at: hexadecimal(read)?,
-                    written_at: hexadecimal(written)?,
+                let touches = Touches {
+                    core: self.core(core)?,
+                    reads: reads.parse().ok()?,
+                    writes: writes.parse().ok()?,
+                    read_at: hexadecimal(r)?,
+                    written_at: hexadecimal(w)?,
+                };
+                sharing.shared.entry(hexadecimal(address)?).or_default().push(touches);
+            }
+            ["touched", "core", core, "lines", lines, "accesses", accesses, "upper", upper] => {
+                sharing.touched.push(Touched {
+                    core: self.core(core)?,
+                    lines: lines.parse().ok()?,
+                    accesses: accesses.parse().ok()?,
+                    upper: upper.parse().ok()?,
                 });
             }
             ["at", address] => self.traces.last_mut()?.push(hexadecimal(address)?),
             ["sharing", "lines", lines, "shared", shared] => {
-                self.sharing = Some((lines.parse().ok()?, shared.parse().ok()?));
+                sharing.lines = lines.parse().ok()?;
+                let all = shared.parse() == Ok(sharing.shared.len());
+                self.sharing.push(std::mem::take(sharing));
+                return all.then_some(());
             }
             _ => return None,
         }
@@ -165,12 +203,17 @@ impl Log {
         if what == What::Marker(FOLLOW) {
             self.traces.push(Vec::new());
         }
-        let core = core.parse().ok().filter(|core| *core < self.cores)?;
+        let core = self.core(core)?;
         let (instructions, waits) = (self.numbers(instructions)?, self.numbers(waits)?);
         let counts = instructions.into_iter().zip(waits).zip(self.numbers(apart)?);
         let counts = counts.map(|((instructions, waits), apart)| Counts { instructions, waits, apart });
         self.points.push(Point { what, core, counts: counts.collect() });
         Some(())
+    }
+
+    /// The number of a core that there is.
+    fn core(&self, text: &str) -> Option<usize> {
+        text.parse().ok().filter(|core| *core < self.cores)
     }
 
     /// A number for each core.
@@ -223,7 +266,9 @@ mod tests {
         point 1 core 0 instructions 20,2 waits 0,1 apart 0,0\n\
         point 2 core 1 instructions 25,9 waits 1,3 apart 2,0\n\
         point 2 core 1 instructions 30,9 waits 1,3 apart 2,0\n\
-        shared 0x9000 readers 0x1 writers 0x2 read-at 0x10 written-at 0x20\n\
+        shared 0x9000 core 0 reads 3 writes 0 read-at 0x10 written-at 0x0\n\
+        shared 0x9000 core 1 reads 0 writes 2 read-at 0x0 written-at 0x20\n\
+        touched core 1 lines 6 accesses 90 upper 4\n\
         sharing lines 7 shared 1\n\
         end\n";
 
@@ -238,8 +283,16 @@ mod tests {
         assert_eq!(counts.iter().map(|counts| counts.work()).collect::<Vec<_>>(), [2, 5]);
         assert_eq!(intervals, [Interval { from: 0, to: 1, counts }]);
         assert_eq!(log.intervals(What::Watched(0x20_0000), What::Marker(1)).len(), 1);
-        assert_eq!(log.sharing, Some((7, 1)));
-        assert_eq!(log.shared.first().map(|line| (line.address, line.writers)), Some((0x9000, 2)));
+    }
+
+    #[test]
+    fn what_was_seen_of_memory_is_put_together() {
+        let log = Log::parse(TEXT).expect("it is well formed");
+        let [sharing] = log.sharing.as_slice() else { panic!("one look: {:?}", log.sharing) };
+        assert_eq!(sharing.lines, 7);
+        assert_eq!(sharing.touched, [Touched { core: 1, lines: 6, accesses: 90, upper: 4 }]);
+        let writes: Vec<_> = sharing.shared[&0x9000].iter().map(|by| (by.core, by.writes)).collect();
+        assert_eq!(writes, [(0, 0), (1, 2)]);
     }
 
     #[test]
@@ -251,6 +304,8 @@ mod tests {
             "cores 2\npoint 1 core 2 instructions 1,1 waits 1,1 apart 0,0\nend\n",
             "cores 2\npoint 1 core 0 instructions 1 waits 1,1 apart 0,0\nend\n",
             "cores 2\npoint 1 core 0 instructions 1,1\nend\n",
+            "cores 2\nsharing lines 3 shared 1\nend\n",
+            "cores 2\ntouched core 2 lines 1 accesses 1 upper 0\nend\n",
         ] {
             assert!(Log::parse(damage).is_err(), "{damage:?}");
         }

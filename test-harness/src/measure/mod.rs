@@ -28,6 +28,7 @@ pub struct Counting {
     apart: Vec<(u64, u64)>,
     memory: bool,
     profile: bool,
+    instructions: bool,
 }
 
 impl Counting {
@@ -37,7 +38,14 @@ impl Counting {
     /// When there is no place for the plugin's file.
     pub fn new(name: &str) -> Result<Self> {
         let file = place::scratch("counts")?.join(format!("{name}-{}.log", std::process::id()));
-        Ok(Self { file, watched: Vec::new(), apart: Vec::new(), memory: false, profile: false })
+        Ok(Self {
+            file,
+            watched: Vec::new(),
+            apart: Vec::new(),
+            memory: false,
+            profile: false,
+            instructions: true,
+        })
     }
 
     /// Also notes the counts whenever the instruction at this virtual address is about to run.
@@ -58,6 +66,13 @@ impl Counting {
     #[must_use]
     pub fn memory(mut self) -> Self {
         self.memory = true;
+        self
+    }
+
+    /// Counts no instructions, which makes the machine faster.
+    #[must_use]
+    pub fn without_instructions(mut self) -> Self {
+        self.instructions = false;
         self
     }
 
@@ -82,6 +97,9 @@ impl Counting {
         }
         if self.memory {
             value.push_str(",memory=on");
+        }
+        if !self.instructions {
+            value.push_str(",counts=off");
         }
         if self.profile {
             value.push_str(",profile=on");

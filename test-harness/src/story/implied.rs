@@ -118,7 +118,7 @@ impl Paper<'_> {
             }
             Action::MoveLot { .. } => self.implied.moves.lots += 1,
             Action::Audit => self.implied.moves.audits += 1,
-            Action::GrantLot { .. } | Action::CompareLedger | Action::Wait => {}
+            Action::GrantLot { .. } | Action::CompareLedger | Action::Watch(_) | Action::Wait => {}
         }
     }
 
@@ -127,9 +127,12 @@ impl Paper<'_> {
             Action::MoveCore { from, to, .. } => (from, to),
             Action::MoveLot { from, to, .. } => (Holder::SubOs(from), to),
             Action::GrantLot { to, .. } => (Holder::SubOs(to), Holder::Free),
-            Action::Create(_) | Action::Kill(_) | Action::CompareLedger | Action::Audit | Action::Wait => {
-                (Holder::Free, Holder::Free)
-            }
+            Action::Create(_)
+            | Action::Kill(_)
+            | Action::CompareLedger
+            | Action::Audit
+            | Action::Watch(_)
+            | Action::Wait => (Holder::Free, Holder::Free),
         };
         for holder in [one, other] {
             if let Holder::SubOs(subos) = holder {

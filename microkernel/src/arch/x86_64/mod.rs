@@ -32,6 +32,8 @@ pub mod image;
 #[cfg(feature = "image")]
 pub mod park;
 #[cfg(feature = "image")]
+pub(crate) mod planted;
+#[cfg(feature = "image")]
 mod start;
 #[cfg(feature = "image")]
 pub mod trampoline;
