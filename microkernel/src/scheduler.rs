@@ -218,44 +218,29 @@ impl Kernel {
         self.send_home();
         let current = self.current();
         let alive = current.filter(|thread| thread.is_ready(&self.memory));
-        let here = &mut self.cores[self.me.index()];
-        let chosen = match (next, alive) {
-            (NextThread::Same, Some(thread)) => {
-                let more_urgent = here.run.highest() > Some(self.memory[thread].priority);
-                if !more_urgent && now < here.slice_end {
-                    return;
-                }
-                // The slice is over: the others of this urgency come first.
-                let end = if now < here.slice_end { End::Front } else { End::Back };
-                here.run.push(&mut self.memory, thread, end);
-                here.run.pop(&mut self.memory)
+        let slice_end = self.here().slice_end;
+        if let (NextThread::Same, Some(thread)) = (next, alive)
+            && self.here().run.highest() <= Some(self.memory[thread].priority)
+            && now < slice_end
+        {
+            return;
+        }
+        // One that has time left goes on with that before the others of its urgency; else they come first.
+        if let Some(thread) = alive {
+            let left = slice_end.0.saturating_sub(now.0);
+            self.memory[thread].slice = Ticks(left);
+            let end = if left > 0 || matches!(next, NextThread::Switch(_)) { End::Front } else { End::Back };
+            self.cores[self.me.index()].run.push(&mut self.memory, thread, end);
+        }
+        if let NextThread::Switch(to) = next {
+            if self.here().run.highest() <= Some(self.memory[to].priority) {
+                return self.become_current(Some(to), slice_end);
             }
-            (NextThread::Switch(to), alive) => {
-                let slice_end = here.slice_end;
-                if let Some(thread) = alive {
-                    here.run.push(&mut self.memory, thread, End::Front);
-                }
-                if here.run.highest() > Some(self.memory[to].priority) {
-                    here.run.push(&mut self.memory, to, End::Front);
-                    here.run.pop(&mut self.memory)
-                } else {
-                    self.become_current(Some(to), slice_end);
-                    return;
-                }
-            }
-            (NextThread::Same | NextThread::Pick, alive) => {
-                if let Some(thread) = alive {
-                    let end = if now < here.slice_end { End::Front } else { End::Back };
-                    here.run.push(&mut self.memory, thread, end);
-                }
-                here.run.pop(&mut self.memory)
-            }
-        };
-        let slice_end = match chosen {
-            Some(thread) if Some(thread) == current && now < self.here().slice_end => self.here().slice_end,
-            _ => now.after(self.slice),
-        };
-        self.become_current(chosen, slice_end);
+            self.cores[self.me.index()].run.push(&mut self.memory, to, End::Front);
+        }
+        let chosen = self.cores[self.me.index()].run.pop(&mut self.memory);
+        let left = chosen.map_or(Ticks(0), |thread| core::mem::take(&mut self.memory[thread].slice));
+        self.become_current(chosen, now.after(if left == Ticks(0) { self.slice } else { left }));
     }
 
     /// The current thread leaves this core if its seat has come to point elsewhere.

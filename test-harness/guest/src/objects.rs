@@ -3,7 +3,7 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use idl::types::{Badge, Bits, Deadline, PageIndex, Progress};
+use idl::types::{Badge, Bits, Deadline, PageIndex, Progress, ThreadState};
 use userlib::cap::{CSpace, Endpoint, Notification, Region, Thread, Untyped, cap, complete};
 use userlib::memory::{self, Mapping};
 use userlib::{Cap, Error, Handle, Kind, Rights, SlotIndex, check, check_eq, environment, slots, thread};
@@ -242,7 +242,7 @@ pub(crate) fn things_remove_themselves() -> Outcome {
     // A table that holds the only capability to itself, and to a thread that waits.
     let bell = memory::create::<Notification>(0).map_err(said("bell"))?;
     let sleeper = thread::spawn(move || bell.wait(Deadline::NEVER)).map_err(said("spawn"))?;
-    userlib::time::sleep(core::time::Duration::from_millis(1));
+    crate::ipc::wait_until(sleeper.thread(), ThreadState::Waiting)?;
     let table = memory::create::<CSpace>(32).map_err(said("table"))?;
     own().move_(bell.handle(), table.handle(), SlotIndex(9)).map_err(said("move bell"))?;
     let handle = own().move_(table.handle(), table.handle(), SlotIndex(7));
@@ -254,7 +254,7 @@ pub(crate) fn things_remove_themselves() -> Outcome {
     let inner = memory::create::<CSpace>(32).map_err(said("inner"))?;
     let bell = memory::create::<Notification>(0).map_err(said("bell"))?;
     let waiter = thread::spawn(move || bell.wait(Deadline::NEVER)).map_err(said("spawn"))?;
-    userlib::time::sleep(core::time::Duration::from_millis(1));
+    crate::ipc::wait_until(waiter.thread(), ThreadState::Waiting)?;
     own().move_(bell.handle(), inner.handle(), SlotIndex(4)).map_err(said("move"))?;
     own().move_(inner.handle(), outer.handle(), SlotIndex(4)).map_err(said("move"))?;
     slots::delete(outer.handle()).map_err(said("delete"))?;
@@ -277,7 +277,7 @@ pub(crate) fn nobody_asks_for_the_rest() -> Outcome {
     }
     let last = memory::create::<Notification>(0).map_err(said("bell"))?;
     let waiter = thread::spawn(move || last.wait(Deadline::NEVER)).map_err(said("spawn"))?;
-    userlib::time::sleep(core::time::Duration::from_millis(1));
+    crate::ipc::wait_until(waiter.thread(), ThreadState::Waiting)?;
     own().move_(last.handle(), outer.handle(), SlotIndex(200)).map_err(said("move"))?;
     // One step only, and nothing more is ever asked for.
     check_eq!(own().delete(outer.handle()), Ok(Progress::More));
