@@ -30,7 +30,14 @@ impl Kernel {
             let endpoint = Ref::<Endpoint>::at(PhysAddr(handler.object));
             self.send(
                 thread,
-                Sending { endpoint, badge, tag: FAULT_TAG, pending: Pending::Fault, deadline: None },
+                Sending {
+                    endpoint,
+                    badge,
+                    through: None,
+                    tag: FAULT_TAG,
+                    pending: Pending::Fault,
+                    deadline: None,
+                },
             )
             .ok()
         });

@@ -4,7 +4,7 @@
 //! message page. A short message takes the same way as any other, and that way is short: look the endpoint up,
 //! copy five words, hand the core over.
 
-use caps::{Error, Handle, Kind, Rights, SlotIndex};
+use caps::{Error, Handle, Kind, Rights, SlotIndex, SlotRef, Slots};
 use idl::abi::page::{RECEIVE_SLOTS, RECEIVED_CAPS, SEND_CAPS};
 use idl::abi::{MESSAGE_CAPS, MESSAGE_WORDS, MessageTag, OpWord, REGISTER_WORDS, ResultWord};
 use idl::message::FAULT_LABEL;
@@ -42,6 +42,8 @@ pub struct Sending {
     pub endpoint: Ref<Endpoint>,
     /// The badge of the capability used.
     pub badge: u64,
+    /// Where the capability used is; none for a fault, which is told to the end.
+    pub through: Option<SlotRef>,
     /// What the message is like, checked. It is kept with the thread: its registers may be rewritten while it queues.
     pub tag: MessageTag,
     /// Whether an answer is expected.
@@ -120,6 +122,11 @@ impl Kernel {
         if sending.deadline.is_some_and(|deadline| deadline <= self.now) {
             return Err(Error::TimedOut);
         }
+        if let Some(slot) = sending.through {
+            self.forest.watch(&mut self.memory, slot)?;
+        }
+        let through = sending.through.map(|slot| (slot, self.memory.slot(slot).generation()));
+        self.memory[sender].through = through;
         self.memory[sender].state = State::Calling(sending.endpoint);
         self.memory.change_queue(
             sending.endpoint,

@@ -26,6 +26,7 @@
 #[cfg(test)]
 extern crate std;
 
+pub mod aftermath;
 pub mod arch;
 pub mod atomic;
 pub mod boot;

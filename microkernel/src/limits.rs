@@ -31,6 +31,12 @@ pub const SLICE_MICROSECONDS: u64 = 2_000;
 /// Capabilities that one revoke step removes at most.
 pub const REVOKE_BUDGET: u32 = 16;
 
+/// Removals that can be under way in one kernel. One that does not end in a step is remembered, so that somebody ends it.
+pub const REMOVALS: usize = 24;
+
+/// Of those, how many programs may begin, so that the supervisor can always take what it wants.
+pub const PROGRAM_REMOVALS: usize = 16;
+
 /// Pages of page tables that one step of an unbinding scan visits at most.
 pub const SCAN_BUDGET: u32 = 2;
 

@@ -180,7 +180,8 @@ impl Kernel {
         NextThread::Switch(thread)
     }
 
-    fn enqueue(&mut self, thread: Ref<Thread>, end: End) {
+    /// Puts a ready thread that does not run into the run queue of its core.
+    pub fn enqueue(&mut self, thread: Ref<Thread>, end: End) {
         let run = match self.core_of(thread) {
             Some(core) => &mut self.cores[core.index()].run,
             None => &mut self.limbo,
@@ -198,11 +199,6 @@ impl Kernel {
             None => &mut self.limbo,
         };
         run.remove(&mut self.memory, thread);
-    }
-
-    /// Puts a thread back that was taken out with [`Kernel::dequeue`] or stopped being current.
-    pub fn requeue(&mut self, thread: Ref<Thread>, end: End) {
-        self.enqueue(thread, end);
     }
 
     /// The core on which a thread is current, if it is.
@@ -384,9 +380,7 @@ impl Kernel {
             }
         }
     }
-}
 
-impl Kernel {
     /// The current thread goes on although another was about to take over: that one queues, and gets the core
     /// only if it is more urgent.
     pub fn yield_to(&mut self, next: NextThread) -> NextThread {

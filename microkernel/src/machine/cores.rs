@@ -227,7 +227,7 @@ fn leave(books: &mut Books, core: &mut Core, id: ledger::SubOsId, which: CoreId)
             kernel.forsake(which);
         }
         let slot = core_slot(kernel, which).ok_or(Error::NotOwner)?;
-        kernel.removal_step(slot, Removing::Delete)
+        kernel.removal_step(slot, Removing::Delete, None)
     })??;
     if progress == Progress::More {
         return Ok(Next::On);

@@ -136,7 +136,7 @@ fn revoke(
 ) -> Result<Next, Error> {
     let progress = visit(books, core, id, |kernel| {
         let slot = lot_slot(kernel, u32::from(entry.seat)).ok_or(Error::NotOwner)?;
-        kernel.removal_step(slot, Removing::Delete)
+        kernel.removal_step(slot, Removing::Delete, None)
     })??;
     if progress == Progress::More {
         return Ok(Next::On);

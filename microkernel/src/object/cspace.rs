@@ -2,7 +2,7 @@
 
 use core::num::NonZeroU64;
 
-use caps::{Change, Error, Handle, Kind, Rights, SlotIndex, Slots};
+use caps::{Change, Error, Handle, Kind, Rights, SlotIndex, SlotRef, Slots, State};
 use idl::Words;
 use idl::kernel::cspace::{Call, SlotInfo};
 use idl::types::Badge;
@@ -11,6 +11,7 @@ use crate::kernel::Kernel;
 use crate::limits::PAGE;
 use crate::memory::Ref;
 use crate::object::address_space::AddressSpace;
+use crate::object::endpoint::Endpoint;
 use crate::outcome::{Answer, Outcome};
 use crate::removal::Removing;
 use crate::syscall::Caller;
@@ -40,6 +41,7 @@ impl Kernel {
                 let found = self.forest.lookup_any(&self.memory, target(caller)?, source)?;
                 let table = self.destination(caller, table)?;
                 let dest = table.vacant(&self.memory, slot)?;
+                self.check_unused(found.slot)?;
                 let moved = self.forest.move_to(&mut self.memory, found.slot, dest)?;
                 if moved.kind == Kind::Binding {
                     let space = Ref::<AddressSpace>::at(PhysAddr(moved.space));
@@ -47,8 +49,8 @@ impl Kernel {
                 }
                 Ok(Answer::one(self.handle_at(dest, slot).0).into())
             }
-            Call::Delete { source } => self.remove(caller, source, Removing::Delete),
-            Call::Revoke { source } => self.remove(caller, source, Removing::Revoke),
+            Call::Delete { source } => self.remove_from(caller, source, Removing::Delete),
+            Call::Revoke { source } => self.remove_from(caller, source, Removing::Revoke),
             Call::At { slot } => {
                 let at = target(caller)?.at(slot)?;
                 if self.memory.slot(at).is_free() {
@@ -75,6 +77,16 @@ impl Kernel {
         }
     }
 
+    /// A capability through which a thread may queue at an endpoint stays where that thread remembers it. `Busy`.
+    fn check_unused(&self, slot: SlotRef) -> Result<(), Error> {
+        let slot = self.memory.slot(slot);
+        if slot.kind() != Kind::Endpoint || !slot.state().contains(State::WATCHED) {
+            return Ok(());
+        }
+        let endpoint = Ref::<Endpoint>::at(PhysAddr(slot.object()));
+        if self.memory[endpoint].callers.is_empty() { Ok(()) } else { Err(Error::Busy) }
+    }
+
     fn copy(&mut self, caller: &Caller, copying: &Copying) -> Result<Outcome, Error> {
         let found = self.forest.lookup_any(&self.memory, target(caller)?, copying.source)?;
         let table = self.destination(caller, copying.table)?;
@@ -84,24 +96,24 @@ impl Kernel {
         Ok(Answer::one(self.handle_at(dest, copying.slot).0).into())
     }
 
-    fn remove(&mut self, caller: &Caller, source: Handle, removing: Removing) -> Result<Outcome, Error> {
+    fn remove_from(&mut self, caller: &Caller, source: Handle, removing: Removing) -> Result<Outcome, Error> {
         let table = target(caller)?;
         let slot = match self.forest.locate(&self.memory, table, source) {
             Ok(found) => found.slot,
-            Err(error) => self.emptied(table, source, removing).ok_or(error)?,
+            Err(error) => {
+                // Somebody else may have done the rest, or does it: that counts when no core can reach it any more.
+                self.await_quiet(caller.thread);
+                self.emptied(table, source, removing).ok_or(error)?
+            }
         };
-        let progress = self.removal_step(slot, removing)?;
-        self.answer_progress(caller, progress)
+        self.remove(caller, slot, removing)
     }
 
     /// The slot that an earlier step of this deletion has emptied, while something is left to do.
     fn emptied(&self, table: caps::Table, source: Handle, removing: Removing) -> Option<caps::SlotRef> {
-        if removing != Removing::Delete || self.removal.is_settled() {
-            return None;
-        }
         let slot = table.at(source.index()).ok()?;
-        let state = self.memory.slot(slot);
-        (state.is_free() && state.generation() == source.generation().next()).then_some(slot)
+        let last = self.memory.slot(slot).generation() == source.generation().next();
+        (last && removing == Removing::Delete && self.is_being_deleted(slot)).then_some(slot)
     }
 }
 

@@ -2,9 +2,9 @@
 
 use caps::Kind;
 
+use crate::aftermath::Drain;
 use crate::memory::{Header, Object, Ref};
 use crate::queue::Queue;
-use crate::removal::Drain;
 
 /// Bytes that retype carves for an endpoint.
 pub const SIZE: u64 = 128;

@@ -31,8 +31,8 @@ impl Kernel {
         let tag = message_tag(op)?;
         self.check_outgoing(caller.thread, tag)?;
         let badge = caller.found.capability.badge;
-        let next =
-            self.send(caller.thread, Sending { endpoint, badge, tag, pending, deadline: caller.deadline })?;
+        let (through, deadline) = (Some(caller.found.slot), caller.deadline);
+        let next = self.send(caller.thread, Sending { endpoint, badge, through, tag, pending, deadline })?;
         Ok(Outcome::Deferred(next))
     }
 

@@ -5,7 +5,7 @@
 //! revoking any of them reaches the thread too, and nothing here needs to be told.
 
 use caps::bounds::THREAD_SLOTS;
-use caps::{Kind, Slot, SlotRef, Table};
+use caps::{Generation, Kind, Slot, SlotRef, Table};
 
 use idl::abi::MessageTag;
 
@@ -92,6 +92,8 @@ pub struct Thread {
     pub tag: MessageTag,
     /// The badge of the capability that it called through.
     pub badge: u64,
+    /// Where that capability was when it began to queue: when it leaves that slot, the thread waits in vain.
+    pub through: Option<(SlotRef, Generation)>,
     /// The badge that its fault messages carry.
     pub fault_badge: u64,
     /// Its urgency.
@@ -139,6 +141,7 @@ impl Thread {
             pending: Pending::Nothing,
             tag: MessageTag { label: 0, words: 0, caps: 0 },
             badge: 0,
+            through: None,
             fault_badge: 0,
             priority: Priority(0),
             seat,

@@ -220,7 +220,7 @@ impl Kernel {
         if thread == caller.thread {
             self.memory[thread].frame.set_answer([0; 5]);
             self.here().current = None;
-            self.requeue(thread, End::Back);
+            self.enqueue(thread, End::Back);
             if let Some(core) = self.core_of(thread) {
                 let _ = self.poke(core);
             }

@@ -3,7 +3,6 @@
 use caps::{Error, Kind, Slots};
 use idl::Words;
 use idl::kernel::untyped::{Call, UntypedInfo};
-use idl::types::Progress;
 
 use crate::kernel::Kernel;
 use crate::limits::PAGE;
@@ -46,10 +45,7 @@ impl Kernel {
                 self.create(kind, PhysAddr(made.object), made.size);
                 Ok(Answer::one(self.handle_at(dest, slot).0).into())
             }
-            Call::Reset => {
-                let progress = self.removal_step(untyped, Removing::Reset)?;
-                self.answer_progress(caller, progress)
-            }
+            Call::Reset => self.remove(caller, untyped, Removing::Reset),
             Call::Info => {
                 let first = self.forest.first_of(&self.memory, untyped);
                 let used = self.memory.slot(first).watermark().unwrap_or(0);
@@ -95,17 +91,5 @@ impl Kernel {
         if let Some(next) = next {
             self.memory[next].previous = Some(space);
         }
-    }
-
-    /// Answers a call that goes by steps. When a step took something away that other cores may still hold, the
-    /// caller goes on only after all of them have let go; for a reset that is before its memory is cleared.
-    pub fn answer_progress(&mut self, caller: &Caller, progress: Progress) -> Result<Outcome, Error> {
-        if self.removal.unquiet && self.removal.is_settled() {
-            self.removal.unquiet = false;
-            // The caller may have removed itself.
-            let waits = Some(caller.thread).filter(|thread| self.current() == Some(*thread));
-            self.removal.latest = self.hold_until_quiet(waits);
-        }
-        Ok(Answer { words: progress.to_words() }.into())
     }
 }

@@ -7,8 +7,8 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use core::time::Duration;
 
 use idl::message::{Message, Received};
-use idl::types::{Badge, Bits, Deadline, PageIndex, Priority, ThreadState};
-use userlib::cap::{Endpoint, Notification, Region, Reply, Thread};
+use idl::types::{Badge, Bits, Deadline, PageIndex, Priority, Progress, ThreadState};
+use userlib::cap::{Endpoint, Notification, Region, Reply, Thread, complete};
 use userlib::memory;
 use userlib::thread::{Builder, Join};
 use userlib::{
@@ -298,6 +298,38 @@ pub(crate) fn unbadging_wakes_its_callers_only() -> Outcome {
     }
     for client in twos {
         check_eq!(client.join(time::after(PATIENCE)).map(|came| came.map(|m| m.label)), Ok(Ok(5)));
+    }
+    Ok(())
+}
+
+/// However many badges go in one step, and however many queue, the step wakes a bounded number; in the end, all.
+pub(crate) fn many_badges_go_at_once() -> Outcome {
+    let (endpoint, _) = line()?;
+    let above = memory::copy(endpoint, Rights::CALL | Rights::DERIVE).map_err(said("copy"))?;
+    let (mut clients, mut minted) = (Vec::new(), Vec::new());
+    for badge in 1..=8 {
+        let caller = memory::mint(above, Rights::CALL, Badge(badge)).map_err(said("mint"))?;
+        clients.extend(callers(12, caller)?);
+        minted.push(caller);
+    }
+    for client in &clients {
+        wait_until(client.thread(), ThreadState::Calling)?;
+    }
+    // Who is woken does not run before it was looked at.
+    thread::current().schedule(Priority::HIGHEST, Handle::NONE).map_err(said("schedule"))?;
+    let own = environment().cspace();
+    check_eq!(own.revoke(above.handle()), Ok(Progress::More));
+    let state = |client: &Join<_>| client.thread().info().map(|info| info.state);
+    let woken = clients.iter().filter(|client| state(client) != Ok(ThreadState::Calling)).count();
+    check!(woken <= 48, "one step woke {woken} threads");
+    complete(|| own.revoke(above.handle())).map_err(said("revoke"))?;
+    let left = clients.iter().filter(|client| state(client) == Ok(ThreadState::Calling)).count();
+    check_eq!(left, 0);
+    for caller in minted {
+        slots::release(caller.handle().index());
+    }
+    for client in clients {
+        check_eq!(client.join(time::after(PATIENCE)), Ok(Err(Error::Cancelled)));
     }
     Ok(())
 }

@@ -80,11 +80,13 @@ cases! {
     objects {
         every_kind_is_made memory_comes_back_clean copies_have_no_more_rights derivation_has_a_bound
         a_move_keeps_the_place a_moved_binding_still_maps things_remove_themselves nobody_asks_for_the_rest
+        an_abandoned_removal_ends
         revoking_is_at_once a_thread_loses_what_it_uses
     }
     ipc {
         messages_arrive_as_sent long_messages capabilities_go_along two_threads_share_a_page
         deadlines_end_every_wait what_goes_cancels_waits unbadging_wakes_its_callers_only
+        many_badges_go_at_once
         several_wait_for_one_notification bound_notifications priorities_decide threads_without_a_page
     }
     trickery {
@@ -92,7 +94,8 @@ cases! {
         a_refused_configuration_changes_nothing a_revoke_becomes_a_reset
     }
     wild { values_in_every_argument op_words a_thread_with_a_table_of_its_own values_for_suboses }
-    moves { cores_come_and_go_under_load lots_come_and_go_under_load a_flood_drowns_nobody }
+    moves { cores_come_and_go_under_load lots_come_and_go_under_load a_flood_drowns_nobody
+        removing_without_end_keeps_nothing }
     library {
         heap_grows threads_return_values a_lock_excludes a_stack_overflow_faults mappings_come_and_go
         an_interface_is_served waits_end signals_end_a_receive

@@ -8,10 +8,10 @@ use core::time::Duration;
 
 use idl::abi::{FxArea, GuestFrame, Registers, TrapKind};
 use idl::message::{Message, Received};
-use idl::types::{Chunks, CoreNumber, Deadline, LotNumber, Priority, SubOsState};
-use userlib::cap::{Core, Endpoint, Notification, Reply};
+use idl::types::{Chunks, CoreNumber, Deadline, LotNumber, PageIndex, Pages, Priority, SubOsState, UserPage};
+use userlib::cap::{AddressSpace, Core, Endpoint, Notification, Region, Reply};
 use userlib::thread::{Builder, Join};
-use userlib::{Cap, Error, Handle, check, check_eq, environment, memory, page, thread, time};
+use userlib::{Cap, Error, Handle, Rights, check, check_eq, environment, memory, page, slots, thread, time};
 
 use crate::abroad::{Colony, audit, clean, free_chunks, patiently};
 use crate::guests::Den;
@@ -25,7 +25,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const HOW_FAR: u64 = 1;
 const END: u64 = 2;
 
-pub(crate) const CHILDREN: &[(&str, fn())] = &[("moves/work", work), ("moves/flood", flood)];
+pub(crate) const CHILDREN: &[(&str, fn())] =
+    &[("moves/work", work), ("moves/flood", flood), ("moves/restless", restless)];
 
 /// Works on all cores in every way there is, until it is told to end; then nobody may be missing.
 fn work() {
@@ -302,6 +303,59 @@ fn flood() {
         loop {
             if let Ok(length) = length {
                 let _ = environment().console().write(length);
+            }
+        }
+    }
+}
+
+/// A subOS that removes without end, on all its cores, keeps neither a lot nor a core from being taken.
+pub(crate) fn removing_without_end_keeps_nothing() -> Outcome {
+    let free = free_chunks()?;
+    let colony = Colony::launch("moves/restless", 16, 3)?;
+    how_far(&colony)?;
+    for round in 0..4 {
+        let lot = colony.subos.grant_lot(Chunks(1 + round)).map_err(said("grant_lot"))?;
+        patiently("reclaim_lot", || colony.subos.reclaim_lot(lot))?;
+        colony.reclaim_core(2)?;
+        colony.subos.grant_core(CoreNumber(2)).map_err(said("grant"))?;
+    }
+    audit()?;
+    colony.destroy()?;
+    clean(free)
+}
+
+/// Takes bindings away from large spaces, never waits for the end of it, and does it again.
+fn restless() {
+    for core in (0..64).filter_map(|core| environment().core(core).ok()) {
+        let _ = Builder::new().core(core).spawn(remove_for_ever);
+    }
+    loop {
+        if environment().uplink().receive().is_ok() {
+            let _ = environment().uplink().send(HOW_FAR, 1, 1, 0, 0);
+        }
+        time::sleep(Duration::from_millis(1));
+    }
+}
+
+fn remove_for_ever() -> Result<(), Error> {
+    const TABLES: u32 = 256;
+    let region = memory::create::<Region>(1)?;
+    let mut spaces = Vec::new();
+    for _ in 0..4 {
+        let space = memory::create::<AddressSpace>(TABLES.into())?;
+        let binding = memory::bind(region, space)?;
+        for table in 0..TABLES - 16 {
+            let at = UserPage::new(u64::from(table) * idl::abi::CHUNK_SIZE).ok_or(Error::BadRange)?;
+            memory::map_pages(space, binding, PageIndex(0), at, Pages(1), Rights::READ)?;
+        }
+        spaces.push(space);
+    }
+    loop {
+        for space in &spaces {
+            // A space has numbers for so many bindings; when they are used up, it is another's turn.
+            while let Ok(binding) = memory::bind(region, *space) {
+                let _ = environment().cspace().delete(binding.handle());
+                slots::release(binding.handle().index());
             }
         }
     }

@@ -286,6 +286,39 @@ pub(crate) fn nobody_asks_for_the_rest() -> Outcome {
     Ok(())
 }
 
+/// A removal whose thread never asks for the rest ends all the same, and what it was about can be used again.
+pub(crate) fn an_abandoned_removal_ends() -> Outcome {
+    for way in 0..3 {
+        let budget = memory::create::<Untyped>(8).map_err(said("budget"))?;
+        let below = memory::copy(budget, Rights::all()).map_err(said("copy"))?;
+        let mut made: Vec<Cap<Notification>> = Vec::new();
+        for _ in 0..60 {
+            made.push(memory::create_from(below, 0).map_err(said("make"))?);
+        }
+        let one_step = move || match way {
+            0 => own().revoke(below.handle()),
+            1 => own().delete(below.handle()),
+            _ => below.reset(),
+        };
+        let quitter = thread::spawn(one_step).map_err(said("spawn"))?;
+        check_eq!(quitter.join(userlib::time::after(PATIENCE)), Ok(Ok(Progress::More)));
+        let end = userlib::time::after(PATIENCE);
+        let going = || made.iter().any(|cap| cap.signal(Bits(1)) == Err(Error::BeingRevoked));
+        let busy = || way == 2 && budget.info().map_or(0, |info| info.used) > 0;
+        while going() || busy() || way == 1 && below.info() != Err(Error::EmptySlot) {
+            check!(userlib::time::now().0 < end.0, "way {way}: nobody does the rest");
+            userlib::time::sleep(core::time::Duration::from_millis(1));
+        }
+        check!(
+            made.iter().all(|cap| cap.signal(Bits(1)) == Err(Error::EmptySlot)),
+            "way {way}: some are left"
+        );
+        let slot = free_slot()?;
+        check!(budget.retype(Kind::Endpoint, 0, slot).is_ok(), "way {way}: the memory is of no use any more");
+    }
+    Ok(())
+}
+
 /// While something is being revoked nothing below it can be used, and it ends however large it is.
 pub(crate) fn revoking_is_at_once() -> Outcome {
     let budget = memory::create::<Untyped>(8).map_err(said("budget"))?;

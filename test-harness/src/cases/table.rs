@@ -140,4 +140,7 @@ pub const CASES: &[Case] = &[
     Case::new("trickery::a_revoke_becomes_a_reset"),
     Case::new("wild::values_for_suboses").cores(4).memory(512).seconds(30),
     Case::new("cores::calls_cross_two_cores").cores(3).memory(512).seconds(25),
+    Case::new("ipc::many_badges_go_at_once"),
+    Case::new("moves::removing_without_end_keeps_nothing").cores(4).memory(512).seconds(30),
+    Case::new("objects::an_abandoned_removal_ends"),
 ];
