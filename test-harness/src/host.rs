@@ -2,10 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
+use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
+
+use idl::plan::Start;
 
 use crate::failure::{Doing, Failure, Result};
 use crate::image;
@@ -13,18 +16,40 @@ use crate::machine::die_with_parent;
 use crate::manifest::{Manifest, Source};
 use crate::place;
 use crate::random::Random;
+use crate::say::say;
 use crate::tools::{self, Install};
+
+/// What the kernel and the first program of a subOS take of its home lot, in MiB.
+const HOME_OVERHEAD: usize = 3;
+/// What the supervisor, its kernel and the firmware take of a machine, in MiB, besides a bundle of more than this.
+const OVERHEAD: usize = 48;
 
 /// The text that programs work on.
 #[derive(Clone, Debug)]
 pub struct Input(Vec<u8>);
 
+/// The longest text to work on: no machine that a manifest can ask for takes more, and some files never end.
+const LONGEST_INPUT: u64 = 1 << 30;
+
 /// A file that the user named, as it is.
 ///
 /// # Errors
-/// When it cannot be read.
+/// When it cannot be read, or does not end.
 pub fn file(path: &Path) -> Result<Input> {
-    fs::read(path).map(Input).doing(|| format!("cannot read the input {}", path.display()))
+    let failing = || format!("cannot read the input {}", path.display());
+    if path.metadata().is_ok_and(|meta| !meta.is_file() && !meta.is_dir()) {
+        say(format_args!("reading the input {} until it ends", path.display()));
+    }
+    let bytes = File::open(path).and_then(|file| read_to(LONGEST_INPUT, file)).doing(failing)?;
+    let most = LONGEST_INPUT >> 20;
+    bytes.map(Input).ok_or_else(|| Failure::new(format!("{}: it has more than {most} MiB", failing())))
+}
+
+/// Reads to the end; nothing if that is further than so many bytes away.
+fn read_to(most: u64, from: impl Read) -> std::io::Result<Option<Vec<u8>>> {
+    let mut bytes = Vec::new();
+    let read = from.take(most + 1).read_to_end(&mut bytes)?;
+    Ok((read as u64 <= most).then_some(bytes))
 }
 
 /// The repository's own documents, and a line that is new in every run: nobody can know the answer beforehand.
@@ -88,6 +113,43 @@ impl Files {
     #[must_use]
     pub fn get(&self, name: &str) -> &[u8] {
         self.0.get(name).map_or(&[], Vec::as_slice)
+    }
+
+    /// Checks that every subOS has room for its files, and the machine for all of them.
+    ///
+    /// # Errors
+    /// Who has too little room, for how much, and what helps.
+    pub fn check_room(&self, manifest: &Manifest) -> Result<()> {
+        let mib = |bytes: usize| bytes.div_ceil(1 << 20);
+        let mut bundle = 0;
+        let mut lots = 0;
+        for (subos, planned) in manifest.suboses.iter().zip(&manifest.plan.suboses) {
+            let sizes = subos.files.iter().map(|name| (self.get(name).len(), name));
+            let (files, largest) = (mib(sizes.clone().map(|(size, _)| size).sum()), sizes.max());
+            let home = planned.lots.first().map_or(0, |lot| 2 * lot.0 as usize);
+            if files + HOME_OVERHEAD > home {
+                let name = largest.map_or("", |(_, name)| name);
+                let what = format!("the files of {} do not fit into its home lot", subos.name);
+                return Err(Failure::new(format!(
+                    "{what}: they have {files} MiB ({name} is the largest), and of the lot's {home} MiB \
+                     {HOME_OVERHEAD} are for its first program"
+                ))
+                .next("make the first number of its memory larger in the manifest, or its files smaller"));
+            }
+            bundle += files;
+            if planned.start == Start::AtBoot {
+                lots += 2 * planned.lots.iter().map(|lot| lot.0 as usize).sum::<usize>();
+            }
+        }
+        let memory = manifest.memory as usize;
+        if bundle > OVERHEAD && bundle + lots + OVERHEAD > memory {
+            return Err(Failure::new(format!(
+                "the files, {bundle} MiB, do not fit into the machine beside its subOSes: of its {memory} MiB they \
+                 have {lots} and the supervisor {OVERHEAD}"
+            ))
+            .next("give the machine more memory, for instance with --memory"));
+        }
+        Ok(())
     }
 }
 
@@ -160,8 +222,58 @@ pub fn difference(subos: &str, expected: &[u8], printed: &[u8]) -> Option<String
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may stop where it stands")]
 mod tests {
     use super::*;
+
+    const MANIFEST: &str = r#"
+machine = { cores = 2, memory = 512, seconds = 5 }
+files = { input = { input = "documents" } }
+[[subos]]
+name = "a"
+program = "spinner"
+files = ["input"]
+cores = [1]
+memory = [HOME]
+"#;
+
+    fn room(home: u32, input: usize) -> Result<()> {
+        let text = MANIFEST.replace("HOME", &home.to_string());
+        let manifest = crate::manifest::parse("x", &text, Path::new("."), Default::default()).unwrap();
+        let files = BTreeMap::from([("input".to_owned(), vec![0; input])]);
+        Files(files).check_room(&manifest)
+    }
+
+    #[test]
+    fn files_that_do_not_fit_are_told_before_the_machine_starts() {
+        assert_eq!(room(64, 0), Ok(()));
+        assert_eq!(room(64, 61 << 20), Ok(()));
+        let said = room(64, (61 << 20) + 1).expect_err("it is too large").to_string();
+        assert!(
+            said.contains("the files of a do not fit") && said.contains("they have 62 MiB (input"),
+            "{said}"
+        );
+        let said = room(300, 200 << 20).expect_err("it is too large").to_string();
+        assert!(said.contains("200 MiB, do not fit into the machine") && said.contains("--memory"), "{said}");
+    }
+
+    #[test]
+    fn an_input_is_read_to_its_end_if_it_has_one() {
+        assert_eq!(read_to(4, &b"1234"[..]).unwrap(), Some(b"1234".to_vec()));
+        assert_eq!(read_to(4, std::io::repeat(7)).unwrap(), None);
+        for (path, reason) in [("/", "Is a directory"), ("/no/such", "No such file")] {
+            let said = file(Path::new(path)).expect_err("it is no text").to_string();
+            assert!(said.starts_with(&format!("cannot read the input {path}: {reason}")), "{said}");
+        }
+        let pipe = place::scratch("fake").unwrap().join(format!("fifo-{}", std::process::id()));
+        let _ = fs::remove_file(&pipe);
+        assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        let path = pipe.clone();
+        let writer = std::thread::spawn(move || fs::write(path, "from a pipe"));
+        assert_eq!(file(&pipe).unwrap().0, b"from a pipe");
+        writer.join().unwrap().unwrap();
+        fs::remove_file(pipe).unwrap();
+    }
 
     #[test]
     fn a_difference_names_the_first_line_that_differs() {

@@ -13,6 +13,9 @@
 //! runs it), [`cases`] (the tests on the target), [`measure`] (what it costs), [`sharing`] (who touches whose memory), [`manifest`] (what a run is made of), [`host`]
 //! (its files), [`mod@play`], [`story`] (what happened), [`view`] (how it is shown), [`cli`] and [`command`] (what a person types).
 
+// `say::show` does it: who reads it may be gone before the end, and that is no reason to panic.
+#![deny(clippy::print_stdout)]
+
 pub mod cases;
 pub mod cli;
 pub mod command;

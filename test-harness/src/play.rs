@@ -67,6 +67,7 @@ pub fn play(
     see: &mut dyn FnMut(Duration, &Event),
 ) -> Result<Played> {
     let files = Files::gather(manifest, input, board.install)?;
+    files.check_room(manifest)?;
     let kernel = image::kernel(board.kernel)?;
     let bundle = image::write_bundle(&format!("run-{name}"), &contents(manifest, &files)?)?;
     let machine = Machine {
@@ -99,8 +100,12 @@ impl Played {
     pub fn check(&self) -> Result<()> {
         if self.outcome.exit != Exit::Success {
             let what = "the run did not end well";
-            let list =
-                if self.wrong.is_empty() { String::new() } else { format!(" ({})", self.wrong.join("; ")) };
+            // Of a machine that never said anything there is nothing to judge.
+            let list = if self.wrong.is_empty() || self.outcome.transcript.is_empty() {
+                String::new()
+            } else {
+                format!(" ({})", self.wrong.join("; "))
+            };
             return Err(self.outcome.failure(&format!("{what}{list}")));
         }
         if self.wrong.is_empty() {

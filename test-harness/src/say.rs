@@ -19,6 +19,12 @@ pub fn fail(text: impl Display) {
     line("\x1b[31m", "archipelago: error:", text);
 }
 
+/// Shows a result, to standard output.
+pub fn show(text: impl Display) {
+    // Whoever looked at it may have seen enough and be gone.
+    let _ = writeln!(std::io::stdout(), "{text}");
+}
+
 fn line(colour: &str, who: &str, text: impl Display) {
     let mut out = std::io::stderr().lock();
     // A closed standard error is no reason to stop working.

@@ -8,7 +8,10 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use test_harness::machine::{Accelerator, Clockwork, Debugger, Exit, Machine, Outcome, Run};
+use rustix::process::{Pid, Signal, kill_process};
+use test_harness::machine::{
+    Accelerator, Clockwork, Debugger, Exit, Machine, Outcome, Run, end_with_us_on_signals,
+};
 use test_harness::place;
 
 /// A machine whose QEMU is this shell script.
@@ -89,36 +92,47 @@ fn is_gone(pid: &str) -> bool {
     false
 }
 
-/// Not a test of its own: what [`nothing_outlives_a_harness_that_is_killed`] kills.
+/// Not a test of its own: what [`nothing_outlives_a_harness_that_is_killed_or_interrupted`] ends.
 #[test]
 fn helper_that_runs_a_machine_until_it_is_killed() {
     if let Some(file) = std::env::var_os("ARCHIPELAGO_TEST_PID_FILE").map(PathBuf::from) {
+        end_with_us_on_signals().unwrap();
         play("killed", &format!("echo $$ > {}; exec sleep 1000", file.display()), LONG);
     }
 }
 
 #[test]
-fn nothing_outlives_a_harness_that_is_killed() {
-    let file = place::scratch("fake").unwrap().join(format!("pid-{}", std::process::id()));
-    let mut helper = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "helper_that_runs_a_machine_until_it_is_killed"])
-        .env("ARCHIPELAGO_TEST_PID_FILE", &file)
-        .stdout(Stdio::null())
-        .spawn()
-        .unwrap();
-    let begin = Instant::now();
-    let pid = loop {
-        let pid = fs::read_to_string(&file).unwrap_or_default().trim().to_owned();
-        if !pid.is_empty() {
-            break pid;
-        }
-        assert!(begin.elapsed() < LONG, "the helper starts its machine");
-        thread::sleep(Duration::from_millis(20));
-    };
-    helper.kill().unwrap();
-    helper.wait().unwrap();
-    assert!(is_gone(&pid), "a harness that is killed hard takes QEMU with it");
-    let _ = fs::remove_file(&file);
+fn nothing_outlives_a_harness_that_is_killed_or_interrupted() {
+    for (signal, status) in [
+        (Signal::KILL, None),
+        (Signal::QUIT, None),
+        (Signal::INT, Some(130)),
+        (Signal::TERM, Some(143)),
+        (Signal::HUP, Some(129)),
+    ] {
+        let name = format!("pid-{}-{}", std::process::id(), signal.as_raw());
+        let file = place::scratch("fake").unwrap().join(name);
+        let mut helper = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "helper_that_runs_a_machine_until_it_is_killed"])
+            .env("ARCHIPELAGO_TEST_PID_FILE", &file)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let begin = Instant::now();
+        let pid = loop {
+            let pid = fs::read_to_string(&file).unwrap_or_default().trim().to_owned();
+            if !pid.is_empty() {
+                break pid;
+            }
+            assert!(begin.elapsed() < LONG, "the helper starts its machine");
+            thread::sleep(Duration::from_millis(20));
+        };
+        kill_process(Pid::from_child(&helper), signal).unwrap();
+        assert_eq!(helper.wait().unwrap().code(), status, "{signal:?}");
+        assert!(is_gone(&pid), "a harness that ends by {signal:?} takes QEMU with it");
+        let _ = fs::remove_file(&file);
+    }
 }
 
 #[test]

@@ -11,7 +11,7 @@ use crate::measure::compare::{moved, same};
 use crate::measure::report::{json, table};
 use crate::measure::rows::{PADDED, PADDING};
 use crate::place::{self, shown};
-use crate::say::say;
+use crate::say::{say, show};
 
 /// What to check besides measuring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,7 +26,7 @@ pub(super) enum Checking {
 /// Measures, prints the table and writes the document.
 pub(super) fn bench(options: &Options, file: Option<&Path>, checking: Checking) -> Result<()> {
     let bench = measure(options.install(), Class::Kernel, Rows::All)?;
-    print!("{}", table(&bench));
+    show(table(&bench).trim_end());
     let own = place::scratch("bench")?.join("bench.json");
     let path = file.unwrap_or(&own);
     std::fs::write(path, json(&bench, &commit())).doing(|| format!("cannot write {}", path.display()))?;
@@ -42,7 +42,7 @@ pub(super) fn bench(options: &Options, file: Option<&Path>, checking: Checking) 
 
 /// Shows where the instructions of a row are.
 pub(super) fn profile(options: &Options, row: &str) -> Result<()> {
-    println!("{}", follow(options.install(), Class::Kernel, row)?);
+    show(follow(options.install(), Class::Kernel, row)?);
     Ok(())
 }
 

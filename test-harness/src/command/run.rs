@@ -10,7 +10,7 @@ use crate::machine::{self, Debugger};
 use crate::manifest::{self, Manifest, Overrides};
 use crate::place::{self, shown};
 use crate::play::{Board, Played, play};
-use crate::say::{colours, say};
+use crate::say::{colours, say, show};
 use crate::tools;
 use crate::view;
 
@@ -40,9 +40,9 @@ pub(super) fn run(options: &Options, manifest: Option<&Path>, input: Option<&Pat
         .doing(|| format!("cannot write {}", transcript.display()))?;
     show_pictures(&played, &name, &manifest)?;
     for (subos, bytes) in &played.same {
-        println!(
+        show(format_args!(
             "What {subos} printed, {bytes} bytes, is byte for byte what the same program prints on the host."
-        );
+        ));
     }
     let next = format!("the whole transcript is in {}", shown(&transcript));
     played.check().map_err(|failure| failure.next(next))?;
@@ -54,15 +54,17 @@ pub(super) fn run(options: &Options, manifest: Option<&Path>, input: Option<&Pat
 fn show_pictures(played: &Played, name: &str, manifest: &Manifest) -> Result<()> {
     let story = &played.story;
     if !story.stats.is_empty() {
-        println!("\nWhat each subOS did on each core\n\n{}", view::summary(&story.stats, &story.timeline));
+        let summary = view::summary(&story.stats, &story.timeline);
+        show(format_args!("\nWhat each subOS did on each core\n\n{summary}"));
     }
     if !story.timeline.owners().is_empty() {
-        println!("Who had what\n\n{}", view::timeline(&story.timeline, colours(&std::io::stdout())));
+        let timeline = view::timeline(&story.timeline, colours(&std::io::stdout()));
+        show(format_args!("Who had what\n\n{timeline}"));
         let file = place::scratch("run")?.join(format!("{name}.svg"));
         let title = format!("{name}: who had which core and how much memory");
         fs::write(&file, view::picture(&story.timeline, &title, &manifest.steps))
             .doing(|| format!("cannot write {}", file.display()))?;
-        println!("The same as a picture: {}\n", shown(&file));
+        show(format_args!("The same as a picture: {}\n", shown(&file)));
     }
     Ok(())
 }

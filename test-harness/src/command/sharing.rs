@@ -8,7 +8,7 @@ use crate::host;
 use crate::image::Class;
 use crate::manifest::{self, Overrides};
 use crate::place::shown;
-use crate::say::say;
+use crate::say::{say, show};
 use crate::sharing::{report, steady, watch};
 
 /// Plays the manifest, or the steady workload, and shows what was seen in each of its watches.
@@ -20,7 +20,7 @@ pub(super) fn sharing(options: &Options, manifest: Option<&Path>, input: Option<
     say(format_args!("watching {} on {} cores and {} MiB", shown(&path), manifest.cores, manifest.memory));
     let watched = watch(options.install(), Class::Kernel, "sharing", &manifest, &input, &mut |_, _| {})?;
     for findings in &watched.findings {
-        println!("\nWho touched whose memory\n\n{}", report::table(findings));
+        show(format_args!("\nWho touched whose memory\n\n{}", report::table(findings)));
         report::check(findings, &watched.kernel)?;
     }
     watched.played.check()?;
