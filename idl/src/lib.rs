@@ -13,7 +13,8 @@
 //! carry), [`kernel`] (all invocations), [`client`] (how stubs reach the kernel), [`message`] (calls between
 //! threads), [`mod@interface`] (interfaces between servers), [`event`] and [`dialogue`] (supervisor and subOS),
 //! [`reference`](mod@reference) (the generated pages);
-//! `peer` (stand-ins and tormentors for tests), [`bundle`], [`program`], [`plan`] and [`record`] (what the harness and the machine exchange).
+//! `peer` (stand-ins and tormentors for tests), [`bundle`], [`program`], [`plan`], [`record`] and [`journal`] (what the
+//! harness and the machine exchange).
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -27,6 +28,7 @@ pub mod client;
 pub mod dialogue;
 pub mod event;
 pub mod interface;
+pub mod journal;
 pub mod kernel;
 pub mod message;
 pub mod method;

@@ -9,7 +9,7 @@ use core::mem::offset_of;
 use core::ops::Deref;
 use core::ptr::NonNull;
 
-use caps::{Capability, Forest, Kind, Slots, Table};
+use caps::{Capability, Kind, Slots, Table};
 use idl::abi::OpWord;
 
 use crate::arch::{
@@ -55,7 +55,7 @@ pub struct Kernel {
     /// The subOS's memory.
     pub memory: Memory,
     /// The derivation forest.
-    pub forest: Forest,
+    pub forest: crate::journal::Forest,
     /// The table of planted root capabilities; set from the start.
     pub roots: Option<Table>,
     /// The page tables of a core that runs no thread.
@@ -116,7 +116,7 @@ static NEW: Kernel = Kernel {
     now: Ticks(0),
     slice: Ticks(0),
     memory: Memory::new(),
-    forest: Forest::new(),
+    forest: crate::journal::Forest::new(),
     roots: None,
     home_root: PhysAddr(0),
     upper: [0; 256],

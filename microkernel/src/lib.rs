@@ -15,7 +15,7 @@
 //!
 //! Reading order: [`limits`] and [`types`] for the words; `syscall`, which opens with the path of a system call;
 //! [`kernel`]; `object`; `scheduler`; then [`entry`] and [`arch`] for the machine, [`boot`] for how it all comes to be,
-//! [`sync`], [`trace`] and [`panic`](mod@panic).
+//! [`sync`], [`trace`], [`journal`] and [`panic`](mod@panic).
 #![no_std]
 #![cfg_attr(
     not(feature = "image"),
@@ -37,6 +37,7 @@ pub mod entry;
 pub mod express;
 pub mod fault;
 pub mod ipc;
+pub mod journal;
 pub mod kernel;
 pub mod limits;
 pub mod machine;

@@ -47,13 +47,14 @@ pub(crate) unsafe extern "C" fn boot_main(start_info: u64) -> ! {
 
     // What it becomes: system chunks, core areas, page roots.
     let area_chunks = (ids.len() as u64 * AREA_STRIDE).div_ceil(CHUNK);
-    let Some(system) = memory.set_aside(area_chunks + SYSTEM_PAGE_CHUNKS) else {
-        panic!("no {} free chunks in a row below 4 GiB", area_chunks + SYSTEM_PAGE_CHUNKS);
-    };
+    let wanted = area_chunks + SYSTEM_PAGE_CHUNKS + crate::journal::CHUNKS;
+    let system =
+        memory.set_aside(wanted).unwrap_or_else(|| panic!("no {wanted} chunks in a row below 4 GiB"));
     let mut cores = Cores { areas: system, count: ids.len(), answered: CoreId(0).bit() };
     let first_page = system.plus(area_chunks * CHUNK);
     // SAFETY: the chunks were free and are now set aside; boot and subOS 0 map them.
     let mut pages = unsafe { SystemPages::new(first_page, first_page.plus(SYSTEM_PAGE_CHUNKS * CHUNK)) };
+    crate::journal::begin(first_page.plus(SYSTEM_PAGE_CHUNKS * CHUNK));
     clear_areas(&cores);
     let roots = match roots::build(&memory, &cores, &mut pages) {
         Ok(roots) => roots,

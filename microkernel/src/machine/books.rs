@@ -6,13 +6,14 @@ use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use caps::Error;
-use caps::ledger::{self, ChunkEntry, ChunkId, Holder, Ledger, LotEntry, LotId, Phase, SubOsEntry};
+use caps::ledger::{self, ChunkEntry, ChunkId, Holder, LotEntry, LotId, Phase, SubOsEntry};
 
 use idl::abi::PAGE_WORDS;
 
 use super::{places, raw};
 use crate::arch::x86_64::half::CommonParts;
 use crate::arch::{self, KernelHalf, SystemPages};
+pub use crate::journal::Ledger;
 use crate::kernel::KernelCell;
 use crate::limits::{LEDGER_LOTS, MAX_CORES, MAX_SUBOSES};
 use crate::sync::Epoch;

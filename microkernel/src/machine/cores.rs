@@ -11,7 +11,7 @@ use idl::Words;
 use idl::event::Event;
 use idl::types::{CoreNumber, Progress, Ticks as EventTicks};
 
-use super::books::{Books, Errand, Record};
+use super::books::{Books, Errand, Ledger, Record};
 use super::visit::{await_briefly, core_slot, is_quiet, notify, raise, visit};
 use super::{Target, condemn, create, doorbell, number_of};
 use crate::arch::x86_64::{apic, clock};
@@ -83,7 +83,7 @@ fn give_up(books: &mut Books, id: ledger::SubOsId, which: CoreId) {
     let mut ledger = books.ledger();
     let resource = Resource::Core(in_ledger(which));
     let _ = ledger.apply(&[LedgerChange::Reclaim { resource, from: id }]);
-    for step in [ledger::Ledger::revoked, ledger::Ledger::quiesced, ledger::Ledger::scrubbed] {
+    for step in [Ledger::revoked, Ledger::quiesced, Ledger::scrubbed] {
         let done = step(&mut ledger, resource);
         assert!(done.is_ok(), "a core that was just granted can be taken back");
     }

@@ -49,7 +49,7 @@ fn build(books: &mut Books, id: ledger::SubOsId, home: u32) -> Result<(), Error>
     let granted = books.ledger().apply(&[change]).map_err(|(_, error)| error)?;
     let Some(Resource::Lot(lot)) = granted.first().copied() else { return Err(Error::NoResource) };
     let entry = books.ledger().lot(lot)?;
-    let half = KernelHalf::new(books.common, &mut books.pages).map_err(no_page)?;
+    let half = crate::journal::half(books.common, &mut books.pages).map_err(no_page)?;
     let mapped = map_own(books, &half, id, &entry);
     let root = half.root();
     books.record(id).half = Some(half);

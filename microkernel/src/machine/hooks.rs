@@ -13,6 +13,7 @@ use idl::abi::OpWord;
 use super::{places, share};
 use crate::arch::x86_64::{area, interrupts};
 use crate::arch::{Access, BindingNumber, physmap};
+use crate::journal;
 use crate::kernel::Kernel;
 use crate::memory::Ref;
 use crate::object::address_space::page_entry;
@@ -42,6 +43,7 @@ mod number {
     pub(super) const FORGE_ANSWER: u64 = 16;
     pub(super) const PLANT: u64 = 17;
     pub(super) const LOSE_ROOTS: u64 = 18;
+    pub(super) const MUTATE: u64 = 19;
 }
 
 /// Does what was asked, if this is such an invocation.
@@ -88,6 +90,10 @@ pub fn invoked(kernel: &mut Kernel, op: OpWord, words: &[u64; 5]) -> Option<Resu
             kernel.roots = first.map(|first| Table { first, count: crate::limits::ROOT_SLOTS });
         }
         number::PLANT => plant(kernel, argument, words[2]),
+        // The kernel's forest does this wrong from now on, if there is a journal in which that can be seen.
+        number::MUTATE => {
+            return Some(journal::mutate(&mut kernel.forest, argument).map(|()| Answer::NOTHING.into()));
+        }
         _ => return Some(Err(Error::InvalidArgument)),
     }
     Some(Ok(Answer::NOTHING.into()))

@@ -11,7 +11,7 @@ use idl::Words;
 use idl::event::Event;
 use idl::types::{Chunks, LotNumber, Progress};
 
-use super::books::{Books, LotWork};
+use super::books::{Books, Ledger, LotWork};
 use super::cores::Next;
 use super::visit::{is_quiet, lot_slot, notify, raise, visit};
 use super::{Target, create, raw};
@@ -70,7 +70,7 @@ fn give_up(books: &mut Books, id: ledger::SubOsId, lot: LotId) {
     let mut ledger = books.ledger();
     let resource = Resource::Lot(lot);
     let _ = ledger.apply(&[LedgerChange::Reclaim { resource, from: id }]);
-    for step in [ledger::Ledger::revoked, ledger::Ledger::quiesced, ledger::Ledger::scrubbed] {
+    for step in [Ledger::revoked, Ledger::quiesced, Ledger::scrubbed] {
         let done = step(&mut ledger, resource);
         assert!(done.is_ok(), "a lot that was just granted can be taken back");
     }

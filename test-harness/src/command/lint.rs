@@ -15,6 +15,7 @@ pub(super) fn lint() -> Result<()> {
     for (class, packages) in [
         (Class::Kernel, &kernel),
         (Class::KernelHooks, &kernel),
+        (Class::KernelJournal, &kernel),
         (Class::KernelPadded, &kernel),
         (Class::KernelSharing, &kernel),
         (Class::User, &programs),

@@ -15,7 +15,7 @@ pub(super) fn prepare(options: &Options) -> Result<()> {
     say(format_args!("QEMU: {} with {}", qemu.display(), accelerator.name()));
     let busybox = tools::busybox(options.install())?;
     say(format_args!("busybox: {}", shown(&busybox)));
-    for class in [Class::Kernel, Class::KernelHooks] {
+    for class in [Class::Kernel, Class::KernelHooks, Class::KernelJournal] {
         say(format_args!("kernel: {}", shown(&image::kernel(class)?)));
     }
     for program in image::PROGRAMS {

@@ -58,6 +58,7 @@ pub fn guest_cargo(verb: &str, class: Class) -> Result<Command> {
     let features = match class {
         Class::Kernel | Class::User => "image",
         Class::KernelHooks => "image,hooks",
+        Class::KernelJournal => "image,journal",
         Class::KernelPadded => "image,bench-padding",
         Class::KernelSharing => "image,shared-counter",
     };
@@ -86,6 +87,7 @@ fn class_name(class: Class) -> &'static str {
     match class {
         Class::Kernel => "kernel",
         Class::KernelHooks => "kernel-hooks",
+        Class::KernelJournal => "kernel-journal",
         Class::KernelPadded => "kernel-padded",
         Class::KernelSharing => "kernel-sharing",
         Class::User => "user",
@@ -110,10 +112,8 @@ fn changes_builds(name: &str) -> bool {
 fn flags(class: Class) -> Vec<String> {
     let root = place::root();
     let script = match class {
-        Class::Kernel | Class::KernelHooks | Class::KernelPadded | Class::KernelSharing => {
-            root.join("microkernel/kernel.ld")
-        }
         Class::User => root.join("userlib/user.ld"),
+        _ => root.join("microkernel/kernel.ld"),
     };
     let mut flags: Vec<String> =
         ["-Crelocation-model=static", "-Cforce-frame-pointers=yes", "-Clinker=cc"].map(str::to_owned).into();

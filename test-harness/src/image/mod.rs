@@ -25,6 +25,8 @@ pub enum Class {
     Kernel,
     /// The kernel with the hooks of the tests.
     KernelHooks,
+    /// The same, which also writes every operation on the capability model into its journal.
+    KernelJournal,
     /// The kernel that ships with a hundred instructions too many on one path: what shows that the bench can tell.
     KernelPadded,
     /// The kernel that ships with a counter that all subOSes share: what shows that the sharing detector can tell.

@@ -1,0 +1,287 @@
+//! The forest of a kernel that keeps the journal.
+
+use core::ops::Deref;
+
+use caps::{
+    Capability, Change, Effect, Effects, Error, Found, Handle, InFlight, Kind, Reset, Rights, Slot, SlotRef,
+    Slots, Step, Table,
+};
+use idl::journal::{Code, Journaled, SLOT_WORDS, Tail};
+
+use super::log;
+use super::mutant::Mutant;
+use crate::limits::PAGE;
+use crate::memory::Memory;
+use crate::types::PhysAddr;
+
+/// How many slots one operation may write: some eight for each of the sixteen capabilities that a step removes.
+const MOST_SLOTS: usize = 256;
+
+/// The slots that an operation wrote, or could have.
+type Written = heapless::Vec<SlotRef, MOST_SLOTS>;
+
+/// A forest that writes down what is done to it. To look at it, use it as the forest of the model.
+#[derive(Default)]
+pub struct Forest {
+    forest: caps::Forest,
+    /// Which of all kernels since boot; 0 before the first operation.
+    kernel: u16,
+    mutant: Option<Mutant>,
+}
+
+/// From now on the forest does this wrong.
+///
+/// # Errors
+/// `InvalidArgument`.
+pub fn mutate(forest: &mut Forest, number: u64) -> Result<(), Error> {
+    forest.mutant = Some(Mutant::numbered(number)?);
+    Ok(())
+}
+
+impl Deref for Forest {
+    type Target = caps::Forest;
+
+    fn deref(&self) -> &caps::Forest {
+        &self.forest
+    }
+}
+
+/// The memory during one operation.
+struct Watched<'a> {
+    memory: &'a mut Memory,
+    written: &'a mut Written,
+}
+
+impl Slots for Watched<'_> {
+    fn slot(&self, at: SlotRef) -> &Slot {
+        self.memory.slot(at)
+    }
+
+    fn slot_mut(&mut self, at: SlotRef) -> &mut Slot {
+        if !self.written.contains(&at) && self.written.push(at).is_err() {
+            log::crowded();
+        }
+        self.memory.slot_mut(at)
+    }
+}
+
+/// The operations that change something and answer at once.
+macro_rules! operations {
+    ($($(#[doc = $doc:literal])+ $code:ident $name:ident($($argument:ident: $type:ty),*) -> $answer:ty;)+) => { $(
+        $(#[doc = $doc])+
+        pub fn $name(&mut self, memory: &mut Memory, $($argument: $type),*) -> $answer {
+            self.change(Code::$code, &($($argument,)*), memory, |forest, slots| {
+                forest.$name(slots, $($argument),*)
+            })
+        }
+    )+ };
+}
+
+/// The operations that go by steps and have effects.
+macro_rules! steps {
+    ($($(#[doc = $doc:literal])+ $code:ident $name:ident($($argument:ident: $type:ty),*) -> $answer:ty;)+) => { $(
+        $(#[doc = $doc])+
+        pub fn $name(
+            &mut self,
+            memory: &mut Memory,
+            $($argument: $type,)*
+            effects: &mut Effects,
+        ) -> $answer {
+            self.step(Code::$code, &($($argument,)*), memory, effects, |forest, slots, effects| {
+                forest.$name(slots, $($argument,)* effects)
+            })
+        }
+    )+ };
+}
+
+impl Forest {
+    operations! {
+        /// As in the model; errors too.
+        Plant plant(dest: SlotRef, capability: Capability) -> Result<(), Error>;
+        /// As in the model; errors too.
+        Retype retype(untyped: SlotRef, dest: SlotRef, kind: Kind, bytes: u64, align: u64)
+            -> Result<Capability, Error>;
+        /// As in the model; errors too.
+        Bind bind(region: SlotRef, space: SlotRef, dest: SlotRef, number: u16) -> Result<Capability, Error>;
+        /// As in the model; errors too.
+        Move move_to(source: SlotRef, dest: SlotRef) -> Result<Capability, Error>;
+        /// As in the model; errors too.
+        Lock lock(source: SlotRef) -> Result<InFlight, Error>;
+        /// As in the model.
+        Unlock unlock(ticket: InFlight) -> ();
+        /// As in the model; errors too.
+        Land land(ticket: InFlight, dest: SlotRef) -> Result<Capability, Error>;
+        /// As in the model; errors too.
+        Watch watch(at: SlotRef) -> Result<(), Error>;
+        /// As in the model; errors too.
+        MarkRevoking mark_revoking(root: SlotRef) -> Result<(), Error>;
+        /// As in the model; errors too.
+        ResetBegin reset_begin(untyped: SlotRef) -> Result<(), Error>;
+        /// As in the model; errors too.
+        ResetCleared reset_cleared(untyped: SlotRef, bytes: u64) -> Result<Reset, Error>;
+    }
+
+    steps! {
+        /// As in the model; errors too.
+        DeleteStep delete_step(at: SlotRef, budget: u32) -> Result<Step, Error>;
+        /// As in the model.
+        SweepStep sweep_step(budget: u32) -> Step;
+        /// As in the model; errors too.
+        ResetStep reset_step(untyped: SlotRef, budget: u32) -> Result<Reset, Error>;
+    }
+
+    /// An empty forest.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { forest: caps::Forest::new(), kernel: 0, mutant: None }
+    }
+
+    /// As in the model; errors too.
+    pub fn lookup(
+        &self,
+        memory: &Memory,
+        table: Table,
+        handle: Handle,
+        kind: Kind,
+        rights: Rights,
+    ) -> Result<Found, Error> {
+        let looked_for = if self.mutant == Some(Mutant::BlindToRights) { Rights::empty() } else { rights };
+        let found = self.forest.lookup(memory, table, handle, kind, looked_for);
+        self.note(Code::Lookup, &(table, handle, kind, rights), &found);
+        found
+    }
+
+    /// As in the model; errors too.
+    pub fn lookup_any(&self, memory: &Memory, table: Table, handle: Handle) -> Result<Found, Error> {
+        let found = self.forest.lookup_any(memory, table, handle);
+        self.note(Code::LookupAny, &(table, handle), &found);
+        found
+    }
+
+    /// As in the model.
+    pub fn peek(
+        &self,
+        memory: &Memory,
+        table: Table,
+        handle: Handle,
+        kind: Kind,
+        rights: Rights,
+    ) -> Option<(u64, u64)> {
+        let seen = self.forest.peek(memory, table, handle, kind, rights)?;
+        self.note(Code::Peek, &(table, handle, kind, rights), &seen);
+        Some(seen)
+    }
+
+    /// As in the model; errors too.
+    pub fn locate(&self, memory: &Memory, table: Table, handle: Handle) -> Result<Found, Error> {
+        let found = self.forest.locate(memory, table, handle);
+        self.note(Code::Locate, &(table, handle), &found);
+        found
+    }
+
+    /// As in the model; errors too.
+    pub fn derive(
+        &mut self,
+        memory: &mut Memory,
+        parent: SlotRef,
+        dest: SlotRef,
+        change: Change,
+    ) -> Result<Capability, Error> {
+        let mut made = change;
+        if self.mutant == Some(Mutant::GreedyCopy) {
+            made.rights = memory.slot(parent).capability().map_or(change.rights, |above| above.rights);
+        }
+        let answer = self.change(Code::Derive, &(parent, dest, change), memory, |forest, slots| {
+            forest.derive(slots, parent, dest, made)
+        });
+        if self.mutant == Some(Mutant::StrayWrite) {
+            memory.write_words(page_of(dest), word_of(dest) + SLOT_WORDS - 2, &[0x0bad]);
+        }
+        answer
+    }
+
+    /// As in the model; errors too.
+    pub fn revoke_step(
+        &mut self,
+        memory: &mut Memory,
+        root: SlotRef,
+        budget: u32,
+        effects: &mut Effects,
+    ) -> Result<Step, Error> {
+        let at_once = self.mutant == Some(Mutant::EarlyDone);
+        self.step(Code::RevokeStep, &(root, budget), memory, effects, |forest, slots, effects| {
+            if at_once { Ok(Step::Done) } else { forest.revoke_step(slots, root, budget, effects) }
+        })
+    }
+
+    /// Writes down a question.
+    fn note(&self, code: Code, asked: &impl Journaled, answer: &impl Journaled) {
+        log::append(code, self.kernel, &|to| {
+            asked.write(to);
+            answer.write(to);
+            // No effects, no slots.
+            to(0);
+            to(0);
+        });
+    }
+
+    /// Carries out a change and writes it down.
+    fn change<R: Journaled>(
+        &mut self,
+        code: Code,
+        asked: &impl Journaled,
+        memory: &mut Memory,
+        carry_out: impl FnOnce(&mut caps::Forest, &mut Watched<'_>) -> R,
+    ) -> R {
+        self.step(code, asked, memory, &mut Effects::new(), |forest, slots, _| carry_out(forest, slots))
+    }
+
+    /// Carries out a step and writes it down, with the effects that it added.
+    fn step<R: Journaled>(
+        &mut self,
+        code: Code,
+        asked: &impl Journaled,
+        memory: &mut Memory,
+        effects: &mut Effects,
+        carry_out: impl FnOnce(&mut caps::Forest, &mut Watched<'_>, &mut Effects) -> R,
+    ) -> R {
+        if self.kernel == 0 {
+            self.kernel = log::next_kernel();
+        }
+        let before = effects.len();
+        let mut written = Written::new();
+        let answer = carry_out(&mut self.forest, &mut Watched { memory, written: &mut written }, effects);
+        if self.mutant == Some(Mutant::LostEffect) && effects.len() > before {
+            let _ = effects.pop();
+        }
+        let added: &[Effect] = effects.get(before..).unwrap_or_default();
+        log::append(code, self.kernel, &|to| {
+            asked.write(to);
+            answer.write(to);
+            Tail(added).write(to);
+            to(written.len() as u64);
+            for &slot in &written {
+                slot.write(to);
+                words_of(memory, slot).into_iter().for_each(&mut *to);
+            }
+        });
+        answer
+    }
+}
+
+/// The bytes of a slot.
+fn words_of(memory: &Memory, slot: SlotRef) -> [u64; SLOT_WORDS] {
+    let mut words = [0; SLOT_WORDS];
+    memory.read_words(page_of(slot), word_of(slot), &mut words);
+    words
+}
+
+/// The page in which a slot lies.
+const fn page_of(slot: SlotRef) -> PhysAddr {
+    PhysAddr(slot.address() & !(PAGE - 1))
+}
+
+/// The word of that page at which it begins.
+fn word_of(slot: SlotRef) -> usize {
+    usize::try_from(slot.address() % PAGE / 8).unwrap_or(0)
+}
