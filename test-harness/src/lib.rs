@@ -17,6 +17,7 @@
 #![deny(clippy::print_stdout)]
 
 pub mod cases;
+pub mod check;
 pub mod cli;
 pub mod command;
 pub mod failure;

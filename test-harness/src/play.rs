@@ -9,7 +9,7 @@ use idl::plan::MAX_ENCODED;
 use crate::failure::{Doing, Failure, Result};
 use crate::host::{self, Files, Input};
 use crate::image::{self, Class, Content};
-use crate::machine::{Accelerator, Clockwork, Debugger, Exit, Machine, Outcome, Run};
+use crate::machine::{Accelerator, Clockwork, Debugger, Exit, Machine, Outcome, Run, Sharing};
 use crate::manifest::{Compare, Manifest, Source};
 use crate::story::{Event, Story, judge};
 use crate::tools::Install;
@@ -77,6 +77,7 @@ pub fn play(
         memory: manifest.memory,
         clockwork: board.clockwork,
         debugger: board.debugger,
+        sharing: Sharing::Private,
         extra: board.extra.clone(),
     };
     let nominal = Duration::from_secs(u64::from(manifest.seconds));

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use test_harness::machine::{
-    Accelerator, Clockwork, Debugger, Exit, Machine, Outcome, Run, end_with_us_on_signals,
+    Accelerator, Clockwork, Debugger, Exit, Machine, Outcome, Run, Sharing, end_with_us_on_signals,
 };
 use test_harness::place;
 
@@ -26,6 +26,7 @@ fn machine(name: &str, script: &str) -> Machine {
         memory: 64,
         clockwork: Clockwork::Free,
         debugger: Debugger::None,
+        sharing: Sharing::Private,
         extra: Vec::new(),
     }
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use test_harness::machine::{Accelerator, Clockwork, Debugger, Exit, Machine, Run};
+use test_harness::machine::{Accelerator, Clockwork, Debugger, Exit, Machine, Run, Sharing};
 use test_harness::measure::Counting;
 use test_harness::measure::log::{Interval, Log, What};
 use test_harness::place;
@@ -122,6 +122,7 @@ fn look(name: &str, nops: usize, clockwork: Clockwork, and: impl Fn(Counting) ->
         memory: 64,
         clockwork,
         debugger: Debugger::None,
+        sharing: Sharing::Private,
         extra: counting.arguments().expect("the plugin builds"),
     };
     let run = Run { machine: &machine, kernel: &kernel, bundle: &bundle, nominal: Duration::from_secs(10) };

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use caps::{Effect, Error, Generation, InFlight, Slot, SlotRef, State, Step, Table};
 
-use crate::model::Model;
+use crate::model::{Id, Model};
 use crate::operation::{Answer, Operation, Outcome};
 use crate::removal::Seen;
 use crate::subject::Subject;
@@ -172,14 +172,7 @@ impl Model {
     pub fn compare(&self, subject: &Subject) -> Result<(), String> {
         for (id, cap) in &self.caps {
             let slot = subject.memory.peek(cap.place);
-            let mut state = State::empty();
-            state.set(State::COPY, !cap.first);
-            state.set(State::LOCKED, cap.locked);
-            state.set(State::WATCHED, cap.watched);
-            state.set(State::REVOKING, self.revoking.contains(id));
-            state.set(State::DELETING, self.deleting.contains(id));
-            state.set(State::RESETTING, self.resetting.contains(id));
-            let parent = cap.parent.map(|parent| self.caps[&parent].place);
+            let (state, parent) = (self.state_of(*id), self.parent_of(*id));
             let same = slot.capability() == Some(cap.says)
                 && slot.state().difference(State::ENLISTED) == state
                 && slot.links().parent == parent
@@ -202,6 +195,27 @@ impl Model {
             return Err(format!("{} marks counted, {marks} set", subject.forest.marks()));
         }
         self.compare_untouched(subject)
+    }
+
+    /// What the slot of a capability says of what goes on with it. (Whether its table is enlisted is not for the
+    /// specification to say.)
+    #[must_use]
+    pub fn state_of(&self, id: Id) -> State {
+        let cap = &self.caps[&id];
+        let mut state = State::empty();
+        state.set(State::COPY, !cap.first);
+        state.set(State::LOCKED, cap.locked);
+        state.set(State::WATCHED, cap.watched);
+        state.set(State::REVOKING, self.revoking.contains(&id));
+        state.set(State::DELETING, self.deleting.contains(&id));
+        state.set(State::RESETTING, self.resetting.contains(&id));
+        state
+    }
+
+    /// The slot of what a capability was derived from.
+    #[must_use]
+    pub fn parent_of(&self, id: Id) -> Option<SlotRef> {
+        self.caps[&id].parent.map(|parent| self.caps[&parent].place)
     }
 
     /// A slot that was never emptied has no generation, whatever lies there.

@@ -20,6 +20,7 @@ mod guests;
 mod ipc;
 mod library;
 mod moves;
+mod mutants;
 mod objects;
 mod parlour;
 mod processes;
@@ -118,6 +119,7 @@ cases! {
         of_untyped of_regions of_spaces of_lookup of_tables of_threads of_guests of_endpoints of_replies
         of_notifications of_consoles of_machine of_suboses of_condemned_suboses of_uplinks
     }
+    mutants { none blind_to_rights a_greedy_copy an_early_done a_lost_effect a_stray_write }
     processes { a_process_serves a_stray_write_is_reported a_panic_is_reported a_process_stays_in_its_budget }
 }
 

@@ -51,6 +51,7 @@ mod tests {
             complaints: String::new(),
             elapsed: Duration::from_secs(1),
             boot: None,
+            ram: None,
             allowed: Duration::from_secs(9),
         }
     }

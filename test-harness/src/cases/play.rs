@@ -8,8 +8,8 @@ use idl::bundle::{ARGUMENTS, BOOT, EntryKind};
 use super::{Case, check};
 use crate::failure::Result;
 use crate::host;
-use crate::image::{self, Content};
-use crate::machine::{self, Accel, Clockwork, Debugger, Machine, Outcome, Run};
+use crate::image::{self, Class, Content};
+use crate::machine::{self, Accel, Clockwork, Debugger, Machine, Outcome, Run, Sharing};
 use crate::play::Board;
 use crate::tools::{self, Install};
 
@@ -37,18 +37,23 @@ impl Stage {
         Board::new(self.qemu.clone(), self.accelerator, Install::from_environment())
     }
 
-    /// Runs a case to its end, whatever the end is.
+    /// Runs a case to its end, whatever the end is. A case on a kernel with the journal has so much more memory.
     ///
     /// # Errors
     /// When something does not build, or QEMU cannot be started.
     pub fn play(&self, case: &Case) -> Result<Outcome> {
+        let (sharing, more) = match case.kernel {
+            Class::KernelJournal => (Sharing::Shared, idl::journal::BYTES >> 20),
+            _ => (Sharing::Private, 0),
+        };
         let machine = Machine {
             qemu: self.qemu.clone(),
             accelerator: self.accelerator,
             cores: case.cores,
-            memory: case.memory,
+            memory: case.memory + u32::try_from(more).unwrap_or(0),
             clockwork: Clockwork::Free,
             debugger: Debugger::None,
+            sharing,
             extra: Vec::new(),
         };
         let kernel = image::kernel(case.kernel)?;

@@ -144,3 +144,14 @@ pub const CASES: &[Case] = &[
     Case::new("moves::removing_without_end_keeps_nothing").cores(4).memory(512).seconds(30),
     Case::new("objects::an_abandoned_removal_ends"),
 ];
+
+/// Cases in which the kernel does something wrong by order, and what the comparison of its journal with the
+/// specification must say of it: nothing of the first, in which nothing is wrong. They run on no other kernel.
+pub const MUTANTS: &[(Case, &str)] = &[
+    (Case::new("mutants::none"), ""),
+    (Case::new("mutants::blind_to_rights"), "I23 refines: answered Ok(Found"),
+    (Case::new("mutants::a_greedy_copy"), "I23 refines: answered Ok(Capability"),
+    (Case::new("mutants::an_early_done"), "I23 refines: done, and Cap"),
+    (Case::new("mutants::a_lost_effect"), "I23 refines: reported []"),
+    (Case::new("mutants::a_stray_write"), "at the end there is"),
+];

@@ -1,12 +1,13 @@
 //! The machine: QEMU as a child process that cannot outlive us, with a deadline and a transcript.
 //!
 //! Reading order: [`Machine`] (what to start), [`Run`] (starting it, reading it, ending it), [`Outcome`] (what came
-//! of it), `accel` (which accelerator), `child` (that nothing is left behind), `pace` (how long things may take).
+//! of it), `ram` (what its memory holds), `accel` (which accelerator), `child` (that nothing is left behind), `pace` (how long things may take).
 
 mod accel;
 mod child;
 mod outcome;
 mod pace;
+mod ram;
 mod run;
 
 use std::path::PathBuf;
@@ -14,6 +15,7 @@ use std::path::PathBuf;
 pub use accel::{Accel, Accelerator, choose as choose_accelerator};
 pub use child::{die_with_parent, end_with_us_on_signals};
 pub use outcome::{Exit, Outcome};
+pub use ram::{Ram, Sharing};
 pub use run::{Line, Run, Stream};
 
 /// How the guest's time and randomness are made.
@@ -49,6 +51,8 @@ pub struct Machine {
     pub clockwork: Clockwork,
     /// Whether gdb is waited for.
     pub debugger: Debugger,
+    /// Whether its memory can be read.
+    pub sharing: Sharing,
     /// More arguments for QEMU: a plugin, say.
     pub extra: Vec<String>,
 }
@@ -67,6 +71,7 @@ impl Machine {
         let mut add = |flag: &str, value: String| arguments.extend([flag.to_owned(), value]);
         add("-m", format!("{}M", self.memory));
         add("-smp", self.cores.to_string());
+
         match self.clockwork {
             Clockwork::Free => {
                 add("-accel", self.accelerator.name().to_owned());
@@ -84,6 +89,9 @@ impl Machine {
         if self.debugger == Debugger::Waits {
             add("-gdb", "tcp:127.0.0.1:1234".to_owned());
             arguments.push("-S".to_owned());
+        }
+        if self.sharing == Sharing::Shared {
+            arguments.extend(Ram::arguments(self.memory));
         }
         arguments.extend(self.extra.iter().cloned());
         arguments

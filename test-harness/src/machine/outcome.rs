@@ -4,6 +4,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 use std::time::Duration;
 
+use super::Ram;
 use crate::failure::Failure;
 
 /// How a run ended.
@@ -63,6 +64,8 @@ pub struct Outcome {
     pub elapsed: Duration,
     /// From the start of QEMU to the guest's first line.
     pub boot: Option<Duration>,
+    /// The machine's memory, if it was shared.
+    pub ram: Option<Ram>,
     /// How long the run would have been allowed to take.
     pub allowed: Duration,
 }

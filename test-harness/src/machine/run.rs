@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::child::{Guarded, die_with_parent};
-use super::{Debugger, Exit, Machine, Outcome, pace};
+use super::{Debugger, Exit, Machine, Outcome, Ram, Sharing, pace};
 use crate::failure::{Doing, Failure, Result};
 use crate::place::{self, shown};
 use crate::say::say;
@@ -74,8 +74,13 @@ impl Run<'_> {
         let begin = Instant::now();
         let child = command.spawn().doing(|| format!("cannot run {}", self.machine.qemu.display()))?;
         let mut child = Guarded::new(child);
+        let ram = match self.machine.sharing {
+            Sharing::Private => None,
+            Sharing::Shared => Some(Ram::open(child.child().id(), || Ok(child.try_wait()?.is_none()))?),
+        };
         let lines = read_lines(&mut child, begin)?;
         let mut outcome = self.listen(&lines, begin, see);
+        outcome.ram = ram;
         if outcome.exit != Exit::Deadline {
             outcome.exit = Exit::from_status(wait_briefly(&mut child)?);
         } else {
@@ -95,6 +100,7 @@ impl Run<'_> {
             complaints: String::new(),
             elapsed: Duration::ZERO,
             boot: None,
+            ram: None,
             allowed: Duration::ZERO,
         };
         loop {

@@ -16,7 +16,7 @@ use super::rows::{self, Way};
 use crate::failure::{Doing, Failure, Result};
 use crate::host;
 use crate::image::{self, Class, Content};
-use crate::machine::{Accelerator, Clockwork, Debugger, Exit, Machine, Run};
+use crate::machine::{Accelerator, Clockwork, Debugger, Exit, Machine, Run, Sharing};
 use crate::tools::{self, Install};
 
 /// Cores of the machine on which cores move.
@@ -124,6 +124,7 @@ impl Subject {
             memory: MEMORY,
             clockwork: Clockwork::Deterministic,
             debugger: Debugger::None,
+            sharing: Sharing::Private,
             extra: Vec::new(),
         }
     }

@@ -1,0 +1,72 @@
+//! Every target case once more, on a kernel that keeps the journal of what it does to capabilities; the journal is then
+//! held against the specification. Whether a case passes is for `tests/target.rs` to say, on the kernel that ships: here
+//! it must come to an end, and whatever happened must be as specified.
+
+use std::process::ExitCode;
+use std::sync::OnceLock;
+
+use libtest_mimic::{Arguments, Failed, Trial};
+use test_harness::cases::{CASES, Case, MUTANTS, Stage};
+use test_harness::check::replay;
+use test_harness::failure::{Doing, Failure, Result};
+use test_harness::image::{Class, kernel};
+use test_harness::machine::{Accel, Exit, Outcome, end_with_us_on_signals};
+use test_harness::tools::Install;
+
+fn main() -> ExitCode {
+    let arguments = Arguments::from_args();
+    if let Err(failure) = end_with_us_on_signals() {
+        test_harness::say::warn(failure);
+    }
+    let trial = |name: &str, test: Box<dyn FnOnce() -> Result<()> + Send>| {
+        Trial::test(name, move || test().map_err(Failed::from))
+    };
+    let mut trials: Vec<Trial> =
+        CASES.iter().map(|case| trial(case.name, Box::new(|| refines(case)))).collect();
+    trials.extend(MUTANTS.iter().map(|(case, says)| trial(case.name, Box::new(|| finds(case, says)))));
+    trials.push(trial("the_kernel_that_ships_keeps_no_journal", Box::new(keeps_none)));
+    libtest_mimic::run(&arguments, trials).exit_code()
+}
+
+/// Plays a case; its journal must be as specified.
+fn refines(case: &Case) -> Result<()> {
+    let outcome = play(case)?;
+    let tally = replay(&outcome)?;
+    if tally.operations == 0 || tally.ledger == 0 {
+        return Err(Failure::new(format!("there is next to nothing in the journal: {tally:?}")));
+    }
+    match outcome.exit {
+        Exit::Success | Exit::Failed | Exit::KernelPanic => Ok(()),
+        _ => Err(outcome.failure(case.name)),
+    }
+}
+
+/// Plays a case in which the kernel does something wrong; the comparison must say so, and what.
+fn finds(case: &Case, says: &str) -> Result<()> {
+    let found = replay(&play(case)?).err().map(|failure| failure.to_string()).unwrap_or_default();
+    let right = if says.is_empty() { found.is_empty() } else { found.contains(says) };
+    if right { Ok(()) } else { Err(Failure::new(format!("found {found:?} and not {says:?}"))) }
+}
+
+fn play(case: &Case) -> Result<Outcome> {
+    stage()?.play(&Case { kernel: Class::KernelJournal, ..*case })
+}
+
+/// What the journal is announced with is in the image that keeps one and in no other.
+fn keeps_none() -> Result<()> {
+    for class in [Class::Kernel, Class::KernelHooks, Class::KernelJournal] {
+        let path = kernel(class)?;
+        let image = std::fs::read(&path).doing(|| format!("cannot read {}", path.display()))?;
+        let found = image.windows(9).any(|bytes| bytes == b"@journal ");
+        if found != (class == Class::KernelJournal) {
+            return Err(Failure::new(format!("{class:?}: it announces a journal: {found}")));
+        }
+    }
+    Ok(())
+}
+
+fn stage() -> Result<&'static Stage> {
+    static STAGE: OnceLock<Result<Stage>> = OnceLock::new();
+    let prepared = STAGE.get_or_init(|| Stage::prepare(Install::from_environment(), Accel::Auto));
+    prepared.as_ref().map_err(Clone::clone)
+}
