@@ -19,6 +19,8 @@ reach on every run; see [invariants.md](invariants.md) for what each property sa
 - **inductive**: every well-formed state up to a size, reachable or not, and every operation in each
 - **two runs**: pairs of runs, or of states that look alike to somebody, compared
 - **random**: random operations, all checks after each, failures shrunk
+- **interleaved**: every order in which cores can take the steps of a protocol of the kernel's, and every value that the
+  memory model lets them read, with three turns of each waiting loop; where it says so, with few preemptions
 - **fuzzed**: arbitrary bytes; **chosen cases**: by hand
 
 A property is named with what was gone through only if there was something there that it is about. Nothing here is proved.

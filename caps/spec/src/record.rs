@@ -24,6 +24,8 @@ pub enum Method {
     TwoRuns,
     /// Random operations, a failure shrunk.
     Random,
+    /// Every order in which cores can take the steps of a protocol, and every value that they can read.
+    Interleaved,
     /// Arbitrary bytes.
     Fuzzed,
     /// Cases that somebody chose.
@@ -31,11 +33,12 @@ pub enum Method {
 }
 
 impl Method {
-    const ALL: [(Self, &'static str); 6] = [
+    const ALL: [(Self, &'static str); 7] = [
         (Self::Exhausted, "exhausted"),
         (Self::Inductive, "inductive"),
         (Self::TwoRuns, "two runs"),
         (Self::Random, "random"),
+        (Self::Interleaved, "interleaved"),
         (Self::Fuzzed, "fuzzed"),
         (Self::Chosen, "chosen cases"),
     ];

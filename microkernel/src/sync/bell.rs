@@ -54,10 +54,10 @@ impl Note {
         target.get()
     }
 
-    /// Whether something was sent that the receiver has not waited for yet.
+    /// Whether something was sent that the receiver has not waited for yet. Whoever is told so sees what was sent.
     #[must_use]
     pub fn is_set(&self) -> bool {
-        self.0.load(Ordering::Relaxed) != 0
+        self.0.load(Ordering::Acquire) != 0
     }
 
     /// The receiver waits, and so knows of everything that was sent until now. Says whether there was something.

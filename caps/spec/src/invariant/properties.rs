@@ -46,7 +46,11 @@ pub const PROPERTIES: &[Property] = &[
         "mapped only by authority",
         "the kernel unmaps what it is told to: its audit looks on the target",
     ),
-    property(21, "quiet before reuse", "cores acknowledge truly; interleavings are not in this model"),
+    property(
+        21,
+        "quiet before reuse",
+        "a core that acknowledges has let go: the kernel's code between entry and acknowledgement",
+    ),
     property(22, "scrubbed", "the kernel clears what it says it cleared, registers and devices included"),
     property(23, "refines", "the specification says what is meant"),
     property(24, "non-interfering", "caches, timing and the supervisor's decisions are declared channels"),
