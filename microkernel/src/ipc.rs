@@ -5,7 +5,7 @@
 //! copy five words, hand the core over.
 
 use caps::{Error, Handle, Kind, Rights, SlotIndex, SlotRef, Slots};
-use idl::abi::page::{RECEIVE_SLOTS, RECEIVED_CAPS, SEND_CAPS};
+use idl::abi::page::{RECEIVE_SLOTS, RECEIVED_CAPS, SEND_CAPS, SEND_MOVES};
 use idl::abi::{MESSAGE_CAPS, MESSAGE_WORDS, MessageTag, OpWord, REGISTER_WORDS, ResultWord};
 use idl::message::FAULT_LABEL;
 
@@ -258,8 +258,9 @@ impl Kernel {
         self.here().counters.messages += 1;
     }
 
-    /// Derives one capability that goes along into the slot that the receiver named for it. One that cannot be
-    /// handed over (gone by now, no right to derive, slot taken) arrives as [`Handle::NONE`].
+    /// Derives one capability that goes along into the slot that the receiver named for it, or moves it there if the
+    /// sender says so. One that cannot be handed over (gone by now, no right to derive, slot taken; to be moved, and
+    /// something was derived from it) arrives as [`Handle::NONE`].
     fn transfer_capability(
         &mut self,
         (from, source): (Ref<Thread>, PhysAddr),
@@ -269,16 +270,16 @@ impl Kernel {
         let handle = Handle(self.memory.page(source)[SEND_CAPS + index]);
         let pair = self.memory.page(target)[RECEIVE_SLOTS + index / 2];
         let slot = u32::try_from(pair >> (32 * (index % 2)) & 0xffff_ffff).unwrap_or(0);
-        let arrived = self.derive_across(from, handle, to, SlotIndex(slot)).unwrap_or(Handle::NONE);
+        let moves = self.memory.page(source)[SEND_MOVES] >> index & 1 != 0;
+        let arrived = self.hand_on((from, handle), (to, SlotIndex(slot)), moves).unwrap_or(Handle::NONE);
         self.memory.page_mut(target)[RECEIVED_CAPS + index] = arrived.0;
     }
 
-    fn derive_across(
+    fn hand_on(
         &mut self,
-        from: Ref<Thread>,
-        handle: Handle,
-        to: Ref<Thread>,
-        slot: SlotIndex,
+        (from, handle): (Ref<Thread>, Handle),
+        (to, slot): (Ref<Thread>, SlotIndex),
+        moves: bool,
     ) -> Result<Handle, Error> {
         let source_table = self.table_of(from)?;
         let target_table = self.table_of(to)?;
@@ -287,8 +288,12 @@ impl Kernel {
             return Err(Error::MissingRight);
         }
         let dest = target_table.vacant(&self.memory, slot)?;
-        let change = caps::Change::rights(found.capability.rights);
-        self.forest.derive(&mut self.memory, found.slot, dest, change)?;
+        if moves {
+            self.relocate(found.slot, dest)?;
+        } else {
+            let change = caps::Change::rights(found.capability.rights);
+            self.forest.derive(&mut self.memory, found.slot, dest, change)?;
+        }
         Ok(self.handle_at(dest, slot))
     }
 

@@ -94,6 +94,17 @@ macro_rules! check_eq {
             right
         );
     }};
+    ($left:expr, $right:expr, $($message:tt)+) => {{
+        let (left, right) = (&$left, &$right);
+        $crate::check!(
+            *left == *right,
+            "{}: {} is {:?}, not {:?}",
+            format_args!($($message)+),
+            stringify!($left),
+            left,
+            right
+        );
+    }};
 }
 
 #[cfg(test)]

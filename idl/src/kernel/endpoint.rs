@@ -12,9 +12,11 @@ pub const RECEIVE: u8 = 3;
 pub const REPLY_RECEIVE: u8 = 4;
 
 /// Where synchronous calls meet. A message is a label, up to 255 words (the first five in registers, the
-/// others in the message page) and up to four capabilities: the receiver gets children of the sender's, in the
-/// slots that it named in its message page. One that cannot be handed over (it went, it lacks DERIVE, the slot
-/// is taken) arrives as 0; the message arrives all the same.
+/// others in the message page) and up to four capabilities, in the slots that the receiver named in its message
+/// page: children of the sender's, or the sender's own where it set the bit in word 266 of its page, which is moved
+/// and keeps its place in the derivation tree. One that cannot be handed over (it went, it lacks DERIVE, the slot
+/// is taken; it is to be moved and has children, or others queue with it) arrives as 0; the message arrives all the
+/// same.
 #[kernel_object(kind = Endpoint)]
 pub trait Endpoint {
     /// Sends a message and waits for the answer. `TooLong`: the message needs a message page and the

@@ -41,12 +41,7 @@ impl Kernel {
                 let found = self.forest.lookup_any(&self.memory, target(caller)?, source)?;
                 let table = self.destination(caller, table)?;
                 let dest = table.vacant(&self.memory, slot)?;
-                self.check_unused(found.slot)?;
-                let moved = self.forest.move_to(&mut self.memory, found.slot, dest)?;
-                if moved.kind == Kind::Binding {
-                    let space = Ref::<AddressSpace>::at(PhysAddr(moved.space));
-                    space.set_binding(&mut self.memory, moved.number, Some(dest));
-                }
+                self.relocate(found.slot, dest)?;
                 Ok(Answer::one(self.handle_at(dest, slot).0).into())
             }
             Call::Delete { source } => self.remove_from(caller, source, Removing::Delete),
@@ -75,6 +70,17 @@ impl Kernel {
                 Ok(Answer { words: info.to_words() }.into())
             }
         }
+    }
+
+    /// Moves a capability to a vacant slot, and whatever remembers where it is.
+    pub fn relocate(&mut self, source: SlotRef, dest: SlotRef) -> Result<(), Error> {
+        self.check_unused(source)?;
+        let moved = self.forest.move_to(&mut self.memory, source, dest)?;
+        if moved.kind == Kind::Binding {
+            let space = Ref::<AddressSpace>::at(PhysAddr(moved.space));
+            space.set_binding(&mut self.memory, moved.number, Some(dest));
+        }
+        Ok(())
     }
 
     /// A capability through which a thread may queue at an endpoint stays where that thread remembers it. `Busy`.

@@ -1,13 +1,17 @@
 //! What must not be possible with messages and signals: forging the kernel's own, using what was revoked, hiding
 //! behind absurd deadlines.
 
+use alloc::string::String;
 use core::time::Duration;
 
 use idl::abi::{FxArea, GuestFrame, Registers};
 use idl::message::{FAULT_LABEL, Message, Received};
 use idl::types::{Badge, Bits, Deadline, Progress, ThreadState};
 use userlib::cap::{Notification, Untyped, complete};
-use userlib::{Error, Rights, check, check_eq, environment, memory, page, slots, thread, time};
+use userlib::{
+    Cap, Error, Handle, Rights, SlotIndex, cap, check, check_eq, environment, memory, page, slots, thread,
+    time,
+};
 
 use crate::library::line;
 use crate::rig::{END, PATIENCE, Rig, code};
@@ -153,4 +157,46 @@ pub(crate) fn a_revoke_becomes_a_reset() -> Outcome {
         }
     }
     Ok(())
+}
+
+/// What is to be moved in a message arrives whole, keeps its place in the tree, and is its sender's no more; what cannot
+/// be moved stays as it is.
+pub(crate) fn what_is_moved_is_moved_whole() -> Outcome {
+    let (endpoint, reply) = line()?;
+    let bell = memory::create::<Notification>(0).map_err(said("bell"))?;
+    let moved = memory::copy(bell, rights_of(bell)?).map_err(said("copy"))?;
+    let parent = memory::copy(bell, rights_of(bell)?).map_err(said("copy"))?;
+    let child = memory::copy(parent, Rights::CALL).map_err(said("copy"))?;
+    let without = memory::copy(bell, Rights::CALL).map_err(said("copy"))?;
+    let sent = [moved.handle(), parent.handle(), without.handle(), moved.handle()];
+    let client = thread::spawn(move || -> Result<(), Error> {
+        page::set_send_caps(&sent, [true, true, true, false])?;
+        let message = Message { caps: 4, ..Message::short(1, &[]) };
+        endpoint.send(&message, time::after(PATIENCE))
+    });
+    let client = client.map_err(said("spawn"))?;
+    let mut free = [SlotIndex(0); 4];
+    for slot in &mut free {
+        *slot = slots::allocate().map_err(said("slot"))?;
+    }
+    page::set_receive_slots(&free).map_err(said("page"))?;
+    endpoint.receive(&reply, time::after(PATIENCE)).map_err(said("receive"))?;
+    check_eq!(client.join(time::after(PATIENCE)), Ok(Ok(())));
+    let [arrived, others @ ..] = page::received_caps().map_err(said("caps"))?;
+    // The second has a child, the third lacks DERIVE, the fourth went with the first.
+    check_eq!(others, [Handle::NONE; 3]);
+    check_eq!(arrived.index(), free[0]);
+    check_eq!(environment().cspace().info(moved.handle()).map(|_| ()), Err(Error::EmptySlot));
+    let arrived: Cap<Notification> = cap(arrived);
+    check_eq!((parent.signal(Bits(1)), child.signal(Bits(2))), (Ok(()), Ok(())));
+    check_eq!((without.signal(Bits(4)), arrived.signal(Bits(8))), (Ok(()), Ok(())));
+    check_eq!(bell.wait(Deadline::POLL), Ok(Bits(15)));
+    slots::delete(bell.handle()).map_err(said("delete"))?;
+    check_eq!(arrived.signal(Bits(1)), Err(Error::EmptySlot), "it keeps its place below the first");
+    Ok(())
+}
+
+/// The rights of a capability.
+fn rights_of(bell: Cap<Notification>) -> Result<Rights, String> {
+    environment().cspace().info(bell.handle()).map(|info| info.rights).map_err(said("info"))
 }
