@@ -4,7 +4,7 @@ use core::sync::atomic::AtomicU64;
 
 use caps::{Error, Handle, Kind, Rights};
 use idl::Object;
-use idl::abi::PAGE_SIZE;
+use idl::abi::{LENT_BASE, LENT_END, PAGE_SIZE};
 use idl::types::{PageIndex, Pages, UserPage};
 
 use crate::cap::{AddressSpace, Binding, Cap, Region, Untyped, cap};
@@ -15,14 +15,16 @@ use crate::sync::Mutex;
 /// Where mappings of this program's own begin: far above any program.
 const WINDOWS: u64 = 0x10_0000_0000;
 /// Where they end.
-const WINDOWS_END: u64 = 0x6000_0000_0000;
+const WINDOWS_END: u64 = LENT_BASE;
 /// How many returned windows are remembered.
 const REMEMBERED: usize = 32;
 /// From how many untyped memories objects are made at most: one for each lot, and the program's own.
 const SOURCES: usize = 33;
 
 static POOL: Mutex<heapless::Vec<Cap<Untyped>, SOURCES>> = Mutex::new(heapless::Vec::new());
-static WINDOW: Mutex<Windows> = Mutex::new(Windows::new());
+static WINDOW: Mutex<Windows> = Mutex::new(Windows::new(WINDOWS, WINDOWS_END));
+#[cfg_attr(not(feature = "image"), allow(dead_code, reason = "the host lends bytes"))]
+static LENT: Mutex<Windows> = Mutex::new(Windows::new(LENT_BASE, LENT_END));
 
 /// Lets objects be made from this memory too, when what was there before is used up.
 pub fn add_source(untyped: Cap<Untyped>) {
@@ -137,16 +139,36 @@ impl Mapping {
     /// # Errors
     /// Those of `Region.bind` and `AddressSpace.map`; `BadRange` when no address is left.
     pub fn of(region: Cap<Region>, rights: Rights) -> Result<Self, Error> {
+        // The mapping error is what the caller must hear of; clean-up that fails only leaks.
+        Self::map_in(&WINDOW, region, rights, |mapping| {
+            let _ = mapping.unmap();
+        })
+    }
+
+    /// Maps a region that somebody lent, where it is known as such. `end` unmaps it.
+    ///
+    /// # Errors
+    /// As [`Mapping::of`].
+    #[cfg_attr(not(feature = "image"), allow(dead_code, reason = "the host lends bytes"))]
+    pub(crate) fn lent(region: Cap<Region>, rights: Rights) -> Result<Self, Error> {
+        Self::map_in(&LENT, region, rights, Self::end)
+    }
+
+    fn map_in(
+        window: &Mutex<Windows>,
+        region: Cap<Region>,
+        rights: Rights,
+        undo: impl FnOnce(Self),
+    ) -> Result<Self, Error> {
         let pages = region.info()?;
         let space = environment().space();
         let binding = bind(region, space)?;
-        let address = WINDOW.lock().take(pages).ok_or(Error::BadRange)?;
+        let address = window.lock().take(pages).ok_or(Error::BadRange)?;
         let mapping = Self { address, pages, region, binding };
         match map_pages(space, binding, PageIndex(0), address, pages, rights) {
             Ok(()) => Ok(mapping),
             Err(error) => {
-                // The mapping error is what the caller must hear of; clean-up that fails only leaks.
-                let _ = mapping.unmap();
+                undo(mapping);
                 Err(error)
             }
         }
@@ -255,6 +277,18 @@ impl Mapping {
         WINDOW.lock().put(self.address, self.pages);
     }
 
+    /// Takes a mapping of what was lent away, if the lender has not done it already.
+    #[cfg_attr(not(feature = "image"), allow(dead_code, reason = "the host lends bytes"))]
+    pub(crate) fn end(self) {
+        let binding = self.binding.handle();
+        // Pages that went, or that others were put in the place of, count as mapped or as done: nothing is refused.
+        let _ = unmap_pages(environment().space(), self.address, self.pages);
+        if slots::delete(binding).is_err() {
+            slots::release(binding.index());
+        }
+        LENT.lock().put(self.address, self.pages);
+    }
+
     /// Takes the mapping away. The region stays.
     ///
     /// # Errors
@@ -278,12 +312,13 @@ pub fn allocate(pages: Pages) -> Result<&'static mut [u8], Error> {
 /// Which addresses are free for mappings: rising, and returned ones of the same size again.
 struct Windows {
     next: u64,
+    end: u64,
     returned: heapless::Vec<(UserPage, Pages), REMEMBERED>,
 }
 
 impl Windows {
-    const fn new() -> Self {
-        Self { next: WINDOWS, returned: heapless::Vec::new() }
+    const fn new(next: u64, end: u64) -> Self {
+        Self { next, end, returned: heapless::Vec::new() }
     }
 
     fn take(&mut self, pages: Pages) -> Option<UserPage> {
@@ -292,7 +327,7 @@ impl Windows {
         }
         let address = UserPage::new(self.next)?;
         let next = self.next.checked_add(pages.bytes())?.checked_add(PAGE_SIZE)?;
-        if next > WINDOWS_END {
+        if next > self.end {
             return None;
         }
         self.next = next;
@@ -311,7 +346,7 @@ pub(crate) fn reserve(pages: Pages, alignment: u64) -> Option<UserPage> {
     windows.next = windows.next.checked_next_multiple_of(alignment)?;
     let address = UserPage::new(windows.next)?;
     let next = windows.next.checked_add(pages.bytes())?;
-    if next > WINDOWS_END {
+    if next > windows.end {
         return None;
     }
     windows.next = next;
@@ -348,7 +383,7 @@ mod tests {
 
     #[test]
     fn windows_do_not_overlap_and_come_back() {
-        let mut windows = Windows::new();
+        let mut windows = Windows::new(WINDOWS, WINDOWS_END);
         let first = windows.take(Pages(4)).unwrap();
         let second = windows.take(Pages(1)).unwrap();
         assert!(second.address() >= first.address() + 5 * PAGE_SIZE);
@@ -359,7 +394,7 @@ mod tests {
 
     #[test]
     fn windows_end() {
-        let mut windows = Windows { next: WINDOWS_END - PAGE_SIZE, returned: heapless::Vec::new() };
+        let mut windows = Windows::new(WINDOWS_END - PAGE_SIZE, WINDOWS_END);
         assert_eq!(windows.take(Pages(u32::MAX)), None);
         assert_eq!(windows.take(Pages(1)), None);
     }

@@ -7,14 +7,15 @@
 use alloc::vec::Vec;
 
 use caps::{Error, Handle, Kind, Rights, SlotIndex};
-use idl::abi::{MESSAGE_PAGE, PAGE_SIZE, STACK_SIZE, STACK_TOP, STARTUP_PAGE};
+use idl::abi::{LENT_BASE, LENT_END, MESSAGE_PAGE, PAGE_SIZE, STACK_SIZE, STACK_TOP, STARTUP_PAGE, TrapKind};
 use idl::interface::Generation;
+use idl::message::Fault;
 use idl::program::{Program, ProgramError, Segment, SegmentFlags};
 use idl::startup::Startup;
 use idl::types::{Badge, PageIndex, Pages, Priority, UserAddress, UserPage};
 use zerocopy::IntoBytes;
 
-use crate::cap::{AddressSpace, CSpace, Cap, Core, Region, Thread, Untyped, cap, complete};
+use crate::cap::{AddressSpace, Binding, CSpace, Cap, Core, Region, Thread, Untyped, cap, complete};
 use crate::environment;
 use crate::memory::{self, Mapping};
 use crate::slots;
@@ -178,7 +179,7 @@ impl<'a> Builder<'a> {
         let program = Program::parse(self.image, self.image.len() as u64)?;
         let mut parts = Parts { budget, slots: Vec::new() };
         match self.build(&program, &mut parts) {
-            Ok(thread) => Ok(Process { parts, thread }),
+            Ok((thread, space)) => Ok(Process { parts, thread, space, blank: None }),
             Err(error) => {
                 // The first error is what the caller must hear of.
                 let _ = parts.reset();
@@ -187,7 +188,11 @@ impl<'a> Builder<'a> {
         }
     }
 
-    fn build(&self, program: &Program, parts: &mut Parts) -> Result<Cap<Thread>, ProcessError> {
+    fn build(
+        &self,
+        program: &Program,
+        parts: &mut Parts,
+    ) -> Result<(Cap<Thread>, Cap<AddressSpace>), ProcessError> {
         let table = parts.create::<CSpace>(TABLE_SLOTS)?;
         let pages = program.memory().div_ceil(PAGE_SIZE);
         let space = parts.create::<AddressSpace>(tables(pages))?;
@@ -210,7 +215,7 @@ impl<'a> Builder<'a> {
             thread.fault_handler(endpoint, badge)?;
         }
         thread.start(UserAddress(program.entry()), UserAddress(STACK_TOP), STARTUP_PAGE)?;
-        Ok(thread)
+        Ok((thread, space))
     }
 
     /// Puts into the table what every process has, and what is granted.
@@ -348,6 +353,9 @@ impl Parts {
 pub struct Process {
     parts: Parts,
     thread: Cap<Thread>,
+    space: Cap<AddressSpace>,
+    /// What stands in for memory that was taken back.
+    blank: Option<(Cap<Region>, Cap<Binding>)>,
 }
 
 impl Process {
@@ -355,6 +363,30 @@ impl Process {
     #[must_use]
     pub const fn thread(&self) -> Cap<Thread> {
         self.thread
+    }
+
+    /// Mends a fault that is no fault of its: it looked at memory that was lent to it, and the lender has taken it back.
+    /// An empty page takes its place; answer the fault, and the process goes on. Says whether it was such a fault.
+    ///
+    /// # Errors
+    /// Those of making, binding and mapping a region.
+    pub fn mend(&mut self, fault: &Fault) -> Result<bool, Error> {
+        let Some(page) = lent_page(fault) else { return Ok(false) };
+        let (region, binding) = match self.blank {
+            Some(blank) => blank,
+            None => {
+                let region = self.parts.create::<Region>(1)?;
+                let binding = memory::bind(region, self.space)?;
+                self.parts.slots.push(binding.handle().index());
+                *self.blank.insert((region, binding))
+            }
+        };
+        // What was written there the last time is nobody else's to read.
+        self.parts.fill(region, 0, &[0; PAGE_BYTES])?;
+        match self.space.map(binding.handle(), PageIndex(0), page, Pages(1), Rights::READ | Rights::WRITE) {
+            Ok(_) | Err(Error::AlreadyMapped) => Ok(true),
+            Err(error) => Err(error),
+        }
     }
 
     /// Ends it and gives back the memory it was made from, empty.
@@ -376,6 +408,18 @@ impl Process {
     }
 }
 
+/// The page of a fault that is among those where lent memory is mapped.
+fn lent_page(fault: &Fault) -> Option<UserPage> {
+    let address = fault.trap.address;
+    let lent = TrapKind::from_number(fault.trap.kind) == Some(TrapKind::PageFault)
+        && (LENT_BASE..LENT_END).contains(&address);
+    if lent { UserPage::new(address - address % PAGE_SIZE) } else { None }
+}
+
+/// Bytes of a page.
+const PAGE_BYTES: usize = 4096;
+
+static_assertions::const_assert!(PAGE_BYTES as u64 == PAGE_SIZE);
 static_assertions::const_assert!(memory::is_fixed_size(Kind::Thread));
 
 #[cfg(test)]
@@ -386,6 +430,19 @@ mod tests {
     fn an_image_that_is_none_is_refused() {
         let refused = Builder::new(&[0; 8192]).start().map(|_| ());
         assert_eq!(refused, Err(ProcessError::Program(ProgramError::BadMagic)));
+    }
+
+    #[test]
+    fn only_a_fault_in_lent_memory_is_mended() {
+        let fault = |kind, address| {
+            let trap = idl::abi::Trap { kind: kind as u32, vector: 14, error_code: 4, address };
+            Fault { trap, rip: 0 }
+        };
+        let page = lent_page(&fault(TrapKind::PageFault, LENT_BASE + 0x1234));
+        assert_eq!(page.map(UserPage::address), Some(LENT_BASE + 0x1000));
+        assert!(lent_page(&fault(TrapKind::PageFault, LENT_BASE - 1)).is_none());
+        assert!(lent_page(&fault(TrapKind::PageFault, LENT_END)).is_none());
+        assert!(lent_page(&fault(TrapKind::Exception, LENT_BASE)).is_none());
     }
 
     #[test]

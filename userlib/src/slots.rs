@@ -53,6 +53,11 @@ impl Slots {
         Err(Error::OutOfRange)
     }
 
+    /// How many slots are taken.
+    pub fn taken(&self) -> u32 {
+        self.used.iter().map(|word| word.load(Ordering::Relaxed).count_ones()).sum()
+    }
+
     /// Marks a slot as taken, whoever filled it.
     pub fn take(&self, slot: SlotIndex) {
         if let Some(word) = self.used.get((slot.0 / BITS) as usize) {
@@ -77,6 +82,12 @@ static OWN: Slots = Slots::starting_at(idl::slots::FIRST_FREE);
 /// `OutOfRange` when all are taken.
 pub fn allocate() -> Result<SlotIndex, Error> {
     OWN.allocate()
+}
+
+/// How many slots of this program's table are taken: what does not come back to where it was is a leak.
+#[must_use]
+pub fn taken() -> u32 {
+    OWN.taken()
 }
 
 /// Marks a slot of this program's table as taken.
@@ -138,6 +149,7 @@ mod tests {
     fn a_taken_slot_is_not_given() {
         let slots = Slots::starting_at(SlotIndex(1));
         slots.take(SlotIndex(1));
+        assert_eq!(slots.taken(), 2);
         assert_eq!(slots.allocate(), Ok(SlotIndex(2)));
     }
 }

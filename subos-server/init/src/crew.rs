@@ -104,6 +104,14 @@ impl<'a> Crew<'a> {
         self.pairs.iter().map(count).fold(0, u64::saturating_add)
     }
 
+    /// Mends a server's fault if it is one that its clients made, by taking back what they lent; says whether it was.
+    pub fn mend(&mut self, badge: Badge, fault: &Fault) -> bool {
+        let index = usize::try_from(badge.0).unwrap_or(usize::MAX);
+        let process = self.servers.get_mut(index).and_then(|server| server.process.as_mut());
+        // What cannot be mended is a crash.
+        process.is_some_and(|process| process.mend(fault).unwrap_or(false))
+    }
+
     /// A server crashed: shows the crash, ends what is left of it, and starts it again if it may. The answer is how
     /// often servers have crashed by now.
     ///

@@ -8,7 +8,7 @@ use caps::{Error, Handle};
 use idl::bundle::Bundle;
 use idl::dialogue::{Report, Request, Told};
 use idl::event::Event;
-use idl::message::{Fault, Received};
+use idl::message::{Fault, Message, Received};
 use idl::slots::ROOT_CORES;
 use idl::types::{Badge, Bits, CoreNumber, Deadline};
 use userlib::cap::{Cap, Endpoint, Notification, Reply, Uplink};
@@ -66,7 +66,11 @@ pub fn run() -> Result<(), String> {
             Ok(Received::Message { badge: scanner::BADGE, .. }) => {
                 init.lots.blinded().map_err(kernel)?;
             }
-            Ok(Received::Message { badge, message }) => init.message(badge, Fault::from_message(&message)),
+            Ok(Received::Message { badge, message }) => {
+                if init.message(badge, Fault::from_message(&message)) {
+                    reply.reply(&Message::default()).map_err(kernel)?;
+                }
+            }
             Ok(Received::Signal(_)) | Err(Error::TimedOut) => {}
             Err(error) => return Err(kernel(error)),
         }
@@ -87,9 +91,13 @@ impl Init<'_> {
         }
     }
 
-    /// Somebody called the endpoint of faults: only the kernel can, on behalf of a server.
-    fn message(&mut self, badge: Badge, fault: Option<Fault>) {
-        let Some(fault) = fault else { return };
+    /// Somebody called the endpoint of faults: only the kernel can, on behalf of a server. Says whether the server is to
+    /// go on where it is.
+    fn message(&mut self, badge: Badge, fault: Option<Fault>) -> bool {
+        let Some(fault) = fault else { return false };
+        if self.crew.mend(badge, &fault) {
+            return true;
+        }
         match self.crew.crashed(badge, fault, |crash| println!("init: {crash}")) {
             Ok(times) => {
                 let Fault { trap, rip } = fault;
@@ -97,6 +105,7 @@ impl Init<'_> {
             }
             Err(error) => warn!("a server that crashed does not start again: {error}"),
         }
+        false
     }
 
     /// Takes in what the kernel and the supervisor say.

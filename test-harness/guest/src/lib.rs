@@ -14,6 +14,7 @@ pub mod bench;
 mod boot;
 mod catastrophes;
 mod cores;
+mod depot;
 mod errors;
 mod faults;
 mod guests;
@@ -26,6 +27,7 @@ mod parlour;
 mod processes;
 mod puppet;
 mod rig;
+mod services;
 mod steward;
 mod subos;
 mod suboses;
@@ -120,6 +122,12 @@ cases! {
         of_notifications of_consoles of_machine of_suboses of_condemned_suboses of_uplinks
     }
     mutants { none blind_to_rights a_greedy_copy an_early_done a_lost_effect a_stray_write }
+    services {
+        lent_memory_comes_back moved_capabilities_move wrong_capabilities_are_refused wrong_messages_are_refused
+        a_wrong_fingerprint_is_told callers_that_give_up_are_no_error a_server_that_never_answers
+        a_server_that_dies_in_mid_call lent_memory_is_taken_back_in_mid_call a_client_that_dies_in_mid_call
+        a_flood_drowns_nobody
+    }
     processes { a_process_serves a_stray_write_is_reported a_panic_is_reported a_process_stays_in_its_budget }
 }
 

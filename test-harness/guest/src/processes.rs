@@ -6,16 +6,17 @@ use core::time::Duration;
 
 use idl::abi::TrapKind;
 use idl::bundle::{BOOT, Bundle};
-use idl::interface::CallError;
+use idl::interface::{CallError, Generation};
+use idl::message::{Fault, Message};
 use idl::types::{Badge, Pages};
-use userlib::cap::Endpoint;
+use userlib::cap::{Endpoint, Reply};
 use userlib::process::{Builder, Process};
 use userlib::server::{Connection, Service};
 use userlib::{Cap, Error, Rights, cap, check, check_eq, environment, println};
 
 use crate::library::{line, next_fault};
 use crate::parlour::{Host, ParlourClient, ParlourDispatch};
-use crate::{Outcome, said};
+use crate::{Outcome, said, services};
 
 /// How long a child may take to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -23,8 +24,14 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const NOWHERE: u64 = 0x1_2340;
 
 /// Programs that the cases run as children: the same image with other arguments.
-pub(crate) const CHILDREN: &[(&str, fn())] =
-    &[("child::serve", serve), ("child::stray", stray), ("child::panic", panic), ("child::hoard", hoard)];
+pub(crate) const CHILDREN: &[(&str, fn())] = &[
+    ("child::serve", serve),
+    ("child::stray", stray),
+    ("child::panic", panic),
+    ("child::hoard", hoard),
+    ("child::depot", services::serve_depot),
+    ("child::caller", services::call_depot),
+];
 
 /// Serves the parlour on the endpoint it was granted.
 fn serve() {
@@ -54,15 +61,62 @@ fn hoard() {
 }
 
 fn start(arguments: &str, faults: Cap<Endpoint>, grant: Option<Cap<Endpoint>>) -> Result<Process, String> {
+    start_life(arguments, faults, grant, Generation::FIRST)
+}
+
+fn start_life(
+    arguments: &str,
+    faults: Cap<Endpoint>,
+    grant: Option<Cap<Endpoint>>,
+    life: Generation,
+) -> Result<Process, String> {
     let files = environment().files().map_err(said("files"))?;
     let bundle = Bundle::parse(files).map_err(|error| format!("bundle: {error:?}"))?;
     let image = bundle.find(BOOT).ok_or("no boot program in the bundle")?;
-    let mut child =
-        Builder::new(image.data).arguments(arguments).memory(Pages(400)).faults(faults.handle(), Badge(5));
+    let mut child = Builder::new(image.data)
+        .arguments(arguments)
+        .memory(Pages(400))
+        .generation(life)
+        .faults(faults.handle(), Badge(5));
     if let Some(endpoint) = grant {
-        child = child.grant(endpoint.handle(), Rights::RECEIVE);
+        child = child.grant(endpoint.handle(), Rights::RECEIVE | Rights::CALL);
     }
     child.start().map_err(|error| format!("start: {error}"))
+}
+
+/// Where the faults of children come to, and are answered.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Child {
+    faults: Cap<Endpoint>,
+    reply: Cap<Reply>,
+}
+
+impl Child {
+    /// Nobody's faults yet.
+    pub(crate) fn new() -> Result<Self, String> {
+        let (faults, reply) = line()?;
+        Ok(Self { faults, reply })
+    }
+
+    /// Starts a child in this life, with an endpoint.
+    pub(crate) fn start(
+        &self,
+        arguments: &str,
+        grant: Option<Cap<Endpoint>>,
+        life: Generation,
+    ) -> Result<Process, String> {
+        start_life(arguments, self.faults, grant, life)
+    }
+
+    /// The next fault, whenever it comes.
+    pub(crate) fn next_fault(&self) -> Result<(Badge, Fault), String> {
+        next_fault(self.faults, self.reply)
+    }
+
+    /// Lets whoever made the fault go on.
+    pub(crate) fn resume(&self) -> Result<(), String> {
+        self.reply.reply(&Message::default()).map_err(said("reply"))
+    }
 }
 
 /// A process serves an interface to its parent; it ends, and another is made from the same memory.

@@ -1,11 +1,17 @@
 //! Serving an interface over an endpoint, and calling one.
 
 mod connection;
+#[cfg(not(feature = "image"))]
+mod host;
 mod parcel;
 mod service;
+mod view;
 
 pub use connection::Connection;
+#[cfg(not(feature = "image"))]
+pub use host::HostMemory;
 pub use service::{Handler, Service};
+pub use view::View;
 
 use caps::Error;
 use idl::abi::REGISTER_WORDS;
