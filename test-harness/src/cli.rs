@@ -58,6 +58,10 @@ pub enum Command {
         /// which must move that row by a hundred.
         #[arg(long)]
         check: bool,
+        /// Instead of the table, show what operations cost while there are 2, 8 and 32 subOSes, and fail where that
+        /// depends on the others more than it is known to.
+        #[arg(long, conflicts_with_all = ["json", "check", "profile"])]
+        scale: bool,
         /// Instead of the table, show which functions of the kernel the instructions of this row are in. Its name is
         /// what the document calls the operation: null-call, round-trip, map...
         #[arg(long, value_name = "ROW", conflicts_with_all = ["json", "check"])]

@@ -4,10 +4,21 @@
 use test_harness::image::Class;
 use test_harness::measure::bench::{Bench, Rows, measure};
 use test_harness::measure::compare::{moved, same};
+use test_harness::measure::scale;
 use test_harness::tools::Install;
 
 fn bench(class: Class, rows: Rows) -> Bench {
     measure(Install::from_environment(), class, rows).unwrap_or_else(|failure| panic!("{failure}"))
+}
+
+#[test]
+fn no_neighbour_works_for_others_and_nothing_grows_more_than_is_known() {
+    let crowds = scale::measure(Install::from_environment(), Class::Kernel)
+        .unwrap_or_else(|failure| panic!("{failure}"));
+    println!("{}", scale::table(&crowds));
+    let suboses: Vec<u64> = crowds.iter().map(|crowd| crowd.suboses).collect();
+    assert_eq!(suboses, [2, 8, 32]);
+    scale::check(&crowds).unwrap_or_else(|failure| panic!("{failure}"));
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Starting the other cores: one after the other, each until it has parked.
+//! Starting the other cores: all are reset at once, then woken one after the other, each until it has parked.
 
 use crate::arch::x86_64::mailbox::Mailbox;
 use crate::arch::x86_64::{apic, area, clock, features, instructions, park, trampoline, traps};
@@ -15,6 +15,8 @@ pub(super) fn start_others(cores: &Cores) -> u64 {
     // SAFETY: the boot tables are loaded, and chunk 0 is reserved.
     unsafe { trampoline::install() };
     let mut answered = CoreId(0).bit();
+    cores.all().skip(1).for_each(apic::send_init);
+    clock::wait(clock::microseconds(10_000));
     for core in cores.all().skip(1) {
         if start(core) {
             answered |= core.bit();
@@ -23,15 +25,13 @@ pub(super) fn start_others(cores: &Cores) -> u64 {
     answered
 }
 
-/// INIT, wait, SIPI, wait, SIPI (SDM vol 3, 9.4.4.1).
+/// After INIT and a wait: SIPI, wait, SIPI (SDM vol 3, 9.4.4.1).
 fn start(core: CoreId) -> bool {
     let stack = area::base(core) + area::STACK_TOP;
     // SAFETY: the boot tables are loaded; the core started before has parked or never came.
     unsafe { trampoline::aim(stack, u64::from(core.0)) };
     let mailbox = Mailbox::of(core);
     let has_parked = || mailbox.times_parked() > 0;
-    apic::send_init(core);
-    clock::wait(clock::microseconds(10_000));
     apic::send_startup(core, trampoline::PAGE);
     if wait_until(has_parked, 1_000) {
         return true;

@@ -23,6 +23,10 @@ pub(crate) fn sixteen_cores() -> Outcome {
     comes_up(16)
 }
 
+pub(crate) fn sixty_four_cores() -> Outcome {
+    comes_up(64)
+}
+
 /// The kernel knows this many cores: the first is ours, the others are free. The clock goes.
 fn comes_up(cores: u64) -> Outcome {
     let machine = environment().machine();

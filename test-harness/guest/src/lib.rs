@@ -14,6 +14,7 @@ pub mod bench;
 mod boot;
 mod catastrophes;
 mod cores;
+mod crowds;
 mod depot;
 mod errors;
 mod faults;
@@ -57,7 +58,8 @@ macro_rules! cases {
 }
 
 cases! {
-    boot { one_core two_cores four_cores sixteen_cores }
+    boot { one_core two_cores four_cores sixteen_cores sixty_four_cores }
+    crowds { a_full_house }
     faults {
         page_faults_say_what_was_tried exceptions_arrive_as_they_are floating_point_exceptions_arrive
         alignment_checks_harm_nobody an_answer_lets_it_go_on a_handler_can_map an_unanswered_fault_stays

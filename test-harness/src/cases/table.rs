@@ -8,6 +8,8 @@ pub const CASES: &[Case] = &[
     Case::new("boot::two_cores").cores(2).says(&["cores=2"]),
     Case::new("boot::four_cores").cores(4).memory(1024).says(&["cores=4"]),
     Case::new("boot::sixteen_cores").cores(16).memory(1024).seconds(30).says(&["cores=16"]),
+    Case::new("boot::sixty_four_cores").cores(64).memory(1024).seconds(40).says(&["cores=64"]),
+    Case::new("crowds::a_full_house").cores(64).memory(1024).seconds(60),
     Case::new("library::heap_grows"),
     Case::new("library::threads_return_values"),
     Case::new("library::a_lock_excludes"),

@@ -10,6 +10,7 @@ use crate::measure::bench::{Rows, follow, measure};
 use crate::measure::compare::{moved, same};
 use crate::measure::report::{json, table};
 use crate::measure::rows::{PADDED, PADDING};
+use crate::measure::scale;
 use crate::place::{self, shown};
 use crate::say::{say, show};
 
@@ -37,6 +38,15 @@ pub(super) fn bench(options: &Options, file: Option<&Path>, checking: Checking) 
         moved(&bench, &measure(options.install(), Class::KernelPadded, Rows::OneCore)?)?;
         say(format_args!("{PADDING} instructions more on its path move the row {PADDED} by {PADDING}"));
     }
+    Ok(())
+}
+
+/// Shows what operations cost in crowds of subOSes, and fails if that depends on the others more than it is known to.
+pub(super) fn scale(options: &Options) -> Result<()> {
+    let crowds = scale::measure(options.install(), Class::Kernel)?;
+    show(scale::table(&crowds).trim_end());
+    scale::check(&crowds)?;
+    say("no neighbour executes anything, and nothing grows more than it is known to");
     Ok(())
 }
 

@@ -23,8 +23,9 @@ pub fn execute(cli: &Cli) -> Result<()> {
         Some(Command::Run { manifest, input }) => {
             run::run(&cli.options, manifest.as_deref(), input.as_deref())
         }
+        Some(Command::Bench { scale: true, .. }) => bench::scale(&cli.options),
         Some(Command::Bench { profile: Some(row), .. }) => bench::profile(&cli.options, row),
-        Some(Command::Bench { json, check, profile: None }) => {
+        Some(Command::Bench { json, check, .. }) => {
             let checking = if *check { Checking::TwiceAndPadded } else { Checking::Nothing };
             bench::bench(&cli.options, json.as_deref(), checking)
         }

@@ -84,29 +84,29 @@ pub fn follow(install: Install, class: Class, key: &str) -> Result<String> {
 
 /// Whether single instructions are written down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Following {
+pub(super) enum Following {
     Nothing,
     Instructions,
 }
 
 /// What is measured.
-struct Subject {
+pub(super) struct Subject {
     qemu: PathBuf,
     kernel: PathBuf,
     image: KernelImage,
     program: Vec<u8>,
     /// The address of the program's first instruction.
-    entry: u64,
+    pub(super) entry: u64,
 }
 
 /// What came of a run.
-struct Measured {
-    transcript: Vec<String>,
-    log: Log,
+pub(super) struct Measured {
+    pub(super) transcript: Vec<String>,
+    pub(super) log: Log,
 }
 
 impl Subject {
-    fn build(install: Install, class: Class) -> Result<Self> {
+    pub(super) fn build(install: Install, class: Class) -> Result<Self> {
         let program = host::program("bench")?;
         let entry = Program::parse(&program, program.len() as u64);
         let entry = entry.doing(|| "the bench is no program".to_owned())?.entry();
@@ -129,7 +129,7 @@ impl Subject {
         }
     }
 
-    fn run(&self, arguments: &str, cores: u32, following: Following) -> Result<Measured> {
+    pub(super) fn run(&self, arguments: &str, cores: u32, following: Following) -> Result<Measured> {
         let mut counting = Counting::new(&format!("bench-{arguments}"))?;
         counting = counting.watch(self.image.entry).watch(self.entry);
         for function in &self.image.memory_functions {

@@ -223,6 +223,24 @@ impl Log {
         (numbers.len() == self.cores).then_some(numbers)
     }
 
+    /// The log cut into pieces: what lies between each event and the next that is the other.
+    #[must_use]
+    pub fn pieces(&self, from: What, to: What) -> Vec<Self> {
+        let mut pieces: Vec<Self> = Vec::new();
+        let mut inside = false;
+        for point in &self.points {
+            if point.what == from {
+                inside = true;
+                pieces.push(Self { cores: self.cores, ..Self::default() });
+            } else if point.what == to {
+                inside = false;
+            } else if let Some(piece) = pieces.last_mut().filter(|_| inside) {
+                piece.points.push(point.clone());
+            }
+        }
+        pieces
+    }
+
     /// Every stretch from one event to the next that is the other, in order. An event that happens again before the
     /// other does begins anew.
     #[must_use]
@@ -283,6 +301,16 @@ mod tests {
         assert_eq!(counts.iter().map(|counts| counts.work()).collect::<Vec<_>>(), [2, 5]);
         assert_eq!(intervals, [Interval { from: 0, to: 1, counts }]);
         assert_eq!(log.intervals(What::Watched(0x20_0000), What::Marker(1)).len(), 1);
+    }
+
+    #[test]
+    fn a_log_is_cut_at_its_markers() {
+        let point = |marker| Point { what: What::Marker(marker), core: 0, counts: Vec::new() };
+        let log = Log { points: [9, 20, 1, 2, 21, 7, 20, 3].map(point).to_vec(), ..Log::default() };
+        let pieces = log.pieces(What::Marker(20), What::Marker(21));
+        let markers: Vec<Vec<What>> =
+            pieces.iter().map(|piece| piece.points.iter().map(|point| point.what).collect()).collect();
+        assert_eq!(markers, [vec![What::Marker(1), What::Marker(2)], vec![What::Marker(3)]]);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Measuring: counts of executed guest instructions, the same in every run.
 //!
 //! Reading order: [`rows`] (what is measured), [`mod@bench`] (how), [`log`] (what the plugin wrote), [`figures`] (what it
-//! comes to), [`report`] (how it is shown), [`mod@profile`] (where it goes), [`compare`] (what shows that it can be
+//! comes to), [`report`] (how it is shown), [`mod@profile`] (where it goes), [`scale`] (what depends on how many subOSes there are), [`compare`] (what shows that it can be
 //! trusted). What figures mean is in `docs/measuring.md`.
 
 pub mod bench;
@@ -12,6 +12,7 @@ pub mod log;
 pub mod profile;
 pub mod report;
 pub mod rows;
+pub mod scale;
 
 use std::path::{Path, PathBuf};
 

@@ -70,8 +70,22 @@ pub const ROWS: &[Row] = &[
     plugin(BOOT, "boot one core, to the first user instruction"),
 ];
 
+/// What is done again and again while there are more and more other subOSes.
+pub const SCALE_ROWS: &[Row] = &[
+    plugin("scale-null", "null system call of the supervisor"),
+    plugin("scale-say", "a word to a subOS that sleeps, and its answer"),
+    plugin("scale-ledger", "ask the ledger about a chunk"),
+    plugin("scale-give-core", "give a core, until it sleeps there"),
+    plugin("scale-take-core", "take it back"),
+    plugin("scale-grant-lot", "grant a lot"),
+    plugin("scale-take-lot", "take it back, cleared"),
+    plugin("scale-create", "create a subOS, to its first instruction"),
+    plugin("scale-load", "load its program"),
+    plugin("scale-destroy", "destroy it"),
+];
+
 /// The row with this key.
 #[must_use]
 pub fn row(key: &str) -> Option<&'static Row> {
-    ROWS.iter().find(|row| row.key == key)
+    ROWS.iter().chain(SCALE_ROWS).find(|row| row.key == key)
 }

@@ -3,7 +3,7 @@
 //! Nothing is timed here. Markers say where something begins and ends, records `@span` say which markers belong to
 //! which row, and the plugin counts what each core executes in between.
 
-use core::hint::spin_loop;
+use core::hint::{black_box, spin_loop};
 
 use alloc::format;
 use alloc::string::String;
@@ -18,14 +18,14 @@ use userlib::{Cap, Error, cap, console, environment, memory, page, slots};
 
 use crate::{Outcome, said};
 
-const CREATE: i32 = 1;
-const CREATED: i32 = 2;
-const LOADED: i32 = 3;
-const DESTROY: i32 = 4;
-const DESTROYED: i32 = 5;
+pub(super) const CREATE: i32 = 1;
+pub(super) const CREATED: i32 = 2;
+pub(super) const LOADED: i32 = 3;
+pub(super) const DESTROY: i32 = 4;
+pub(super) const DESTROYED: i32 = 5;
 const MOVE: i32 = 6;
-const GRANT: i32 = 7;
-const GRANTED: i32 = 8;
+pub(super) const GRANT: i32 = 7;
+pub(super) const GRANTED: i32 = 8;
 /// What the two cells execute over and over. From 0x8000 on, the plugin notes the first of many only.
 const FIRST_CELL: i32 = 0x8001;
 const SECOND_CELL: i32 = 0x8002;
@@ -42,7 +42,7 @@ const SPANS: &[(&str, i32, Until)] = &[
 
 /// The end of a span.
 #[derive(Clone, Copy)]
-enum Until {
+pub(super) enum Until {
     Marker(i32),
     /// The first instruction of the subOS's first program.
     ProgramStarts,
@@ -71,7 +71,7 @@ pub(super) fn measure() -> Outcome {
     move_about()
 }
 
-fn declare(row: &str, from: i32, until: Until) -> core::fmt::Result {
+pub(super) fn declare(row: &str, from: i32, until: Until) -> core::fmt::Result {
     let mut writer = console::Writer::new();
     let record = RecordWriter::begin(&mut writer, "span")?.field("row", row)?.field("from", from)?;
     match until {
@@ -96,7 +96,7 @@ fn live_and_die() -> Outcome {
 }
 
 /// Makes a subOS of this program, gives it a core, and waits until it says that it runs.
-fn create(arguments: &str, core: CoreNumber) -> Result<Cap<SubOs>, String> {
+pub(super) fn create(arguments: &str, core: CoreNumber) -> Result<Cap<SubOs>, String> {
     let subos = prepare(arguments)?;
     subos.grant_core(core).map_err(said("grant"))?;
     subos.start().map_err(said("start"))?;
@@ -142,11 +142,16 @@ fn hear(subos: Cap<SubOs>) -> Outcome {
     Err(String::from("a subOS that was started does not run"))
 }
 
-fn wait_a_turn() {
-    (0..TURN).for_each(|_| spin_loop());
+pub(super) fn wait_a_turn() {
+    // One PAUSE, and not several in a row: then its rounds count as waiting.
+    let mut left = TURN;
+    while black_box(left) > 0 {
+        spin_loop();
+        left -= 1;
+    }
 }
 
-fn destroy(subos: Cap<SubOs>) -> Outcome {
+pub(super) fn destroy(subos: Cap<SubOs>) -> Outcome {
     while subos.destroy().map_err(said("destroy"))? == Progress::More {}
     slots::release(subos.handle().index());
     Ok(())
@@ -184,6 +189,9 @@ fn pass(from: Cap<SubOs>, to: Cap<SubOs>, core: CoreNumber) -> Outcome {
 pub(super) fn cell() {
     // Whoever made it waits for this in vain if it cannot be said.
     let _ = environment().uplink().send(1, 0, 0, 0, 0);
+    if environment().arguments() == "cell idle" {
+        super::scale::idle();
+    }
     if environment().arguments() == "cell first" {
         loop {
             mark::<FIRST_CELL>();

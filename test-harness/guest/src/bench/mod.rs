@@ -8,6 +8,9 @@
 //! - with the argument `many`, on several cores, where the TSC counts what all of them execute: here are only
 //!   markers, the plugin counts core by core, and the harness puts the figures together.
 //!
+//! - with the argument `crowd`, on many cores: the same operations over and over, while there are more and more other
+//!   subOSes, counted as with `many`.
+//!
 //! The program runs itself as its own peers: `peer::...` are processes in other address spaces, `cell` is the
 //! program of the subOSes that are made, moved about and ended.
 
@@ -17,6 +20,7 @@ mod cores;
 mod exchange;
 mod foreign;
 mod memory;
+mod scale;
 mod signals;
 
 use alloc::format;
@@ -48,6 +52,7 @@ pub fn program() {
     match environment().arguments() {
         "one" => testing::finish(one()),
         "many" => testing::finish(cores::measure()),
+        "crowd" => testing::finish(scale::measure()),
         cell if cell.starts_with("cell") => cores::cell(),
         peer => match exchange::PEERS.iter().find(|(name, _)| *name == peer) {
             Some((_, peer)) => peer(),
