@@ -51,7 +51,7 @@ fn trap_cause(core: &Core, vector: Vector) -> Cause {
 fn run(core: &mut Core, first: Cause) -> FramePtr {
     let mut cause = first;
     loop {
-        planted::count_entry();
+        planted::entered(core);
         note(core, cause);
         cause = match kernel::entered(core, cause) {
             Exit::Run { frame, root } => match load(core, frame, root.0) {

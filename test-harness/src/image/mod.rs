@@ -29,7 +29,7 @@ pub enum Class {
     KernelJournal,
     /// The kernel that ships with a hundred instructions too many on one path: what shows that the bench can tell.
     KernelPadded,
-    /// The kernel that ships with a counter that all subOSes share: what shows that the sharing detector can tell.
+    /// The kernel that ships with memory that subOSes share by mistake: what shows that the sharing detector can tell.
     KernelSharing,
     /// Programs.
     User,

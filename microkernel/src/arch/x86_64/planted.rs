@@ -1,28 +1,35 @@
-//! A mistake, for the sharing detector to find: one counter for all subOSes, as somebody might add who wants to know how
-//! often the kernel is entered. Only the build with the feature `shared-counter` has it.
+//! Two mistakes, for the sharing detector to find. Only the build with the feature `shared-counter` has them.
 //!
-//! It takes two changes, for the linker script refuses writable statics: the counter lies in the sealed part of the image,
+//! The first is a counter for all subOSes, as somebody might add who wants to know how often the kernel is entered. It
+//! takes two changes, for the linker script refuses writable statics: the counter lies in the sealed part of the image,
 //! and that part stays writable after boot.
+//!
+//! The second is a supervisor that looks at another subOS's kernel without visiting it.
 
+use super::core::Core;
 use super::half::Access;
 
 #[cfg(feature = "shared-counter")]
-pub(crate) use mistake::{SEALED, count_entry};
+pub(crate) use mistakes::{SEALED, entered};
 
 /// What may be done with the sealed part of the image after boot.
 #[cfg(not(feature = "shared-counter"))]
 pub(crate) const SEALED: Access = Access::Read;
 
-/// Nothing is counted.
+/// Nothing is shared.
 #[cfg(not(feature = "shared-counter"))]
 #[inline(always)]
-pub(crate) fn count_entry() {}
+pub(crate) fn entered(_: &Core) {}
 
 #[cfg(feature = "shared-counter")]
-mod mistake {
+mod mistakes {
     use core::sync::atomic::{AtomicU64, Ordering};
 
-    use super::Access;
+    use super::super::physmap;
+    use super::{Access, Core};
+    use crate::kernel::KernelCell;
+    use crate::machine::places;
+    use crate::types::{PhysAddr, SubOsId};
 
     pub(crate) const SEALED: Access = Access::Write;
 
@@ -30,9 +37,26 @@ mod mistake {
     #[unsafe(link_section = ".sealed")]
     static ENTRIES: AtomicU64 = AtomicU64::new(0);
 
-    /// Counts an entry.
+    /// A kernel is entered on this core.
+    pub(crate) fn entered(core: &Core) {
+        count_entry();
+        if core.subos() == Some(SubOsId::SUPERVISOR) {
+            peek_at_kernel(places().shelf().visited());
+        }
+    }
+
     #[inline(never)]
-    pub(crate) fn count_entry() {
+    fn count_entry() {
         ENTRIES.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Reads a word of each line of the kernel that was visited last.
+    #[inline(never)]
+    fn peek_at_kernel(cell: PhysAddr) {
+        for offset in (0..size_of::<KernelCell>() as u64).step_by(64).filter(|_| cell.0 != 0) {
+            // SAFETY: the supervisor maps all memory, and nothing depends on what is read.
+            let _ =
+                core::hint::black_box(unsafe { physmap::pointer::<u64>(cell.plus(offset)).read_volatile() });
+        }
     }
 }
