@@ -89,6 +89,8 @@ impl Kernel {
     pub fn remove(&mut self, caller: &Caller, slot: SlotRef, removing: Removing) -> Result<Outcome, Error> {
         if self.removal.line.len() >= PROGRAM_REMOVALS && self.find(slot, removing).is_none() {
             self.sweep();
+            // What the first waits for may be another core, and this one comes again at once.
+            crate::arch::pause();
             self.memory[caller.thread].frame.rewind_syscall();
             return Ok(Outcome::Deferred(NextThread::Same));
         }
