@@ -366,10 +366,12 @@ impl Kernel {
         if self.memory[thread].guest.is_some() {
             return Step::Leave(self.guest_syscall(thread));
         }
-        if let Some(next) = self.express(thread, OpWord(self.memory[thread].frame.rax)) {
+        let op = OpWord(self.memory[thread].frame.rax);
+        if let Some(next) = self.express(thread, op) {
             return Step::Leave(next);
         }
         let result = self.invoke(thread);
+        crate::journal::answered(&self.forest, thread, op, &result);
         // The thread may have destroyed itself, or left this core: then nobody is there for an answer.
         let there = self.current() == Some(thread);
         match result {

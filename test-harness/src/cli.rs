@@ -85,6 +85,38 @@ pub enum Command {
         #[arg(long)]
         seed: Option<u64>,
     },
+    /// Plays random system calls on the real kernel, on several cores of two subOSes, and holds all that it does to
+    /// capabilities against the specification.
+    Check {
+        /// What the games are drawn from; another each time if none is given.
+        #[arg(long)]
+        seed: Option<u64>,
+        /// How many operations to compare at least.
+        #[arg(long, value_name = "N", default_value_t = 200_000)]
+        ops: u64,
+        /// The number of the first game to play: a failure says which one it was.
+        #[arg(long, value_name = "N", default_value_t = 0)]
+        game: u64,
+        /// Instead, compare the journal in this file, as a failure leaves one.
+        #[arg(long, value_name = "FILE", conflicts_with_all = ["seed", "ops", "game"])]
+        journal: Option<PathBuf>,
+    },
+    /// Draws a forest of capabilities and a ledger, step by step, as text and as SVG.
+    #[command(after_help = crate::watch::script::HELP)]
+    Caps {
+        /// A script (what it can say is below), or a journal that `check` left; two scripts that come along if none is
+        /// given.
+        file: Option<PathBuf>,
+        /// Of a journal: which kernel, by the order in which they began.
+        #[arg(long, value_name = "N", default_value_t = 1)]
+        kernel: u16,
+        /// Of a journal: how many changes to leave out first.
+        #[arg(long, value_name = "N", default_value_t = 0)]
+        skip: usize,
+        /// Of a journal: how many steps to show at most.
+        #[arg(long, value_name = "N", default_value_t = 100)]
+        steps: usize,
+    },
     /// Runs clippy over everything that is built for the target, as it is built; warnings are errors.
     Lint,
     /// Installs, fetches and builds what the other commands need, and runs nothing.

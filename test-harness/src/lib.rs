@@ -11,7 +11,8 @@
 //!
 //! Reading order: [`failure`], [`place`], [`tools`] (what is installed), [`image`] (what is built), [`machine`] (what
 //! runs it), [`cases`] (the tests on the target), [`measure`] (what it costs), [`sharing`] (who touches whose memory), [`manifest`] (what a run is made of), [`host`]
-//! (its files), [`mod@play`], [`story`] (what happened), [`view`] (how it is shown), [`cli`] and [`command`] (what a person types).
+//! (its files), [`mod@play`], [`story`] (what happened), [`view`] (how it is shown), [`check`] (what the kernel
+//! did, against the specification), [`watch`] (the model, step by step), [`cli`] and [`command`] (what a person types).
 
 // `say::show` does it: who reads it may be gone before the end, and that is no reason to panic.
 #![deny(clippy::print_stdout)]
@@ -34,3 +35,4 @@ pub mod sharing;
 pub mod story;
 pub mod tools;
 pub mod view;
+pub mod watch;

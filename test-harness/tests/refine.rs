@@ -7,11 +7,15 @@ use std::sync::OnceLock;
 
 use libtest_mimic::{Arguments, Failed, Trial};
 use test_harness::cases::{CASES, Case, MUTANTS, Stage};
+use test_harness::check::game::{Game, judge};
+use test_harness::check::journal::Journal;
 use test_harness::check::replay;
 use test_harness::failure::{Doing, Failure, Result};
 use test_harness::image::{Class, kernel};
-use test_harness::machine::{Accel, Exit, Outcome, end_with_us_on_signals};
+use test_harness::machine::{Accel, Clockwork, Exit, Outcome, end_with_us_on_signals};
 use test_harness::tools::Install;
+use test_harness::watch::picture;
+use test_harness::watch::recorded::{Wanted, steps};
 
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
@@ -24,6 +28,9 @@ fn main() -> ExitCode {
     let mut trials: Vec<Trial> =
         CASES.iter().map(|case| trial(case.name, Box::new(|| refines(case)))).collect();
     trials.extend(MUTANTS.iter().map(|(case, says)| trial(case.name, Box::new(|| finds(case, says)))));
+    trials.push(trial("player::cores_race", Box::new(cores_race)));
+    trials.push(trial("player::a_game_by_instructions_is_the_same_again", Box::new(same_again)));
+    trials.push(trial("player::a_wrong_kernel_loses", Box::new(wrong_kernels_lose)));
     trials.push(trial("the_kernel_that_ships_keeps_no_journal", Box::new(keeps_none)));
     libtest_mimic::run(&arguments, trials).exit_code()
 }
@@ -50,6 +57,51 @@ fn finds(case: &Case, says: &str) -> Result<()> {
 
 fn play(case: &Case) -> Result<Outcome> {
     stage()?.play(&Case { kernel: Class::KernelJournal, ..*case })
+}
+
+/// A game of which the tests play several kinds.
+const GAME: Game = Game { seed: 7, calls: 3_000, cores: 4, mutant: 0, clockwork: Clockwork::Free };
+
+/// Players on all cores make system calls as fast as they can, and all is as specified.
+fn cores_race() -> Result<()> {
+    let tally = judge(&GAME.play(stage()?)?)?;
+    // The players' own calls are a part of it, and each call is a few operations.
+    if tally.kernels == 3 && tally.operations > GAME.calls && tally.questions < tally.operations {
+        return Ok(());
+    }
+    Err(Failure::new(format!("that is no game of {} calls: {tally:?}", GAME.calls)))
+}
+
+/// Two runs of one game on a machine that counts instructions leave the same journal, to the last bit.
+fn same_again() -> Result<()> {
+    let game = Game { calls: 600, clockwork: Clockwork::Deterministic, ..GAME };
+    let journal = || -> Result<Journal> {
+        let outcome = game.play(stage()?)?;
+        judge(&outcome)?;
+        Journal::of(&outcome)
+    };
+    let first = journal()?;
+    if first != journal()? {
+        return Err(Failure::new("the second run went otherwise"));
+    }
+    // It can be drawn, too.
+    let shown = steps(&first, Wanted { kernel: 2, skip: 20, count: 30 })?;
+    let drawn = picture::picture(&shown, "a game");
+    if shown.len() == 30 && shown.iter().all(|step| drawn.contains(&step.asked)) {
+        return Ok(());
+    }
+    Err(Failure::new(format!("{} steps of it are drawn", shown.len())))
+}
+
+/// A kernel that does not look at rights, and one that answers something else than it writes down.
+fn wrong_kernels_lose() -> Result<()> {
+    for (mutant, says) in [(1, "I23 refines: answered"), (6, "a player was answered something else")] {
+        let found = judge(&Game { mutant, ..GAME }.play(stage()?)?).err().map(|failure| failure.to_string());
+        if !found.as_ref().is_some_and(|found| found.contains(says)) {
+            return Err(Failure::new(format!("of mutant {mutant} was found {found:?}")));
+        }
+    }
+    Ok(())
 }
 
 /// What the journal is announced with is in the image that keeps one and in no other.

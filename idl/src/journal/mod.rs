@@ -99,6 +99,8 @@ codes! {
     ResetStep = 19,
     /// Cleared memory: the untyped, bytes.
     ResetCleared = 20,
+    /// A system call was answered: an [`Answer`].
+    Answer = 21,
     /// The ledger: a core enters the pool.
     ReleaseCore = 33,
     /// The ledger: a chunk enters the pool.
@@ -128,6 +130,31 @@ impl Code {
     #[must_use]
     pub const fn is_of_ledger(self) -> bool {
         self as u8 > 32
+    }
+}
+
+/// What a system call was answered, as far as a thread can sum it up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// The thread, by a number that no other of its kernel has at that time.
+    pub thread: u32,
+    /// The op word.
+    pub op: u64,
+    /// The result word.
+    pub result: u64,
+    /// The first word of the answer; 0 if it was refused.
+    pub first: u64,
+}
+
+impl Answer {
+    /// The sum of all answers so far and this one. The order matters; the thread does not.
+    #[must_use]
+    pub const fn add_to(&self, sum: u64) -> u64 {
+        // Fowler, Noll and Vo's hash (FNV-1a), a word at a time.
+        const PRIME: u64 = 0x0100_0000_01b3;
+        let sum = (sum ^ self.op).wrapping_mul(PRIME);
+        let sum = (sum ^ self.result).wrapping_mul(PRIME).rotate_left(29);
+        (sum ^ self.first).wrapping_mul(PRIME)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use core::num::NonZeroU64;
 
+use super::Answer;
 use caps::ledger::{
     ChunkId, CoreId, Holder, LedgerChange, Life, LotEntry, LotId, LotRole, Phase, Resource, SubOsId,
 };
@@ -147,6 +148,7 @@ fields! {
     SubOsId { index, generation }
     LotId { index, generation }
     LotEntry { generation, first, count, seat, holder }
+    Answer { thread, op, result, first }
 }
 
 choices! {
@@ -273,6 +275,7 @@ mod tests {
         same(LedgerChange::GrantLot { chunks: 3, to: subos, role: LotRole::Home });
         same(LedgerChange::GrantCore { core: CoreId(2), to: subos });
         same(Err::<(), (usize, Error)>((3, Error::NoResource)));
+        same(Answer { thread: 1, op: 2, result: 3, first: 4 });
         same(LotEntry { generation: 1, first: 2, count: 3, seat: 4, holder: Holder::SubOs(subos) });
     }
 

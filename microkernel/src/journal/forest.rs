@@ -6,12 +6,15 @@ use caps::{
     Capability, Change, Effect, Effects, Error, Found, Handle, InFlight, Kind, Reset, Rights, Slot, SlotRef,
     Slots, Step, Table,
 };
-use idl::journal::{Code, Journaled, SLOT_WORDS, Tail};
+use idl::abi::{OpWord, ResultWord};
+use idl::journal::{Answer, Code, Journaled, SLOT_WORDS, Tail};
 
 use super::log;
 use super::mutant::Mutant;
 use crate::limits::PAGE;
-use crate::memory::Memory;
+use crate::memory::{Memory, Ref};
+use crate::object::thread::Thread;
+use crate::outcome::Outcome;
 use crate::types::PhysAddr;
 
 /// How many slots one operation may write: some eight for each of the sixteen capabilities that a step removes.
@@ -36,6 +39,20 @@ pub struct Forest {
 pub fn mutate(forest: &mut Forest, number: u64) -> Result<(), Error> {
     forest.mutant = Some(Mutant::numbered(number)?);
     Ok(())
+}
+
+/// Writes down what a system call was answered, if it was at once.
+pub fn answered(forest: &Forest, thread: Ref<Thread>, op: OpWord, result: &Result<Outcome, Error>) {
+    let (result, first) = match result {
+        Ok(Outcome::Answered(answer, _)) => {
+            let wrong = u64::from(forest.mutant == Some(Mutant::FalseAnswer));
+            (ResultWord::OK, answer.words[0] ^ wrong)
+        }
+        Ok(_) => return,
+        Err(error) => (ResultWord::error(*error), 0),
+    };
+    let answer = Answer { thread: thread.number(), op: op.0, result: result.0, first };
+    log::append(Code::Answer, forest.kernel, &|to| answer.write(to));
 }
 
 impl Deref for Forest {

@@ -15,6 +15,8 @@ pub(super) enum Mutant {
     LostEffect,
     /// After a copy, something else writes into its slot.
     StrayWrite,
+    /// The journal says something else than what a system call is answered.
+    FalseAnswer,
 }
 
 impl Mutant {
@@ -26,6 +28,7 @@ impl Mutant {
             3 => Self::EarlyDone,
             4 => Self::LostEffect,
             5 => Self::StrayWrite,
+            6 => Self::FalseAnswer,
             _ => return Err(Error::InvalidArgument),
         })
     }

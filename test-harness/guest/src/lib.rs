@@ -25,6 +25,7 @@ mod moves;
 mod mutants;
 mod objects;
 mod parlour;
+pub mod player;
 mod processes;
 mod puppet;
 mod rig;

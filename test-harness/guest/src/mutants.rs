@@ -50,7 +50,7 @@ fn with(mutant: u64) -> Outcome {
     go_on()
 }
 
-fn order(mutant: u64) -> Outcome {
+pub(crate) fn order(mutant: u64) -> Outcome {
     let console = environment().console();
     let ordered: Result<(), _> =
         idl::client::plain(&console, HOOK, [MUTATE, mutant, 0, 0, 0], Deadline::NEVER);

@@ -37,29 +37,55 @@ impl Stage {
         Board::new(self.qemu.clone(), self.accelerator, Install::from_environment())
     }
 
-    /// Runs a case to its end, whatever the end is. A case on a kernel with the journal has so much more memory.
-    ///
-    /// # Errors
-    /// When something does not build, or QEMU cannot be started.
-    pub fn play(&self, case: &Case) -> Result<Outcome> {
-        let (sharing, more) = match case.kernel {
-            Class::KernelJournal => (Sharing::Shared, idl::journal::BYTES >> 20),
-            _ => (Sharing::Private, 0),
+    /// A machine on which nothing is fixed but what is said here. One whose memory is shared has so much more of it as
+    /// a journal takes.
+    #[must_use]
+    pub fn machine(&self, cores: u32, memory: u32, sharing: Sharing) -> Machine {
+        let more = match sharing {
+            Sharing::Shared => u32::try_from(idl::journal::BYTES >> 20).unwrap_or(0),
+            Sharing::Private => 0,
         };
-        let machine = Machine {
+        Machine {
             qemu: self.qemu.clone(),
             accelerator: self.accelerator,
-            cores: case.cores,
-            memory: case.memory + u32::try_from(more).unwrap_or(0),
+            cores,
+            memory: memory + more,
             clockwork: Clockwork::Free,
             debugger: Debugger::None,
             sharing,
             extra: Vec::new(),
+        }
+    }
+
+    /// Boots a bundle of these contents on a machine and lets it run to its end, whatever the end is.
+    ///
+    /// # Errors
+    /// When the kernel does not build, or QEMU cannot be started.
+    pub fn boot(
+        &self,
+        machine: &Machine,
+        kernel: Class,
+        name: &str,
+        contents: &[Content],
+        nominal: Duration,
+    ) -> Result<Outcome> {
+        let kernel = image::kernel(kernel)?;
+        let bundle = image::write_bundle(name, contents)?;
+        Run { machine, kernel: &kernel, bundle: bundle.path(), nominal }.play(&mut |_| {})
+    }
+
+    /// Runs a case to its end, whatever the end is.
+    ///
+    /// # Errors
+    /// When something does not build, or QEMU cannot be started.
+    pub fn play(&self, case: &Case) -> Result<Outcome> {
+        let sharing = match case.kernel {
+            Class::KernelJournal => Sharing::Shared,
+            _ => Sharing::Private,
         };
-        let kernel = image::kernel(case.kernel)?;
-        let bundle = image::write_bundle(&case.name.replace("::", "-"), &contents(case)?)?;
+        let machine = self.machine(case.cores, case.memory, sharing);
         let nominal = Duration::from_secs(u64::from(case.seconds));
-        Run { machine: &machine, kernel: &kernel, bundle: bundle.path(), nominal }.play(&mut |_| {})
+        self.boot(&machine, case.kernel, &case.name.replace("::", "-"), &contents(case)?, nominal)
     }
 
     /// Runs a case and checks what came of it; the transcript, if it passed.

@@ -4,7 +4,7 @@ use caps::ledger::{ChunkEntry, Holder, Life, LotEntry, LotId, SubOsEntry, SubOsI
 use caps::{Effect, Error, Found, Handle, Kind, Reset, Rights, SlotRef, Step, Table};
 use caps_spec::ledger::{LedgerAnswer, LedgerMemory, LedgerOperation};
 use caps_spec::operation::{Answer, Operation, Outcome};
-use idl::journal::{Code, Head, Journaled, Reader, SLOT_WORDS};
+use idl::journal::{Answer as Answered, Code, Head, Journaled, Reader, SLOT_WORDS};
 
 use super::slot::View;
 
@@ -64,6 +64,8 @@ pub struct LedgerEntry {
 pub enum Entry {
     /// Of this kernel's forest.
     Forest(u16, ForestEntry),
+    /// What a system call of this kernel was answered.
+    Answer(u16, Answered),
     /// Of the ledger.
     Ledger(LedgerEntry),
 }
@@ -73,10 +75,10 @@ impl Entry {
     #[must_use]
     pub fn read(head: Head, words: &[u64]) -> Option<Self> {
         let mut from = Reader(words);
-        let entry = if head.code.is_of_ledger() {
-            Self::Ledger(ledger(head.code, &mut from)?)
-        } else {
-            Self::Forest(head.kernel, forest(head.code, &mut from)?)
+        let entry = match head.code {
+            code if code.is_of_ledger() => Self::Ledger(ledger(code, &mut from)?),
+            Code::Answer => Self::Answer(head.kernel, from.value()?),
+            code => Self::Forest(head.kernel, forest(code, &mut from)?),
         };
         from.0.is_empty().then_some(entry)
     }

@@ -1,28 +1,33 @@
 //! The journal as it lies in the machine's memory.
 
+use std::fs;
+use std::path::Path;
+
 use idl::journal::{BYTES, CROWDED, END, Head, MAGIC, RECORDS, STATE};
 use idl::record::Record;
 
-use crate::failure::{Failure, Result};
-use crate::machine::Ram;
+use crate::failure::{Doing, Failure, Result};
+use crate::machine::Outcome;
 
 /// A journal, copied out of a machine.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Journal {
     words: Vec<u64>,
 }
 
 impl Journal {
-    /// Reads all of it. The transcript says where it is.
+    /// The journal of a machine that has ended. Its transcript says where it is.
     ///
     /// # Errors
     /// When there is none, or something is missing in it.
-    pub fn read(ram: &Ram, transcript: &[String]) -> Result<Self> {
-        let record = transcript.iter().filter_map(|line| Record::parse(line)).find(|it| it.name == "journal");
+    pub fn of(outcome: &Outcome) -> Result<Self> {
+        let ram = outcome.ram.as_ref().ok_or_else(|| Failure::new("the machine's memory was not shared"))?;
+        let record =
+            outcome.transcript.iter().filter_map(|line| Record::parse(line)).find(|it| it.name == "journal");
         let start = record
             .and_then(|record| record.get("start"))
             .and_then(|start| start.number())
-            .ok_or_else(|| Failure::new("the kernel does not say where its journal is"))?;
+            .ok_or_else(|| outcome.failure("the kernel does not say where its journal is"))?;
         let head = ram.words(start, RECORDS)?;
         let count = usize::try_from(head[END])
             .ok()
@@ -36,6 +41,29 @@ impl Journal {
             _ => Err(Failure::new(format!("the journal of {} MiB ran full", BYTES >> 20))
                 .next("idl::journal::BYTES says how much there is")),
         }
+    }
+
+    /// Keeps it in a file.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn save(&self, path: &Path) -> Result<()> {
+        let bytes: Vec<u8> = self.words.iter().flat_map(|word| word.to_le_bytes()).collect();
+        fs::write(path, bytes).doing(|| format!("cannot write {}", path.display()))
+    }
+
+    /// Reads one that was kept.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or is none.
+    pub fn load(path: &Path) -> Result<Self> {
+        let bytes = fs::read(path).doing(|| format!("cannot read {}", path.display()))?;
+        let (words, rest) = bytes.as_chunks::<8>();
+        let words: Vec<u64> = words.iter().map(|word| u64::from_le_bytes(*word)).collect();
+        if words.first() != Some(&MAGIC) || words.len() < RECORDS || !rest.is_empty() {
+            return Err(Failure::new(format!("{} is no journal", path.display())));
+        }
+        Ok(Self { words })
     }
 
     /// The records, in order, each with its words behind the head.

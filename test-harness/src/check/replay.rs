@@ -2,9 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use caps::Kind;
 use caps::ledger::SubOsId;
 use caps_spec::ledger::LedgerModel;
-use idl::journal::{Head, SLOT_WORDS};
+use idl::abi::OpWord;
+use idl::journal::{Answer, Head, SLOT_WORDS};
 
 use super::entry::Entry;
 use super::forest::Forest;
@@ -13,7 +15,7 @@ use super::ledger::Ledger;
 use super::show;
 use super::slot::View;
 use crate::failure::{Failure, Result};
-use crate::machine::{Exit, Outcome, Ram};
+use crate::machine::{Exit, Outcome};
 
 /// What was replayed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -49,6 +51,37 @@ pub struct Kernel {
     pub subos: Option<SubOsId>,
     /// Its forest.
     pub forest: Forest,
+    /// What each thread that plays was answered so far.
+    playing: BTreeMap<u32, u64>,
+    /// What threads were answered in whole games.
+    pub sums: Vec<u64>,
+}
+
+impl Kernel {
+    /// Takes note of an answer. A refused call of a method that does not exist begins a thread's game, and ends it.
+    fn answer(&mut self, answer: &Answer) {
+        if OpWord(answer.op) == MARK {
+            match self.playing.remove(&answer.thread) {
+                Some(sum) => self.sums.push(sum),
+                None => drop(self.playing.insert(answer.thread, 0)),
+            }
+        } else if let Some(sum) = self.playing.get_mut(&answer.thread) {
+            *sum = answer.add_to(*sum);
+        }
+    }
+}
+
+/// The method of DebugConsole that nobody has, by which players say where their games begin and end.
+const MARK: OpWord = OpWord::new(Kind::DebugConsole, 250);
+
+impl Tally {
+    /// Adds another one.
+    pub fn add(&mut self, other: &Self) {
+        self.kernels += other.kernels;
+        self.operations += other.operations;
+        self.questions += other.questions;
+        self.ledger += other.ledger;
+    }
 }
 
 impl Replay {
@@ -74,6 +107,10 @@ impl Replay {
                     Failure::new(what).detail(format!("{why}\nspecified:\n{specified}in memory:\n{real}"))
                 })
             }
+            Entry::Answer(kernel, answer) => {
+                self.kernels.entry(kernel).or_default().answer(&answer);
+                Ok(())
+            }
             Entry::Forest(number_of_kernel, entry) => {
                 self.tally.operations += 1;
                 self.tally.questions += u64::from(entry.written.is_empty());
@@ -90,26 +127,46 @@ impl Replay {
         }
     }
 
+    /// Takes all records of a journal.
+    ///
+    /// # Errors
+    /// The first difference.
+    pub fn take(&mut self, journal: &Journal) -> Result<()> {
+        for record in journal.records() {
+            let (head, words) = record?;
+            self.apply(head, words)?;
+        }
+        Ok(())
+    }
+
     fn difference(&self, when: &str, kernel: u16, why: &str) -> Failure {
         let subos = self.kernels.get(&kernel).and_then(|kernel| kernel.subos);
         let whose = subos.map_or("nobody".to_owned(), |subos| format!("subOS {}", subos.index));
         Failure::new(format!("{when}, kernel {kernel} (of {whose}) is not as specified")).detail(why)
     }
 
-    /// Compares everything once more; and the first kernel's slots with those that lie in memory at the end, when that
-    /// kernel itself ended the machine.
+    /// Compares everything once more.
     ///
     /// # Errors
     /// The first difference.
-    pub fn finish(&self, ram: &Ram, exit: Exit) -> Result<()> {
-        for (&number, kernel) in &self.kernels {
+    pub fn check_all(&self) -> Result<()> {
+        self.kernels.iter().try_for_each(|(&number, kernel)| {
             kernel.forest.check_all().map_err(|why| {
                 let both = kernel.forest.both(&BTreeSet::new());
                 self.difference(END, number, &format!("{why}\n{both}"))
-            })?;
-        }
-        let Some(first) = self.kernels.get(&1).filter(|_| matches!(exit, Exit::Success | Exit::Failed))
-        else {
+            })
+        })
+    }
+
+    /// The same; and compares the first kernel's slots with those that lie in memory at the end, when that kernel itself
+    /// ended the machine.
+    ///
+    /// # Errors
+    /// The first difference.
+    pub fn finish(&self, outcome: &Outcome) -> Result<()> {
+        self.check_all()?;
+        let ended_itself = matches!(outcome.exit, Exit::Success | Exit::Failed);
+        let (Some(first), Some(ram), true) = (self.kernels.get(&1), &outcome.ram, ended_itself) else {
             return Ok(());
         };
         for (at, view) in &first.forest.slots {
@@ -129,13 +186,8 @@ impl Replay {
 /// # Errors
 /// The first difference; or when there is no whole journal.
 pub fn replay(outcome: &Outcome) -> Result<Tally> {
-    let ram = outcome.ram.as_ref().ok_or_else(|| Failure::new("the machine's memory was not shared"))?;
-    let journal = Journal::read(ram, &outcome.transcript)?;
     let mut replay = Replay::default();
-    for record in journal.records() {
-        let (head, words) = record?;
-        replay.apply(head, words)?;
-    }
-    replay.finish(ram, outcome.exit)?;
+    replay.take(&Journal::of(outcome)?)?;
+    replay.finish(outcome)?;
     Ok(replay.tally)
 }

@@ -1,6 +1,8 @@
 //! What each command does.
 
 mod bench;
+mod caps;
+mod check;
 mod lint;
 mod prepare;
 mod run;
@@ -10,6 +12,7 @@ mod soak;
 use crate::cli::{Cli, Command, Options};
 use crate::failure::Result;
 use crate::tools::Install;
+use crate::watch::recorded::Wanted;
 
 use bench::Checking;
 
@@ -33,6 +36,14 @@ pub fn execute(cli: &Cli) -> Result<()> {
             sharing::sharing(&cli.options, manifest.as_deref(), input.as_deref())
         }
         Some(Command::Soak { minutes, seed }) => soak::soak(&cli.options, *minutes, *seed),
+        Some(Command::Check { journal: Some(path), .. }) => check::check_kept(path),
+        Some(Command::Check { seed, ops, game, journal: None }) => {
+            check::check(&cli.options, check::Checking { seed: *seed, operations: *ops, first: *game })
+        }
+        Some(Command::Caps { file, kernel, skip, steps }) => {
+            let wanted = Wanted { kernel: *kernel, skip: *skip, count: *steps };
+            caps::caps(file.as_deref(), wanted)
+        }
         Some(Command::Lint) => lint::lint(),
         Some(Command::Prepare) => prepare::prepare(&cli.options),
     }

@@ -57,6 +57,7 @@ pub const PROGRAMS: &[ProgramSource] = &[
     program("spinner", "subos-spinner"),
     program("linux-server", "linux"),
     program("target-tests", "guest-tests"),
+    program("player", "guest-tests"),
     program("bench", "guest-tests"),
 ];
 
