@@ -113,7 +113,7 @@ impl<I: Interface, T: Transport> Link<I, T> {
         let mut count = method.words;
         if until != Deadline::NEVER {
             let Some(place) = words.get_mut(usize::from(count)) else {
-                return self.six_words(label, words, until);
+                return self.six_words(method, words, until);
             };
             (*place, label.has_deadline) = (until.0, true);
             count += 1;
@@ -123,9 +123,14 @@ impl<I: Interface, T: Transport> Link<I, T> {
 
     /// Five words and a deadline: one too many for the registers.
     #[cold]
-    fn six_words(&self, label: Label, words: [u64; REGISTER_WORDS], until: Deadline) -> Result<Short, Error> {
-        let mut message = self.begin(label, until);
-        message.set_words(&words).and_then(|()| message.push(until.0)).ok_or(Error::TooLong)?;
+    fn six_words(
+        &self,
+        method: &Method,
+        words: [u64; REGISTER_WORDS],
+        until: Deadline,
+    ) -> Result<Short, Error> {
+        let mut message = self.begin(method, until);
+        fill(&mut message, &[], until, |message| message.set_words(&words)).ok_or(Error::TooLong)?;
         self.transport.call_long(&mut message, until)?;
         message.short().ok_or(Error::TooLong)
     }
@@ -166,7 +171,8 @@ impl<I: Interface, T: Transport> Link<I, T> {
         decode: impl Fn(&Long) -> Option<R>,
     ) -> Result<R, CallError<E>> {
         self.repeat(method, |until| {
-            let mut message = self.request(method, capabilities, until, &encode).ok_or(CallError::TooLong)?;
+            let mut message = self.begin(method, until);
+            fill(&mut message, capabilities, until, &encode).ok_or(CallError::TooLong)?;
             message.parcel.expected = expected;
             self.transport.call_long(&mut message, until).map_err(|error| self.carrier(error))?;
             self.check(message.label, message.words().first().copied().unwrap_or(0))?;
@@ -207,28 +213,16 @@ impl<I: Interface, T: Transport> Link<I, T> {
         encode: impl Fn(&mut Long) -> Option<()>,
     ) -> Result<(), CallError> {
         let until = self.transport.deadline();
-        let message = self.request(method, capabilities, until, encode).ok_or(CallError::TooLong)?;
+        let mut message = self.begin(method, until);
+        fill(&mut message, capabilities, until, encode).ok_or(CallError::TooLong)?;
         self.transport.send(&message, until).map_err(|error| self.carrier(error))
     }
 
-    fn request(
-        &self,
-        method: &Method,
-        capabilities: &[Passed],
-        until: Deadline,
-        encode: impl Fn(&mut Long) -> Option<()>,
-    ) -> Option<Long> {
-        let mut message = self.begin(Label::new(method.number, self.generation.get()), until);
-        message.parcel = Parcel::of(capabilities);
-        encode(&mut message)?;
-        if until != Deadline::NEVER {
-            message.push(until.0)?;
-        }
-        Some(message)
-    }
-
-    fn begin(&self, mut label: Label, until: Deadline) -> Long {
-        label.has_deadline = until != Deadline::NEVER;
+    /// A request without words yet.
+    #[inline]
+    fn begin(&self, method: &Method, until: Deadline) -> Long {
+        let has_deadline = until != Deadline::NEVER;
+        let label = Label { has_deadline, ..Label::new(method.number, self.generation.get()) };
         Long::new(label.pack())
     }
 
@@ -280,6 +274,21 @@ impl<I: Interface, T: Transport> Link<I, T> {
             _ => CallError::Malformed,
         }
     }
+}
+
+/// Puts into a request what it carries; nothing if that is too much.
+#[inline]
+fn fill(
+    message: &mut Long,
+    capabilities: &[Passed],
+    until: Deadline,
+    encode: impl Fn(&mut Long) -> Option<()>,
+) -> Option<()> {
+    if !capabilities.is_empty() {
+        message.parcel = Parcel::of(capabilities);
+    }
+    encode(message)?;
+    if until == Deadline::NEVER { Some(()) } else { message.push(until.0) }
 }
 
 /// Encodes arguments. None at all are no words.

@@ -62,52 +62,75 @@ pub struct Passed {
 }
 
 /// The capabilities of a message.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub struct Parcel {
-    passed: [Option<Passed>; MESSAGE_CAPS],
+    /// Bit n: there is a capability in place n. Beside the places, so that clearing a parcel costs one store.
+    there: u8,
     /// How many may come with the answer.
     pub expected: u8,
+    passed: [Passed; MESSAGE_CAPS],
 }
 
 impl Parcel {
     /// No capabilities, and none expected.
     #[must_use]
     pub const fn new() -> Self {
-        Self { passed: [None; MESSAGE_CAPS], expected: 0 }
+        let nothing = Passed {
+            handle: Handle::NONE,
+            passing: Passing::Lent,
+            kind: Kind::Untyped,
+            rights: Rights::empty(),
+        };
+        Self { there: 0, expected: 0, passed: [nothing; MESSAGE_CAPS] }
     }
 
     /// These capabilities; those beyond what a message carries are left out.
     #[must_use]
     pub fn of(capabilities: &[Passed]) -> Self {
         let mut parcel = Self::new();
-        for (to, from) in parcel.passed.iter_mut().zip(capabilities) {
-            *to = Some(*from);
+        for (index, passed) in capabilities.iter().enumerate() {
+            parcel.put(index, *passed);
         }
         parcel
+    }
+
+    /// Takes everything out.
+    #[inline]
+    pub const fn clear(&mut self) {
+        (self.there, self.expected) = (0, 0);
     }
 
     /// The capability in this place.
     #[must_use]
     pub fn get(&self, index: usize) -> Option<Passed> {
-        *self.passed.get(index)?
+        let passed = self.passed.get(index)?;
+        (self.there >> index & 1 != 0).then_some(*passed)
     }
 
     /// Puts a capability in this place, if there is such a place.
     pub fn put(&mut self, index: usize, passed: Passed) {
         if let Some(place) = self.passed.get_mut(index) {
-            *place = Some(passed);
+            *place = passed;
+            self.there |= 1 << index;
         }
     }
 
     /// All of them.
     pub fn iter(&self) -> impl Iterator<Item = Passed> {
-        self.passed.iter().flatten().copied()
+        (0..MESSAGE_CAPS).filter_map(|index| self.get(index))
     }
 
     /// Whether there is none.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.passed.iter().all(Option::is_none)
+    #[inline]
+    pub const fn is_empty(&self) -> bool {
+        self.there == 0
+    }
+}
+
+impl Default for Parcel {
+    fn default() -> Self {
+        Self::new()
     }
 }
 

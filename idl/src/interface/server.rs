@@ -148,7 +148,7 @@ impl Answer {
     }
 
     fn refusal(&mut self, refusal: Refusal) {
-        self.message.parcel = Parcel::new();
+        self.message.parcel.clear();
         match refusal {
             Refusal::UnknownMethod => self.set(status::UNKNOWN_METHOD, &[], 0),
             Refusal::Malformed => self.set(status::MALFORMED, &[], 0),
@@ -213,7 +213,7 @@ pub trait Dispatch {
         request: &Request<'_>,
         answer: &mut Answer,
     ) -> Verdict {
-        answer.message.parcel = Parcel::new();
+        answer.message.parcel.clear();
         match self.take(life, badge, request, answer) {
             Ok(()) => Verdict::Taken,
             Err(refusal) => {

@@ -21,18 +21,19 @@ use idl::message::Message;
 use crate::page;
 
 /// Puts the words of a message where the kernel takes them from: five in registers, the others in the page.
+#[inline]
 fn put(body: &Long) -> Result<Message, Error> {
-    let mut message = Message::short(body.label, body.words().get(..REGISTER_WORDS).unwrap_or(body.words()));
-    message.count = body.count;
+    let words = *body.words.first_chunk::<REGISTER_WORDS>().ok_or(Error::TooLong)?;
     if let Some(rest) = body.words().get(REGISTER_WORDS..)
         && !rest.is_empty()
     {
         page::put_words(REGISTER_WORDS, rest)?;
     }
-    Ok(message)
+    Ok(Message { label: body.label, count: body.count, caps: 0, words })
 }
 
 /// The inverse of [`put`].
+#[inline]
 fn take(message: &Message, body: &mut Long) -> Result<(), Error> {
     (body.label, body.count) = (message.label, message.count);
     body.words[..REGISTER_WORDS].copy_from_slice(&message.words);

@@ -112,11 +112,14 @@ impl Expected {
     }
 
     /// Looks at what came; its slots are the caller's from now on.
+    #[inline]
     pub(super) fn collect_into(&mut self, count: u8, parcel: &mut Parcel) -> Result<(), Error> {
-        *parcel = Parcel::new();
-        if count == 0 {
-            return Ok(());
-        }
+        parcel.clear();
+        if count == 0 { Ok(()) } else { self.collect_some(count, parcel) }
+    }
+
+    #[cold]
+    fn collect_some(&mut self, count: u8, parcel: &mut Parcel) -> Result<(), Error> {
         for (index, handle) in page::received_caps()?.into_iter().enumerate().take(usize::from(count)) {
             let Some(place) = self.slots.iter().position(|slot| *slot == handle.index()) else { continue };
             self.slots.swap_remove(place);

@@ -18,6 +18,7 @@ pub(super) const PEERS: &[(&str, fn())] = &[
     ("peer::echo", || serve(|message| Message::short(0, &message.words[..1]))),
     ("peer::stamp", stamp),
     ("peer::long", || serve(|message| long(message.words[0]))),
+    ("peer::typed", super::typed::serve),
     ("peer::yield", super::signals::yield_for_ever),
 ];
 
@@ -76,19 +77,19 @@ fn ends() -> Result<(Cap<Endpoint>, Cap<Reply>), Error> {
 }
 
 /// A peer and the way to it.
-struct Line {
-    endpoint: Cap<Endpoint>,
+pub(super) struct Line {
+    pub(super) endpoint: Cap<Endpoint>,
     peer: Process,
 }
 
 impl Line {
-    fn to(peer: &str) -> Result<Self, String> {
+    pub(super) fn to(peer: &str) -> Result<Self, String> {
         let endpoint = memory::create::<Endpoint>(0).map_err(said("endpoint"))?;
         let grant = (endpoint.handle(), Rights::RECEIVE | Rights::DERIVE);
         Ok(Self { endpoint, peer: start_peer(peer, Some(grant))? })
     }
 
-    fn end(self) -> Outcome {
+    pub(super) fn end(self) -> Outcome {
         let budget = self.peer.end().map_err(said("end"))?;
         slots::delete(budget.handle()).map_err(said("delete"))?;
         slots::delete(self.endpoint.handle()).map_err(said("delete"))

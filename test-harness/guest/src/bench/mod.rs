@@ -22,6 +22,7 @@ mod foreign;
 mod memory;
 mod scale;
 mod signals;
+mod typed;
 
 use alloc::format;
 use alloc::string::String;
@@ -41,6 +42,7 @@ type Group = (&'static str, fn(&Clock) -> Outcome);
 const GROUPS: &[Group] = &[
     ("calls", signals::null_call),
     ("exchange", exchange::measure),
+    ("typed", typed::measure),
     ("signals", signals::measure),
     ("memory", memory::measure),
     ("capabilities", capabilities::measure),
