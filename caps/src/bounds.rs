@@ -10,6 +10,10 @@ pub const STEP_EFFECTS: usize = 32;
 /// How many effects the removal of one capability may have: its own, and that a watched slot became empty.
 pub const EFFECTS_PER_REMOVAL: usize = 2;
 
+/// How many free slots of a dying table one unit of work passes: as many as take about as long to look at as one
+/// capability takes to remove.
+pub const SWEPT_SLOTS: u32 = 32;
+
 /// The binding numbers of one address space run from 1 to this: ten spare bits of a page-table entry, and 0
 /// means that no binding allowed the entry.
 pub const MAX_BINDING: u16 = 1023;

@@ -32,7 +32,7 @@ pub mod table;
 pub use capability::Capability;
 pub use effect::{Effect, Effects, Step};
 pub use error::Error;
-pub use forest::{Change, Forest, InFlight, Reset, Used};
+pub use forest::{Change, Child, Forest, InFlight, Origin, Passage, Reset, Used};
 pub use handle::{Generation, Handle, SlotIndex};
 pub use kind::Kind;
 pub use rights::Rights;

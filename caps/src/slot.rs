@@ -37,6 +37,7 @@ impl SlotRef {
 
     /// The slot `index` places on, or `None` beyond the last number.
     #[must_use]
+    #[inline]
     pub const fn offset(self, index: u32) -> Option<Self> {
         match self.0.checked_add(index) {
             Some(number) => Some(Self(number)),
@@ -171,12 +172,14 @@ impl Slot {
 
     /// Whether it holds no capability. A retired slot is free too, but takes none any more.
     #[must_use]
+    #[inline]
     pub fn is_free(&self) -> bool {
         self.kind == Kind::Empty
     }
 
     /// Whether it has been emptied so often that it is never used again.
     #[must_use]
+    #[inline]
     pub fn is_retired(&self) -> bool {
         self.generation == Generation::LAST
     }
@@ -198,19 +201,22 @@ impl Slot {
     /// The table that the capability in it names, if that is a CSpace.
     #[must_use]
     #[inline]
+    #[allow(clippy::cast_possible_truncation, reason = "what is in a slot was checked when it was put there")]
     pub fn cspace(&self) -> Option<Table> {
-        let count = u32::try_from(self.size).ok().filter(|_| self.kind == Kind::CSpace)?;
-        Some(Table { first: SlotRef::at(self.object)?, count })
+        let first = SlotRef::new((self.object / Self::SIZE) as u32)?;
+        (self.kind == Kind::CSpace).then_some(Table { first, count: self.size as u32 })
     }
 
     /// How often it has been emptied.
     #[must_use]
+    #[inline]
     pub fn generation(&self) -> Generation {
         self.generation
     }
 
     /// What goes on with it.
     #[must_use]
+    #[inline]
     pub fn state(&self) -> State {
         self.state
     }
@@ -268,11 +274,13 @@ impl Slot {
 
     /// Whether it holds the first capability of its object: the one that the object lives as long as.
     #[must_use]
+    #[inline]
     pub fn is_first(&self) -> bool {
         !self.is_free() && !self.state.contains(State::COPY)
     }
 
     /// Puts a capability in, without a place in the forest.
+    #[inline]
     pub(crate) fn fill(&mut self, capability: Capability, state: State) {
         self.kind = capability.kind;
         self.state = state;

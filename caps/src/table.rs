@@ -26,6 +26,7 @@ pub struct Found {
 
 impl Table {
     /// The slot with this index; `OutOfRange` for the header and beyond the end.
+    #[inline]
     pub fn at(&self, index: SlotIndex) -> Result<SlotRef, Error> {
         if index.0 == 0 || index.0 >= self.count {
             return Err(Error::OutOfRange);
@@ -35,6 +36,7 @@ impl Table {
 
     /// The slot with this index, if a capability can be put there. Errors, in the order of the checks:
     /// `OutOfRange`, `BeingRevoked` (the table itself is going), `SlotOccupied`, `SlotRetired`.
+    #[inline]
     pub fn vacant(&self, slots: &impl Slots, index: SlotIndex) -> Result<SlotRef, Error> {
         let at = self.at(index)?;
         if self.is_dying(slots) {
@@ -46,12 +48,14 @@ impl Table {
 
     /// Whether the table's object is going and its slots are being emptied.
     #[must_use]
+    #[inline]
     pub fn is_dying(&self, slots: &impl Slots) -> bool {
         slots.slot(self.first).state.contains(State::DYING)
     }
 }
 
 /// Whether a capability can be put there.
+#[inline]
 pub(crate) fn check_vacant(slots: &impl Slots, at: SlotRef) -> Result<(), Error> {
     let slot = slots.slot(at);
     if !slot.is_free() || slot.state.contains(State::DYING) {
@@ -69,6 +73,7 @@ impl Forest {
     ///
     /// Takes constant time, unless something is being removed: then it also looks at the header of the table
     /// and at no more than [`MAX_DEPTH`](crate::bounds::MAX_DEPTH) parents.
+    #[inline]
     pub fn lookup(
         &self,
         slots: &impl Slots,
@@ -89,29 +94,10 @@ impl Forest {
 
     /// Finds a capability of any kind that is to be used, with any rights: the first five checks of
     /// [`Self::lookup`].
+    #[inline]
     pub fn lookup_any(&self, slots: &impl Slots, table: Table, handle: Handle) -> Result<Found, Error> {
         let (at, slot) = self.find_usable(slots, table, handle)?;
         found(at, slot)
-    }
-
-    /// The object and the badge (where the kind has one) of a capability that is to be used, if all checks of
-    /// [`Self::lookup`] pass and nothing is being removed: for the kernel's shortest ways, which look again when this
-    /// says nothing.
-    #[inline]
-    pub fn peek(
-        &self,
-        slots: &impl Slots,
-        table: Table,
-        handle: Handle,
-        kind: Kind,
-        rights: Rights,
-    ) -> Option<(u64, u64)> {
-        let (_, slot) = find(slots, table, handle).ok()?;
-        let usable = !self.is_removing()
-            && slot.kind == kind
-            && slot.rights.contains(rights)
-            && !slot.state.contains(State::LOCKED);
-        usable.then_some((slot.object, slot.word))
     }
 
     /// Present, fresh, not going, not in flight.
@@ -123,13 +109,19 @@ impl Forest {
         handle: Handle,
     ) -> Result<(SlotRef, &'s Slot), Error> {
         let (at, slot) = find(slots, table, handle)?;
-        if self.is_removing() && (table.is_dying(slots) || self.is_doomed(slots, at)) {
+        if self.is_removing() && self.is_cut(slots, table, at) {
             return Err(Error::BeingRevoked);
         }
         if slot.state.contains(State::LOCKED) {
             return Err(Error::Locked);
         }
         Ok((at, slot))
+    }
+
+    /// Whether a removal that is under way has cut this capability off already.
+    #[cold]
+    fn is_cut(&self, slots: &impl Slots, table: Table, at: SlotRef) -> bool {
+        table.is_dying(slots) || self.is_doomed(slots, at)
     }
 
     /// Finds a capability that is to be revoked, reset or deleted, or to have that continued, so it may be

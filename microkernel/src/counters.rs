@@ -2,10 +2,12 @@
 
 use idl::types::StatisticsQuestion;
 
+use zerocopy::{FromBytes, transmute};
+
 use crate::arch::Vector;
 
 /// What happened on a core while it worked for this kernel, over all its stays.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, FromBytes)]
 pub struct Counters {
     /// System calls, all kinds.
     pub calls: u64,
@@ -41,23 +43,7 @@ pub struct Counters {
 
 impl Counters {
     /// Nothing happened.
-    pub const ZERO: Self = Self {
-        calls: 0,
-        messages: 0,
-        signals: 0,
-        faults: 0,
-        guests: 0,
-        switches: 0,
-        timers: 0,
-        doorbells: 0,
-        others: 0,
-        starts: 0,
-        objects: 0,
-        arrivals: 0,
-        departures: 0,
-        owned: 0,
-        busy: 0,
-    };
+    pub const ZERO: Self = transmute!([0_u8; size_of::<Self>()]);
 
     /// Counts an interrupt.
     pub fn interrupt(&mut self, vector: Vector) {

@@ -1,8 +1,10 @@
 //! Leaving a kernel: who runs next on this core, and on which page tables. Step 9 of the path of a system call.
 
+use core::ptr::NonNull;
+
 use caps::{Kind, Slots};
 
-use crate::arch::park_requested;
+use crate::arch::{Frame, park_requested};
 use crate::kernel::Kernel;
 use crate::memory::Ref;
 use crate::object::address_space::AddressSpace;
@@ -11,10 +13,20 @@ use crate::outcome::NextThread;
 use crate::sync::Epoch;
 use crate::types::{PhysAddr, Ticks};
 
+/// The way out to a thread.
+pub struct WayOut {
+    /// The thread, which is current.
+    pub thread: Ref<Thread>,
+    /// Its registers, or those of the guest that it is in.
+    pub frame: NonNull<Frame>,
+    /// The page tables that it runs on.
+    pub root: PhysAddr,
+}
+
 /// How a kernel is left.
 pub enum Leave {
-    /// The current thread goes on, on this page root.
-    Run(Ref<Thread>, PhysAddr),
+    /// The current thread goes on.
+    Run(WayOut),
     /// Nobody runs.
     Idle,
     /// The core is wanted elsewhere.
@@ -29,14 +41,6 @@ impl Kernel {
         if park_requested(self.me) {
             self.stand_aside(next);
             return Leave::Park;
-        }
-        let at_once = match next {
-            NextThread::Same => self.goes_on(),
-            NextThread::Switch(to) => self.takes_over(to),
-            NextThread::Pick => None,
-        };
-        if let Some((thread, root)) = at_once {
-            return Leave::Run(thread, root);
         }
         let mut next = next;
         loop {
@@ -61,7 +65,8 @@ impl Kernel {
             }
             if let Some(root) = self.root_of(thread) {
                 self.set_timer();
-                return Leave::Run(thread, root);
+                let frame = NonNull::from(self.memory[thread].running_frame());
+                return Leave::Run(WayOut { thread, frame, root });
             }
             if self.guest_lost_its_space(thread) {
                 next = NextThread::Same;
@@ -73,50 +78,51 @@ impl Kernel {
         }
     }
 
-    /// The current thread and its page root, if it goes on at once: the whole of what [`Kernel::leave`] decides, for
-    /// a thread that is alone on its core with nothing pending. Whatever is out of the ordinary takes the long way.
+    /// Who runs at once: the whole of what [`Kernel::leave`] decides, for a thread that is alone on its core with
+    /// nothing pending. Whatever is out of the ordinary takes the long way.
     #[inline]
-    fn goes_on(&self) -> Option<(Ref<Thread>, PhysAddr)> {
+    pub fn at_once(&mut self, next: NextThread) -> Option<WayOut> {
         let current = self.cores[self.me.index()].current?;
-        Some((current, self.root_if_alone(current)?))
+        match next {
+            NextThread::Same => self.if_alone(current),
+            // The current thread, which now waits, hands its time over.
+            NextThread::Switch(to) if !current.is_ready(&self.memory) => {
+                let way = self.if_alone(to)?;
+                let here = &mut self.cores[self.me.index()];
+                let ran = self.now.0.saturating_sub(here.since.0);
+                here.counters.busy += ran;
+                here.counters.switches += 1;
+                here.since = self.now;
+                here.current = Some(to);
+                self.memory[current].ran.0 += ran;
+                Some(way)
+            }
+            NextThread::Switch(_) | NextThread::Pick => None,
+        }
     }
 
-    /// The same for a thread to which the current one, which now waits, hands its time.
-    #[inline]
-    fn takes_over(&mut self, to: Ref<Thread>) -> Option<(Ref<Thread>, PhysAddr)> {
-        let current =
-            self.cores[self.me.index()].current.filter(|current| !current.is_ready(&self.memory))?;
-        let root = self.root_if_alone(to)?;
-        let here = &mut self.cores[self.me.index()];
-        let ran = self.now.0.saturating_sub(here.since.0);
-        here.counters.busy += ran;
-        here.counters.switches += 1;
-        here.since = self.now;
-        here.current = Some(to);
-        self.memory[current].ran.0 += ran;
-        Some((to, root))
-    }
-
-    /// The page root of a thread that can run on this core without a question: no other thread is ready here, its
-    /// time is not over, the timer stands where it should, and nothing is being removed.
-    #[inline]
-    fn root_if_alone(&self, who: Ref<Thread>) -> Option<PhysAddr> {
+    /// The way out to a thread that can run on this core without a question: the core is not wanted elsewhere, no other
+    /// thread is ready here, its time is not over, the timer stands where it should, and nothing is being removed.
+    #[inline(always)]
+    fn if_alone(&mut self, who: Ref<Thread>) -> Option<WayOut> {
         let here = &self.cores[self.me.index()];
-        let thread = &self.memory[who];
-        let timer = if self.timekeeper == Some(self.me) {
-            self.deadlines.earliest(&self.memory)
-        } else {
-            Ticks::NEVER
+        let timer = match self.timekeeper {
+            Some(keeper) if keeper == self.me => self.deadlines.earliest(&self.memory),
+            _ => Ticks::NEVER,
         };
-        let free = thread.state == State::Ready
-            && thread.guest.is_none()
-            && thread.quiet == 0
-            && here.run.is_empty()
+        let core_free = here.run.is_empty()
             && self.now < here.slice_end
             && here.armed == timer
-            && self.seats[thread.seat.index()] == Some(self.me)
-            && !self.forest.is_removing();
-        thread.space().filter(|_| free).map(AddressSpace::root_at)
+            && !self.forest.is_removing()
+            && !park_requested(self.me);
+        let thread = &mut self.memory[who];
+        let ordinary = core_free
+            && thread.state == State::Ready
+            && thread.guest.is_none()
+            && thread.quiet == 0
+            && self.seats[thread.seat.index()] == Some(self.me);
+        let root = thread.space().filter(|_| ordinary).map(AddressSpace::root_at)?;
+        Some(WayOut { thread: who, frame: NonNull::from(&mut thread.frame), root })
     }
 
     /// A thread that was held may go on, now that every core has acknowledged.

@@ -9,43 +9,31 @@ use core::ptr::NonNull;
 use caps::{Error, Kind};
 use idl::abi::{Trap, TrapKind};
 
-use crate::arch::{FramePtr, Vector, send_ipi};
+use crate::arch::{Frame, FramePtr, Vector, send_ipi};
 use crate::entry::Fault;
 use crate::ipc::{FAULT_TAG, Sending};
 use crate::kernel::Kernel;
 use crate::memory::Ref;
 use crate::object::endpoint::Endpoint;
-use crate::object::guest::Guest;
 use crate::object::thread::{Own, Pending, State, Thread};
 use crate::outcome::{Answer, NextThread};
-use crate::types::{PhysAddr, Ticks};
+use crate::types::PhysAddr;
 
 impl Kernel {
     /// The current thread made a fault.
     pub fn thread_fault(&mut self, thread: Ref<Thread>, fault: Fault) -> NextThread {
         self.memory[thread].fault = Some(fault);
         let handler = self.own_capability(thread, Own::FaultHandler, Kind::Endpoint);
-        let sent = handler.and_then(|handler| {
-            let badge = self.memory[thread].fault_badge;
-            let endpoint = Ref::<Endpoint>::at(PhysAddr(handler.object));
-            self.send(
-                thread,
-                Sending {
-                    endpoint,
-                    badge,
-                    through: None,
-                    tag: FAULT_TAG,
-                    pending: Pending::Fault,
-                    deadline: None,
-                },
-            )
-            .ok()
-        });
-        sent.unwrap_or_else(|| {
+        let Some(handler) = handler else {
             self.memory[thread].state = State::Faulted;
             crate::machine::report_unhandled(self, thread);
-            NextThread::Pick
-        })
+            return NextThread::Pick;
+        };
+        let badge = self.memory[thread].fault_badge;
+        let endpoint = Ref::<Endpoint>::at(PhysAddr(handler.object));
+        // A short message: it needs nothing of who receives it.
+        let (tag, pending) = (FAULT_TAG, Pending::Fault);
+        self.send(thread, Sending { endpoint, badge, through: None, tag, pending, deadline: None })
     }
 
     /// The guest made a system call.
@@ -88,44 +76,16 @@ impl Kernel {
         inside
     }
 
-    /// Runs the guest, from the registers in the thread's message page.
-    pub fn enter_guest(
-        &mut self,
-        thread: Ref<Thread>,
-        guest: Ref<Guest>,
-        deadline: Option<Ticks>,
-    ) -> Result<NextThread, Error> {
-        let page = self.message_page(thread).ok_or(Error::NotConfigured)?;
-        if !caps_space_present(self, guest) {
-            return Err(Error::NotConfigured);
-        }
-        if self.memory[guest].occupant.is_some() {
-            return Err(Error::Busy);
-        }
-        let (registers, fx) = self.memory.registers_in(page);
-        let user = |address: u64| address < idl::abi::USER_END;
-        if !user(registers.rip) || !user(registers.fs_base) || !user(registers.gs_base) {
-            return Err(Error::BadRange);
-        }
-        let state = &mut self.memory[thread];
-        state.guest_frame.load_registers(&registers, &fx);
-        state.guest = Some(guest);
-        state.guest_deadline = deadline.unwrap_or(Ticks::NEVER);
-        self.memory[guest].occupant = Some(thread);
-        self.here().counters.guests += 1;
-        Ok(NextThread::Same)
-    }
-
     /// Ends the thread's stay in its guest and answers its enter call.
     pub fn leave_guest(&mut self, thread: Ref<Thread>, trap: Trap) {
         let Some(guest) = self.memory[thread].guest.take() else { return };
         self.memory[guest].occupant = None;
-        let (registers, fx) = self.memory[thread].guest_frame.save_registers();
+        let Frame { registers, fx, .. } = self.memory[thread].guest_frame;
         match self.message_page(thread) {
             Some(page) => {
                 self.memory.put_registers(page, registers, fx, Some(trap));
                 let kind = u64::from(trap.kind);
-                self.memory[thread].frame.set_answer(Answer::one(kind).words);
+                self.memory[thread].frame.set_answer(Answer::of(kind).words);
             }
             None => self.memory[thread].frame.set_error(Error::NotConfigured),
         }
@@ -140,9 +100,4 @@ impl Kernel {
             send_ipi(core, Vector::RESCHEDULE);
         }
     }
-}
-
-fn caps_space_present(kernel: &Kernel, guest: Ref<Guest>) -> bool {
-    use caps::Slots;
-    kernel.memory.slot(guest.space()).capability().is_some_and(|space| space.kind == Kind::AddressSpace)
 }

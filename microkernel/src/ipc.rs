@@ -3,6 +3,9 @@
 //! A message's first five words are in registers; the others, and the capabilities that go along, are in the
 //! message page. A short message takes the same way as any other, and that way is short: look the endpoint up,
 //! copy five words, hand the core over.
+//!
+//! What can be refused is refused before anything here changes (`check_...`). How a wait ends is another matter: one
+//! whose deadline has passed ends at once, as it would a moment later.
 
 use caps::{Error, Handle, Kind, Rights, SlotIndex, SlotRef, Slots};
 use idl::abi::page::{RECEIVE_SLOTS, RECEIVED_CAPS, SEND_CAPS, SEND_MOVES};
@@ -60,19 +63,35 @@ impl Kernel {
         Some(PhysAddr(capability.object).plus(self.memory[thread].message_offset))
     }
 
-    /// Checks what a sender needs of its own for its message.
+    /// Whether a thread can send such a message: a long one goes through its message page.
+    #[inline]
     pub fn check_outgoing(&self, sender: Ref<Thread>, tag: MessageTag) -> Result<(), Error> {
-        if tag.is_long() && self.message_page(sender).is_none() {
-            return Err(Error::NotConfigured);
-        }
-        Ok(())
+        let lacks_page = tag.is_long() && self.message_page(sender).is_none();
+        if lacks_page { Err(Error::NotConfigured) } else { Ok(()) }
+    }
+
+    /// Whether such a message can be handed to who receives there, if anybody does.
+    #[inline]
+    pub fn check_receiver(&self, endpoint: Ref<Endpoint>, tag: MessageTag) -> Result<(), Error> {
+        let receiver = self.memory[endpoint].receivers.first().filter(|_| tag.is_long());
+        let lacks_page = receiver.is_some_and(|receiver| self.message_page(receiver).is_none());
+        if lacks_page { Err(Error::TooLong) } else { Ok(()) }
+    }
+
+    /// Whether such an answer can be given to who waits for it. A fault is answered by the fact alone.
+    #[inline]
+    pub fn check_answer(&self, waiting: Ref<Thread>, tag: MessageTag) -> Result<(), Error> {
+        let takes_it = tag.is_long() && self.memory[waiting].pending == Pending::Call;
+        let lacks_page = takes_it && self.message_page(waiting).is_none();
+        if lacks_page { Err(Error::TooLong) } else { Ok(()) }
     }
 
     /// The message that a thread sends: its own, or its fault's.
+    #[inline]
     fn outgoing(&self, sender: Ref<Thread>) -> (MessageTag, [u64; REGISTER_WORDS]) {
         let thread = &self.memory[sender];
         if thread.pending == Pending::Fault {
-            let words = thread.fault.map_or([0; 5], |fault| fault.message_words(thread.frame.rip));
+            let words = thread.fault.map_or([0; 5], |fault| fault.message_words(thread.frame.registers.rip));
             return (FAULT_TAG, words);
         }
         (thread.tag, thread.frame.message_words())
@@ -80,73 +99,45 @@ impl Kernel {
 
     /// Sends to an endpoint, on behalf of the current thread or of one that made a fault: to a thread that waits
     /// there, else it queues.
-    pub fn send(&mut self, sender: Ref<Thread>, sending: Sending) -> Result<NextThread, Error> {
+    #[inline]
+    pub fn send(&mut self, sender: Ref<Thread>, sending: Sending) -> NextThread {
         let endpoint = sending.endpoint;
         let from = &mut self.memory[sender];
         from.pending = sending.pending;
         from.tag = sending.tag;
         from.badge = sending.badge;
-        let result = match self.memory[endpoint].receivers.first() {
-            Some(receiver) => self.send_to(sender, receiver, sending),
-            None => self.queue_caller(sender, sending),
+        let Some(receiver) = self.memory[endpoint].receivers.first() else {
+            self.remember_way(sender, sending.through);
+            self.memory[sender].state = State::Calling(endpoint);
+            self.memory.change_queue(endpoint, |it| &mut it.callers, |q, memory| q.push_back(memory, sender));
+            return self.wait_until(sender, sending.deadline);
         };
-        if result.is_err() {
-            self.memory[sender].pending = Pending::Nothing;
-        }
-        result
-    }
-
-    fn send_to(
-        &mut self,
-        sender: Ref<Thread>,
-        receiver: Ref<Thread>,
-        sending: Sending,
-    ) -> Result<NextThread, Error> {
-        let State::Receiving(endpoint, reply) = self.memory[receiver].state else {
+        let State::Receiving(_, reply) = self.memory[receiver].state else {
             panic!("a thread in a receivers' queue receives");
         };
         let message = self.outgoing(sender);
-        if message.0.is_long() && self.message_page(receiver).is_none() {
-            return Err(Error::TooLong);
-        }
         self.memory.change_queue(endpoint, |it| &mut it.receivers, |q, memory| q.remove(memory, receiver));
         self.deliver(sender, receiver, reply, message);
         if sending.pending == Pending::Send {
-            return Ok(self.make_ready(receiver));
+            return self.make_ready(receiver);
         }
         self.set_deadline(sender, sending.deadline);
-        Ok(self.hand_over(receiver))
+        self.hand_over(receiver)
     }
 
-    fn queue_caller(&mut self, sender: Ref<Thread>, sending: Sending) -> Result<NextThread, Error> {
-        if sending.deadline.is_some_and(|deadline| deadline <= self.now) {
-            return Err(Error::TimedOut);
+    /// Remembers through which slot a thread queues, and has that watched: it waits in vain when the capability leaves it.
+    fn remember_way(&mut self, sender: Ref<Thread>, through: Option<SlotRef>) {
+        if let Some(slot) = through {
+            // The capability was found there, so there is something to watch.
+            let _ = self.forest.watch(&mut self.memory, slot);
         }
-        if let Some(slot) = sending.through {
-            self.forest.watch(&mut self.memory, slot)?;
-        }
-        let through = sending.through.map(|slot| (slot, self.memory.slot(slot).generation()));
+        let through = through.map(|slot| (slot, self.memory.slot(slot).generation()));
         self.memory[sender].through = through;
-        self.memory[sender].state = State::Calling(sending.endpoint);
-        self.memory.change_queue(
-            sending.endpoint,
-            |it| &mut it.callers,
-            |q, memory| q.push_back(memory, sender),
-        );
-        self.set_deadline(sender, sending.deadline);
-        Ok(NextThread::Pick)
-    }
-
-    /// Whether a long message can go from one thread to another. The sender's page may have gone while it queued.
-    fn check_pages(&self, sender: Ref<Thread>, receiver: Ref<Thread>) -> Result<(), Error> {
-        if self.message_page(sender).is_none() {
-            return Err(Error::NotConfigured);
-        }
-        self.message_page(receiver).map(|_| ()).ok_or(Error::TooLong)
     }
 
     /// Copies the sender's message to the receiver and remembers who waits for the answer. Neither is in a queue
     /// any more; the caller decides who runs.
+    #[inline]
     fn deliver(
         &mut self,
         sender: Ref<Thread>,
@@ -159,7 +150,7 @@ impl Kernel {
         let from = &mut self.memory[sender];
         if from.pending == Pending::Send {
             from.pending = Pending::Nothing;
-            from.frame.rax = ResultWord::OK.0;
+            from.frame.registers.rax = ResultWord::OK.0;
             self.memory[reply].use_ = Use::Idle;
         } else {
             from.state = State::AwaitingReply(reply);
@@ -167,29 +158,24 @@ impl Kernel {
         }
     }
 
-    /// The current thread waits for a message, with this reply object for the answer.
+    /// The current thread waits for a message, with this idle reply object for the answer.
+    #[inline]
     pub fn receive(
         &mut self,
         receiver: Ref<Thread>,
         endpoint: Ref<Endpoint>,
         reply: Ref<Reply>,
         deadline: Option<Ticks>,
-    ) -> Result<NextThread, Error> {
-        if self.memory[reply].use_ != Use::Idle {
-            return Err(Error::Busy);
-        }
+    ) -> NextThread {
         if let Some(bits) = self.take_bound_bits(receiver) {
-            self.memory[receiver].frame.rax = ResultWord::SIGNAL.0;
-            self.memory[receiver].frame.rdi = bits;
-            return Ok(NextThread::Same);
+            self.memory[receiver].frame.set_signal(bits);
+            return NextThread::Same;
         }
         let mut woken = NextThread::Same;
         for _ in 0..CANCEL_BUDGET {
             let Some(caller) = self.memory[endpoint].callers.first() else { break };
             let message = self.outgoing(caller);
-            if message.0.is_long()
-                && let Err(why) = self.check_pages(caller, receiver)
-            {
+            if let Err(why) = self.check_pages(caller, receiver, message.0) {
                 woken = woken.and(self.cancel(caller, why));
                 continue;
             }
@@ -198,40 +184,58 @@ impl Kernel {
             if self.memory[reply].use_ == Use::Idle {
                 woken = woken.and(self.make_ready(caller));
             }
-            return Ok(woken);
-        }
-        if deadline.is_some_and(|deadline| deadline <= self.now) {
-            return Err(Error::TimedOut);
+            return woken;
         }
         self.memory[reply].use_ = Use::Offered(receiver);
         self.memory[receiver].state = State::Receiving(endpoint, reply);
         self.memory.change_queue(endpoint, |it| &mut it.receivers, |q, memory| q.push_back(memory, receiver));
-        self.set_deadline(receiver, deadline);
-        Ok(NextThread::Pick)
+        self.wait_until(receiver, deadline)
     }
 
-    /// The current thread answers whoever waits for this reply. On an error the caller goes on waiting.
+    /// Whether a message can go from one thread to another. The sender's page may have gone while it queued.
+    #[inline]
+    fn check_pages(&self, sender: Ref<Thread>, receiver: Ref<Thread>, tag: MessageTag) -> Result<(), Error> {
+        self.check_outgoing(sender, tag)?;
+        let lacks_page = tag.is_long() && self.message_page(receiver).is_none();
+        if lacks_page { Err(Error::TooLong) } else { Ok(()) }
+    }
+
+    /// The current thread answers who waits for this reply, as was checked.
+    #[inline]
     pub fn reply(
         &mut self,
         replier: Ref<Thread>,
         reply: Ref<Reply>,
+        waiting: Ref<Thread>,
         tag: MessageTag,
-    ) -> Result<NextThread, Error> {
-        let Use::Pending(caller) = self.memory[reply].use_ else { return Err(Error::NotPending) };
-        let called = self.memory[caller].pending == Pending::Call;
-        if called && tag.is_long() && self.message_page(caller).is_none() {
-            return Err(Error::TooLong);
-        }
+    ) -> NextThread {
         self.memory[reply].use_ = Use::Idle;
-        if called {
+        if self.memory[waiting].pending == Pending::Call {
             let words = self.memory[replier].frame.message_words();
-            self.transfer(replier, caller, tag, words, 0);
+            self.transfer(replier, waiting, tag, words, 0);
         }
-        self.memory[caller].pending = Pending::Nothing;
-        Ok(self.hand_over(caller))
+        self.memory[waiting].pending = Pending::Nothing;
+        self.hand_over(waiting)
+    }
+
+    /// The current thread answers who waits for this reply, if anybody does. An answer that does not fit is dropped,
+    /// and its receiver told: the server's loop must not stop at one client's doing.
+    #[inline]
+    pub fn reply_or_dismiss(
+        &mut self,
+        replier: Ref<Thread>,
+        reply: Ref<Reply>,
+        tag: MessageTag,
+    ) -> NextThread {
+        let Use::Pending(waiting) = self.memory[reply].use_ else { return NextThread::Same };
+        match self.check_answer(waiting, tag) {
+            Ok(()) => self.reply(replier, reply, waiting, tag),
+            Err(why) => self.cancel(waiting, why),
+        }
     }
 
     /// Copies a message: words, and for each capability a child of the sender's.
+    #[inline]
     fn transfer(
         &mut self,
         from: Ref<Thread>,
@@ -240,22 +244,26 @@ impl Kernel {
         words: [u64; REGISTER_WORDS],
         badge: u64,
     ) {
-        if tag.is_long()
-            && let (Some(source), Some(target)) = (self.message_page(from), self.message_page(to))
-        {
-            let end = usize::from(tag.words);
-            if end > REGISTER_WORDS {
-                self.memory.copy_words(source, target, REGISTER_WORDS..end);
-            }
-            for index in 0..usize::from(tag.caps) {
-                self.transfer_capability((from, source), (to, target), index);
-            }
+        if tag.is_long() {
+            self.transfer_pages(from, to, tag);
         }
         let frame = &mut self.memory[to].frame;
         frame.set_message_words(words);
-        frame.rdi = badge;
-        frame.rax = ResultWord::message(tag.label, tag.words, tag.caps).0;
+        frame.registers.rdi = badge;
+        frame.registers.rax = ResultWord::message(tag.label, tag.words, tag.caps).0;
         self.here().counters.messages += 1;
+    }
+
+    /// Copies what goes through the message pages.
+    fn transfer_pages(&mut self, from: Ref<Thread>, to: Ref<Thread>, tag: MessageTag) {
+        let (Some(source), Some(target)) = (self.message_page(from), self.message_page(to)) else { return };
+        let end = usize::from(tag.words);
+        if end > REGISTER_WORDS {
+            self.memory.copy_words(source, target, REGISTER_WORDS..end);
+        }
+        for index in 0..usize::from(tag.caps) {
+            self.transfer_capability((from, source), (to, target), index);
+        }
     }
 
     /// Derives one capability that goes along into the slot that the receiver named for it, or moves it there if the
@@ -287,14 +295,16 @@ impl Kernel {
         if !found.capability.rights.contains(Rights::DERIVE) {
             return Err(Error::MissingRight);
         }
-        let dest = target_table.vacant(&self.memory, slot)?;
+        let (dest, arrived) = self.vacant(target_table, slot)?;
         if moves {
-            self.relocate(found.slot, dest)?;
+            let passage = self.check_relocate(found.slot, dest)?;
+            self.relocate(passage);
         } else {
             let change = caps::Change::rights(found.capability.rights);
-            self.forest.derive(&mut self.memory, found.slot, dest, change)?;
+            let child = self.forest.check_derive(&self.memory, found.slot, dest, change)?;
+            self.forest.grow(&mut self.memory, child);
         }
-        Ok(self.handle_at(dest, slot))
+        Ok(arrived)
     }
 
     /// A blocked thread is woken because what it waited for cannot come any more, or not in time.
@@ -342,6 +352,21 @@ impl Kernel {
             State::Ready => self.dequeue(thread),
             State::Stopped | State::Faulted => {}
         }
+    }
+
+    /// The current thread, which queues somewhere by now, waits until this deadline at the latest: not at all if that
+    /// has passed.
+    pub fn wait_until(&mut self, thread: Ref<Thread>, deadline: Option<Ticks>) -> NextThread {
+        if deadline.is_some_and(|deadline| deadline <= self.now) {
+            self.unblock(thread);
+            let thread = &mut self.memory[thread];
+            thread.frame.set_error(Error::TimedOut);
+            thread.pending = Pending::Nothing;
+            thread.state = State::Ready;
+            return NextThread::Same;
+        }
+        self.set_deadline(thread, deadline);
+        NextThread::Pick
     }
 
     /// Records when a blocked thread is to be woken at the latest.

@@ -7,7 +7,6 @@
 use core::cell::UnsafeCell;
 use core::mem::offset_of;
 use core::ops::Deref;
-use core::ptr::NonNull;
 
 use caps::{Capability, Kind, Slots, Table};
 use idl::abi::OpWord;
@@ -16,13 +15,13 @@ use crate::arch::{
     Cause, Core, Exit, FramePtr, Pending, Vector, flush_all, now, park_requested, physmap, send_ipi,
 };
 use crate::deadline::Deadlines;
-use crate::departure::Leave;
+use crate::departure::{Leave, WayOut};
 use crate::limits::{EXPIRE_BUDGET, MAX_CORES};
 use crate::machine::{self, Bindings, Visit};
 use crate::memory::{Memory, Ref};
 use crate::object::address_space::AddressSpace;
-use crate::object::thread::{Own, Thread};
-use crate::outcome::{NextThread, Outcome};
+use crate::object::thread::{Own, State, Thread};
+use crate::outcome::{Answer, NextThread};
 use crate::removal::Removal;
 use crate::scheduler::{CoreState, RunQueue};
 use crate::sync::{Board, Epoch, Guard, KernelLock, Wait};
@@ -132,7 +131,7 @@ static NEW: Kernel = Kernel {
 };
 
 /// How an entry goes on.
-enum Step {
+pub enum Step {
     /// Out to user space, or to idle.
     Leave(NextThread),
     /// Out of this kernel for an operation on another, and back.
@@ -169,24 +168,17 @@ impl KernelCell {
         cell
     }
 
-    /// Waits for the kernel on behalf of one of its own cores. `None`: the core is wanted elsewhere, or the kernel
-    /// has failed; either way it parks.
+    /// Waits for the kernel on behalf of one of its own cores, for as long as `service` says. `None`: it does not say so
+    /// any more, or the kernel has failed.
+    #[inline]
     #[allow(clippy::mut_from_ref, reason = "the lock, not the borrow, is what makes it exclusive")]
-    fn enter(&'static self, core: CoreId) -> Option<(Guard<'static>, &'static mut Kernel)> {
-        // Nothing of this kernel's is in the hands of a core that waits: its frame was written before.
-        let service = || if park_requested(core) { Wait::Withdraw } else { Wait::On };
+    fn enter(
+        &'static self,
+        core: CoreId,
+        service: impl FnMut() -> Wait,
+    ) -> Option<(Guard<'static>, &'static mut Kernel)> {
         let guard = self.lock.acquire(core, service).ok()?;
-        // SAFETY: the guard is held for as long as the reference is used: both are dropped together by `entered`.
-        let kernel = unsafe { &mut *self.kernel.get() };
-        Some((guard, kernel))
-    }
-
-    /// Waits for the kernel on behalf of a core that brings what would be lost if it left: the answer of a visit, a trap
-    /// that does not come again. It is served in its turn, wanted elsewhere or not. `None`: the kernel has failed.
-    #[allow(clippy::mut_from_ref, reason = "the lock, not the borrow, is what makes it exclusive")]
-    fn return_to(&'static self, core: CoreId) -> Option<(Guard<'static>, &'static mut Kernel)> {
-        let guard = self.lock.acquire(core, || Wait::On).ok()?;
-        // SAFETY: as in `enter`.
+        // SAFETY: the guard is held for as long as the reference is used: both end together, where the kernel is left.
         let kernel = unsafe { &mut *self.kernel.get() };
         Some((guard, kernel))
     }
@@ -202,24 +194,65 @@ impl KernelCell {
     }
 }
 
-/// Treats one entry into the kernel, from its cause to where the core goes next.
+/// Waits unless the core is wanted elsewhere, in which case it parks. Nothing of the kernel's is in the hands of a core that
+/// waits: its frame was written before.
+fn unless_wanted(core: CoreId) -> impl Fn() -> Wait {
+    move || if park_requested(core) { Wait::Withdraw } else { Wait::On }
+}
+
+/// Waits in its turn, on behalf of a core that brings what would be lost if it left: the answer of a visit, a trap that
+/// does not come again.
+fn in_any_case() -> Wait {
+    Wait::On
+}
+
+/// Treats a system call, from the registers in the core's frame to where the core goes next.
+#[inline]
+pub fn called(core: &mut Core) -> Exit {
+    let Some(cell) = core.kernel() else { return Exit::Park };
+    // If nothing is done for this entry, the call is made again when the thread runs again.
+    let Some((guard, kernel)) = cell.enter(core.id(), unless_wanted(core.id())) else {
+        return Exit::ParkAndRedo;
+    };
+    kernel.refresh(core);
+    let step = kernel.called(core);
+    if let Step::Leave(next) = step
+        && let Some(way) = kernel.at_once(next)
+    {
+        return run(core, guard, way);
+    }
+    finish(core, cell, guard, kernel, step)
+}
+
+/// Treats any other entry, from its cause to where the core goes next.
 pub fn entered(core: &mut Core, cause: Cause) -> Exit {
     let Some(cell) = core.kernel() else { return Exit::Park };
     let id = core.id();
-    let way_in = if cause.is_past() { cell.return_to(id) } else { cell.enter(id) };
-    let Some((mut guard, mut kernel)) = way_in else {
-        // Nothing was done for this entry. A system call is made again when the thread runs again; a fault comes
-        // again by itself.
-        return if cause == Cause::Syscall { Exit::ParkAndRedo } else { Exit::Park };
-    };
-    let mut step = kernel.begin(core, cause);
+    let way_in =
+        if cause.is_past() { cell.enter(id, in_any_case) } else { cell.enter(id, unless_wanted(id)) };
+    // If nothing is done for this entry, a fault comes again by itself.
+    let Some((guard, kernel)) = way_in else { return Exit::Park };
+    kernel.refresh(core);
+    let step = kernel.begin(core, cause);
+    finish(core, cell, guard, kernel, step)
+}
+
+/// Finishes an entry: carries out visits, waits for other cores, and leaves.
+fn finish(
+    core: &mut Core,
+    cell: &'static KernelCell,
+    guard: Guard<'static>,
+    kernel: &'static mut Kernel,
+    first: Step,
+) -> Exit {
+    let (mut guard, mut kernel, mut step) = (guard, kernel, first);
     loop {
         match step {
             Step::Visit(visit) => {
                 let caller = kernel.current();
                 drop(guard);
                 let result = machine::perform(core, visit);
-                let Some(again) = cell.return_to(id) else { return Exit::Park };
+                let Some(again) = cell.enter(core.id(), in_any_case) else { return Exit::Park };
                 (guard, kernel) = again;
                 kernel.refresh(core);
                 // The world has moved on: the answer is delivered only if the caller is still there for it.
@@ -230,12 +263,7 @@ pub fn entered(core: &mut Core, cause: Cause) -> Exit {
                 step = Step::Leave(NextThread::Same);
             }
             Step::Leave(next) => match kernel.leave(next) {
-                Leave::Run(thread, root) => {
-                    let frame = kernel.frame_of(thread);
-                    core.thread = thread.address().as_u64();
-                    leave_for(core, root, guard);
-                    return Exit::Run { frame, root };
-                }
+                Leave::Run(way) => return run(core, guard, way),
                 Leave::Idle => {
                     leave_for(core, kernel.home_root, guard);
                     return Exit::Idle;
@@ -245,9 +273,10 @@ pub fn entered(core: &mut Core, cause: Cause) -> Exit {
                     return Exit::Park;
                 }
                 Leave::Wait(thread, epoch) => {
+                    let id = core.id();
                     leave_for(core, kernel.home_root, guard);
                     cell.board.wait(id, epoch, flush_all, || park_requested(id));
-                    let Some(again) = cell.enter(id) else { return Exit::Park };
+                    let Some(again) = cell.enter(id, unless_wanted(id)) else { return Exit::Park };
                     (guard, kernel) = again;
                     kernel.refresh(core);
                     kernel.settled(thread, epoch);
@@ -256,6 +285,16 @@ pub fn entered(core: &mut Core, cause: Cause) -> Exit {
             },
         }
     }
+}
+
+/// Leaves for a thread.
+#[inline]
+fn run(core: &mut Core, guard: Guard<'_>, way: WayOut) -> Exit {
+    core.thread = way.thread.address().as_u64();
+    leave_for(core, way.root, guard);
+    // SAFETY: the frame lies in a thread that is current on this core: its memory is not reused before every core has
+    // acknowledged leaving it, and nobody touches a current thread's frame.
+    Exit::Run(unsafe { FramePtr::new(way.frame) })
 }
 
 /// Lets go of the kernel, on the page tables that the core goes on with: those it came on may be of a space that was
@@ -271,6 +310,7 @@ impl Kernel {
     ///
     /// Acknowledging says that this core uses nothing any more that was taken away before, the page tables that it
     /// runs on included: they may be those of a space that is gone. So it changes to the home root first.
+    #[inline]
     fn refresh(&mut self, core: &mut Core) {
         self.me = core.id();
         self.now = now();
@@ -283,16 +323,9 @@ impl Kernel {
     }
 
     fn begin(&mut self, core: &mut Core, cause: Cause) -> Step {
-        self.refresh(core);
         match cause {
             // What made this entry is not there any more: the guest was taken away while it was on its way here.
-            Cause::Syscall | Cause::Fault(_) if self.is_outdated(core.frame()) => {
-                Step::Leave(NextThread::Same)
-            }
-            Cause::Syscall => {
-                self.trace_call(core);
-                self.syscall()
-            }
+            Cause::Fault(_) if self.is_outdated(core.frame()) => Step::Leave(NextThread::Same),
             Cause::Interrupt(vector) => {
                 self.here().counters.interrupt(vector);
                 if vector == Vector::TIMER {
@@ -341,58 +374,52 @@ impl Kernel {
         Step::Leave(NextThread::Pick)
     }
 
-    /// Leaves a trace of the system call: what was asked of which handle.
-    fn trace_call(&mut self, core: &mut Core) {
-        if let Some(thread) = self.current() {
-            let frame = self.memory[thread].running_frame();
-            trace::record(core, trace::Event::Syscall, frame.rax, frame.rdi);
-        }
-    }
-
     /// The thread whose registers this entry saved, unless it was stopped or destroyed meanwhile.
     fn runner(&self) -> Option<Ref<Thread>> {
         self.current().filter(|thread| thread.is_ready(&self.memory))
     }
 
-    fn syscall(&mut self) -> Step {
+    #[inline]
+    fn called(&mut self, core: &mut Core) -> Step {
+        let now = self.now;
         let here = self.here();
         here.counters.calls += 1;
-        let Some(thread) = here.current else { return Step::Leave(NextThread::Pick) };
+        let Some(current) = here.current else { return Step::Leave(NextThread::Pick) };
+        let thread = &mut self.memory[current];
+        let frame = &mut thread.frame;
+        let expected = core.frame().is_some_and(|saved| saved.as_ptr() == core::ptr::from_mut(frame));
+        if !expected || thread.state != State::Ready {
+            return self.called_otherwise(core, current);
+        }
+        let (op, handle) = (frame.registers.rax, frame.registers.rdi);
+        trace::record(core, now, trace::Event::Syscall, op, handle);
+        if op == idl::abi::NULL_CALL {
+            #[cfg(feature = "bench-padding")]
+            crate::arch::x86_64::instructions::hundred_nops();
+            frame.set_answer(Answer::NOTHING.words);
+            return Step::Leave(NextThread::Same);
+        }
+        self.invoke(current, OpWord(op))
+    }
+
+    /// A system call of a guest; or one whose maker was stopped, or taken out of its guest, while it was on its way here.
+    #[inline(never)]
+    fn called_otherwise(&mut self, core: &mut Core, thread: Ref<Thread>) -> Step {
+        if self.is_outdated(core.frame()) {
+            return Step::Leave(NextThread::Same);
+        }
+        let frame = self.memory[thread].running_frame();
+        trace::record(core, self.now, trace::Event::Syscall, frame.registers.rax, frame.registers.rdi);
         if !thread.is_ready(&self.memory) {
-            // It was stopped by another core while this call was on its way: it will be made again.
+            // It will be made again.
             self.memory[thread].running_frame().rewind_syscall();
             return Step::Leave(NextThread::Pick);
         }
-        if self.memory[thread].guest.is_some() {
-            return Step::Leave(self.guest_syscall(thread));
-        }
-        let op = OpWord(self.memory[thread].frame.rax);
-        if let Some(next) = self.express(thread, op) {
-            return Step::Leave(next);
-        }
-        let result = self.invoke(thread);
-        crate::journal::answered(&self.forest, thread, op, &result);
-        // The thread may have destroyed itself, or left this core: then nobody is there for an answer.
-        let there = self.current() == Some(thread);
-        match result {
-            Ok(Outcome::Answered(answer, next)) => {
-                if there {
-                    self.memory[thread].frame.set_answer(answer.words);
-                }
-                Step::Leave(next)
-            }
-            Ok(Outcome::Deferred(next)) => Step::Leave(next),
-            Ok(Outcome::Visit(visit)) => Step::Visit(visit),
-            Err(error) => {
-                if there {
-                    self.memory[thread].frame.set_error(error);
-                }
-                Step::Leave(NextThread::Same)
-            }
-        }
+        Step::Leave(self.guest_syscall(thread))
     }
 
-    fn answer(&mut self, thread: Ref<Thread>, result: Result<crate::outcome::Answer, caps::Error>) {
+    /// Puts what came of a call into its caller's registers.
+    pub fn answer(&mut self, thread: Ref<Thread>, result: Result<Answer, caps::Error>) {
         match result {
             Ok(answer) => self.memory[thread].frame.set_answer(answer.words),
             Err(error) => self.memory[thread].frame.set_error(error),
@@ -426,13 +453,6 @@ impl Kernel {
             self.memory[thread].quiet = epoch.0;
         }
         epoch
-    }
-
-    fn frame_of(&mut self, thread: Ref<Thread>) -> FramePtr {
-        let frame = NonNull::from(self.memory[thread].running_frame());
-        // SAFETY: the frame lies in a thread that is current on this core: its memory is not reused before every
-        // core has acknowledged leaving it, and nobody touches a current thread's frame.
-        unsafe { FramePtr::new(frame) }
     }
 
     /// What one of a thread's own slots holds, if that is still to be used.

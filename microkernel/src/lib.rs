@@ -8,7 +8,8 @@
 //!    preemption points.
 //! 3. *One way in, one way out.* Every entry saves straight into the frame of what ran and leads to
 //!    `kernel::entered`; every exit goes through [`entry::exit`].
-//! 4. *Capabilities decide.* What a call may do is settled by the `caps` crate; objects only perform.
+//! 4. *Capabilities decide.* What a call may do is settled by the `caps` crate. Each kind of object then decodes its
+//!    calls, which checks everything and changes nothing, and performs them, which cannot fail.
 //! 5. *Nobody waits for another core while holding a lock*, and every wait can be left.
 //! 6. *A failure costs one subOS.* An assertion or a stray access condemns the kernel it happened in or for.
 //! 7. *`unsafe` is named and counted*: the processor (`arch`), the shell (`entry`), the slot store, the physical map.
@@ -34,7 +35,6 @@ pub mod counters;
 pub mod deadline;
 pub mod departure;
 pub mod entry;
-pub mod express;
 pub mod fault;
 pub mod ipc;
 pub mod journal;

@@ -96,6 +96,7 @@ impl<T> Ref<T> {
 }
 
 /// The authority to reach this subOS's objects and pages. One per `Kernel`.
+#[derive(Default)]
 pub struct Memory {
     /// During a visit, the memory that references may point into: a page number range per lot.
     fence: Option<Fence>,
@@ -134,12 +135,10 @@ impl Memory {
     }
 
     /// Writes a new object over the zeroed memory that retype carved for it.
-    pub fn create<T: Object>(&mut self, address: PhysAddr, object: T) -> Ref<T> {
-        let reference = Ref::at(address);
+    pub fn create<T: Object>(&mut self, address: PhysAddr, object: T) {
         self.check(address, size_of::<T>() as u64);
         // SAFETY: retype carved this memory for an object of T's kind and nothing else refers to it yet.
         unsafe { physmap::pointer::<T>(address).write(object) };
-        reference
     }
 
     /// Whether an object of this type is there. For what may name one of several kinds.
@@ -260,11 +259,10 @@ pub fn slot_address(slot: SlotRef) -> PhysAddr {
     PhysAddr(slot.address())
 }
 
-/// The slot at this address.
-///
-/// # Panics
-/// When the address cannot be a slot's.
+/// One of the slots that an object begins with. Slots are as long as objects are aligned, so they count alike.
 #[must_use]
-pub fn slot_at(address: PhysAddr) -> SlotRef {
-    SlotRef::at(address.0).expect("a slot is aligned and not at address 0")
+#[inline]
+pub fn own_slot<T>(object: Ref<T>, index: u32) -> SlotRef {
+    const { assert!(OBJECT_ALIGN == Slot::SIZE) };
+    SlotRef::new(object.number() + index).expect("numbers of objects are not 0")
 }

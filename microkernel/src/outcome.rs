@@ -1,5 +1,8 @@
 //! What an invocation means for its caller and for who runs next.
 
+use caps::Error;
+use idl::Words;
+
 use crate::memory::Ref;
 use crate::object::thread::Thread;
 
@@ -36,20 +39,11 @@ impl Answer {
     /// Success, and nothing to say.
     pub const NOTHING: Self = Self { words: [0; 5] };
 
-    /// One word.
+    /// Success, with what the method declares.
     #[must_use]
-    pub const fn one(word: u64) -> Self {
-        Self { words: [word, 0, 0, 0, 0] }
-    }
-
-    /// Up to five words.
-    #[must_use]
-    pub fn of(words: &[u64]) -> Self {
-        let mut answer = Self::NOTHING;
-        for (place, word) in answer.words.iter_mut().zip(words) {
-            *place = *word;
-        }
-        answer
+    #[inline]
+    pub fn of(value: impl Words) -> Self {
+        Self { words: value.to_words() }
     }
 }
 
@@ -61,6 +55,9 @@ pub enum Outcome {
     Answered(Answer, NextThread),
     /// The caller's registers are, or will be, filled by somebody else.
     Deferred(NextThread),
+    /// It ended well or not, in a way that no check before it can foresee: whether there is room in what two kernels share
+    /// is known only by trying, in one atomic step; and that something has gone is told only when no core can reach it.
+    Ended(Result<(), Error>),
     /// An operation of the supervisor that reaches outside this kernel; the shell carries it out.
     Visit(crate::machine::Visit),
 }

@@ -2,11 +2,11 @@
 
 use caps::Error;
 use idl::abi::page::{FRAME, FX};
-use idl::abi::{FxArea as PageFx, REGISTER_WORDS, Registers, ResultWord, Trap, TrapKind};
+use idl::abi::{FxArea, REGISTER_WORDS, Registers, ResultWord, Trap, TrapKind, USER_END};
 use zerocopy::transmute;
 
 use crate::arch::Vector;
-use crate::arch::x86_64::frame::{Frame, FrameFlags, FxArea};
+use crate::arch::x86_64::frame::{Frame, FrameFlags, sanitise};
 use crate::entry::Fault;
 use crate::memory::Memory;
 use crate::types::PhysAddr;
@@ -15,85 +15,40 @@ impl Frame {
     /// The five words that travel in registers.
     #[must_use]
     pub const fn message_words(&self) -> [u64; REGISTER_WORDS] {
-        [self.rsi, self.rdx, self.r10, self.r8, self.r9]
+        let Registers { rsi, rdx, r10, r8, r9, .. } = self.registers;
+        [rsi, rdx, r10, r8, r9]
     }
 
     /// Puts five words into registers.
     pub const fn set_message_words(&mut self, words: [u64; REGISTER_WORDS]) {
-        [self.rsi, self.rdx, self.r10, self.r8, self.r9] = words;
+        let Registers { rsi, rdx, r10, r8, r9, .. } = &mut self.registers;
+        [*rsi, *rdx, *r10, *r8, *r9] = words;
     }
 
     /// Success, with these words.
     pub const fn set_answer(&mut self, words: [u64; REGISTER_WORDS]) {
-        self.rax = ResultWord::OK.0;
-        self.rdi = 0;
+        self.registers.rax = ResultWord::OK.0;
+        self.registers.rdi = 0;
         self.set_message_words(words);
     }
 
     /// A refusal; the other registers stay.
     pub const fn set_error(&mut self, error: Error) {
-        self.rax = ResultWord::error(error).0;
+        self.registers.rax = ResultWord::error(error).0;
     }
 
     /// A receive ended with a signal.
     pub const fn set_signal(&mut self, bits: u64) {
-        self.rax = ResultWord::SIGNAL.0;
-        self.rdi = bits;
-    }
-
-    /// The registers and the vector state, for a message page.
-    #[must_use]
-    pub fn save_registers(&self) -> (Registers, PageFx) {
-        let registers = Registers {
-            rax: self.rax,
-            rbx: self.rbx,
-            rcx: self.rcx,
-            rdx: self.rdx,
-            rsi: self.rsi,
-            rdi: self.rdi,
-            rbp: self.rbp,
-            r8: self.r8,
-            r9: self.r9,
-            r10: self.r10,
-            r11: self.r11,
-            r12: self.r12,
-            r13: self.r13,
-            r14: self.r14,
-            r15: self.r15,
-            rip: self.rip,
-            rflags: self.rflags,
-            rsp: self.rsp,
-            fs_base: self.fs_base,
-            gs_base: self.gs_base,
-        };
-        (registers, PageFx(self.fx.0))
+        self.registers.rax = ResultWord::SIGNAL.0;
+        self.registers.rdi = bits;
     }
 
     /// Takes over registers and vector state that a user wrote: what only the processor would refuse is sanitised
     /// here or at the exit; addresses were checked by the caller.
-    pub fn load_registers(&mut self, registers: &Registers, fx: &PageFx) {
-        self.rax = registers.rax;
-        self.rbx = registers.rbx;
-        self.rcx = registers.rcx;
-        self.rdx = registers.rdx;
-        self.rsi = registers.rsi;
-        self.rdi = registers.rdi;
-        self.rbp = registers.rbp;
-        self.r8 = registers.r8;
-        self.r9 = registers.r9;
-        self.r10 = registers.r10;
-        self.r11 = registers.r11;
-        self.r12 = registers.r12;
-        self.r13 = registers.r13;
-        self.r14 = registers.r14;
-        self.r15 = registers.r15;
-        self.rip = registers.rip;
-        self.rflags = registers.rflags;
-        self.rsp = registers.rsp;
-        self.fs_base = registers.fs_base;
-        self.gs_base = registers.gs_base;
-        self.fx = FxArea(fx.0);
-        self.fx.sanitise();
+    pub fn take_over(&mut self, registers: Registers, fx: FxArea) {
+        self.registers = registers;
+        self.fx = fx;
+        sanitise(&mut self.fx);
         // All registers are to be loaded, rcx, r11 and the vector state among them.
         self.flags.remove(FrameFlags::VIA_SYSCALL);
     }
@@ -101,21 +56,31 @@ impl Frame {
 
 /// Words of the general registers, and of the vector state, in a message page.
 const REGISTERS: usize = size_of::<Registers>() / 8;
-const FX_WORDS: usize = size_of::<PageFx>() / 8;
+const FX_WORDS: usize = size_of::<FxArea>() / 8;
 
 impl Memory {
-    /// The registers and the vector state in a message page, read once.
-    #[must_use]
-    pub fn registers_in(&self, page: PhysAddr) -> (Registers, PageFx) {
+    /// The registers in a message page, read once. `BadRange`: an address is not in user space.
+    pub fn registers_in(&self, page: PhysAddr) -> Result<Registers, Error> {
         let mut words = [0; REGISTERS];
         self.read_words(page, FRAME / 8, &mut words);
-        let mut fx = [0; FX_WORDS];
-        self.read_words(page, FX / 8, &mut fx);
-        (transmute!(words), PageFx(transmute!(fx)))
+        let registers: Registers = transmute!(words);
+        let addresses = [registers.rip, registers.fs_base, registers.gs_base];
+        if addresses.iter().any(|address| *address >= USER_END) {
+            return Err(Error::BadRange);
+        }
+        Ok(registers)
+    }
+
+    /// The vector state in a message page, read once.
+    #[must_use]
+    pub fn vectors_in(&self, page: PhysAddr) -> FxArea {
+        let mut words = [0; FX_WORDS];
+        self.read_words(page, FX / 8, &mut words);
+        FxArea(transmute!(words))
     }
 
     /// Puts registers, vector state and, for a guest, why it stopped into a message page.
-    pub fn put_registers(&mut self, page: PhysAddr, registers: Registers, fx: PageFx, trap: Option<Trap>) {
+    pub fn put_registers(&mut self, page: PhysAddr, registers: Registers, fx: FxArea, trap: Option<Trap>) {
         let words: [u64; REGISTERS] = transmute!(registers);
         self.write_words(page, FRAME / 8, &words);
         if let Some(trap) = trap {

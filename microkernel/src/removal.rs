@@ -7,7 +7,6 @@
 //! So a removal ends though nobody asks for the rest, and nobody who removes without end keeps another from his *done*.
 
 use caps::{Effects, Error, Reset, SlotRef, Slots, State, Step};
-use idl::Words;
 use idl::types::Progress;
 
 use crate::kernel::Kernel;
@@ -86,19 +85,24 @@ pub enum Removing {
 impl Kernel {
     /// One bounded step of removing, asked for by a thread. It is answered *done* only when no core can reach any more what
     /// went. While as many removals wait as can be, none is begun: then the caller helps, and asks again.
-    pub fn remove(&mut self, caller: &Caller, slot: SlotRef, removing: Removing) -> Result<Outcome, Error> {
+    pub fn remove(&mut self, caller: &Caller, slot: SlotRef, removing: Removing) -> Outcome {
         if self.removal.line.len() >= PROGRAM_REMOVALS && self.find(slot, removing).is_none() {
             self.sweep();
             // What the first waits for may be another core, and this one comes again at once.
             crate::arch::pause();
             self.memory[caller.thread].frame.rewind_syscall();
-            return Ok(Outcome::Deferred(NextThread::Same));
+            return Outcome::Deferred(NextThread::Same);
         }
-        let progress = self.removal_step(slot, removing, Some(caller.thread))?;
+        // It was checked that it can begin; if it falls with what goes, the next call is told.
+        let progress = self.removal_step(slot, removing, Some(caller.thread)).unwrap_or(Progress::More);
         if progress == Progress::Done {
             self.await_quiet(caller.thread);
         }
-        Ok(Answer { words: progress.to_words() }.into())
+        match self.current() == Some(caller.thread) {
+            true => Answer::of(progress).into(),
+            // The caller has removed itself.
+            false => Outcome::Deferred(NextThread::Same),
+        }
     }
 
     /// A thread goes on only when every core has let go of what went. It may have removed itself.

@@ -28,5 +28,9 @@ pub(crate) fn physical_memory() -> MutexGuard<'static, ()> {
 /// So many fresh threads.
 pub(crate) fn threads(memory: &mut Memory, count: u64) -> std::vec::Vec<Ref<Thread>> {
     assert!(count < PAGES, "threads fit");
-    (1..=count).map(|page| memory.create(PhysAddr(page * SIZE), Thread::new(CoreId::BOOT))).collect()
+    let place = |page| {
+        memory.create(PhysAddr(page * SIZE), Thread::new(CoreId::BOOT));
+        Ref::at(PhysAddr(page * SIZE))
+    };
+    (1..=count).map(place).collect()
 }

@@ -6,9 +6,8 @@ use static_assertions::const_assert;
 
 use crate::arch::x86_64::area;
 use crate::arch::x86_64::core::Core;
-use crate::arch::x86_64::instructions::read_tsc;
 use crate::limits::{PAGE, TRACE_EVENTS};
-use crate::types::CoreId;
+use crate::types::{CoreId, Ticks};
 
 /// What happened. The two arguments of [`record`] mean what is said here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -58,38 +57,36 @@ impl fmt::Display for Entry {
 #[repr(C)]
 pub struct Ring {
     /// How many events were ever recorded.
-    count: u64,
+    count: usize,
+    /// Where the next one goes: the count, modulo how many are kept.
+    next: usize,
     entries: [Entry; TRACE_EVENTS],
 }
 
 const_assert!(size_of::<Ring>() as u64 <= PAGE);
 
-#[allow(clippy::cast_possible_truncation, reason = "a remainder by an array's length fits")]
-const fn place_of(count: u64) -> usize {
-    (count % TRACE_EVENTS as u64) as usize
-}
-
 impl Ring {
     /// Adds an event over the oldest.
     pub fn push(&mut self, entry: Entry) {
-        if let Some(slot) = self.entries.get_mut(place_of(self.count)) {
-            *slot = entry;
+        if let Some(place) = self.entries.get_mut(self.next) {
+            *place = entry;
         }
+        self.next = if self.next + 1 < TRACE_EVENTS { self.next + 1 } else { 0 };
         self.count = self.count.wrapping_add(1);
     }
 
     /// The last events, oldest first.
     pub fn last(&self, wanted: usize) -> impl Iterator<Item = &Entry> {
-        let kept = self.count.min(TRACE_EVENTS as u64);
-        let first = self.count - kept.min(wanted as u64);
-        (first..self.count).filter_map(|at| self.entries.get(place_of(at)))
+        let kept = self.count.min(TRACE_EVENTS);
+        let first = self.count - kept.min(wanted);
+        (first..self.count).filter_map(|at| self.entries.get(at % TRACE_EVENTS))
     }
 }
 
 /// Records an event of this core.
 #[inline]
-pub fn record(core: &mut Core, event: Event, first: u64, second: u64) {
-    with_ring(core, |ring| ring.push(Entry { time: read_tsc(), event, first, second }));
+pub fn record(core: &mut Core, now: Ticks, event: Event, first: u64, second: u64) {
+    with_ring(core, |ring| ring.push(Entry { time: now.0, event, first, second }));
 }
 
 /// Works with this core's ring; the exclusive core stands for the exclusive ring.
@@ -101,7 +98,7 @@ pub(crate) fn with_ring<R>(core: &mut Core, work: impl FnOnce(&mut Ring) -> R) -
 /// On the host there are no core areas, so there is nothing to trace to.
 #[cfg(not(feature = "image"))]
 pub(crate) fn with_ring<R>(_core: &mut Core, work: impl FnOnce(&mut Ring) -> R) -> R {
-    work(&mut Ring { count: 0, entries: [Entry::default(); TRACE_EVENTS] })
+    work(&mut Ring { count: 0, next: 0, entries: [Entry::default(); TRACE_EVENTS] })
 }
 
 /// Where a core's ring is.
@@ -116,7 +113,7 @@ mod tests {
 
     #[test]
     fn the_ring_keeps_the_last_events_in_order() {
-        let mut ring = Ring { count: 0, entries: [Entry::default(); TRACE_EVENTS] };
+        let mut ring = Ring { count: 0, next: 0, entries: [Entry::default(); TRACE_EVENTS] };
         assert_eq!(ring.last(8).count(), 0);
         for time in 0..300 {
             ring.push(Entry { time, event: Event::Arrived, first: 0, second: 0 });

@@ -5,7 +5,7 @@
 //! `UPDATE_HOUSE=1 cargo test -p test-harness --test house`.
 #![allow(clippy::unwrap_used, reason = "a test may stop where it stands")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -16,9 +16,10 @@ const HARD_LIMIT: usize = 500;
 /// Nine files of ten are no longer.
 const SOFT_LIMIT: usize = 370;
 /// The most lines of code, without tests and comments, that `microkernel` and `caps` have together. The goal is about
-/// 10,000, and it is missed (see docs/caveats.md): this number is what there is, so that it gets no worse. It went up once,
-/// when every loop whose length an attacker chooses was bounded; else it only goes down.
-const KERNEL_LIMIT: usize = 12_600;
+/// 10,000, and it is missed (see docs/caveats.md): this number is what there is, so that it gets no worse. It went up when
+/// every loop whose length an attacker chooses was bounded, and when each call got a type for what was checked of it and
+/// the ordinary system call a way of its own; else it only goes down.
+const KERNEL_LIMIT: usize = 12_688;
 
 fn files(extension: &str) -> Vec<(String, String)> {
     fn walk(folder: &Path, extension: &str, found: &mut Vec<PathBuf>) {
@@ -153,6 +154,36 @@ fn every_member_is_tested_and_linted() {
     sorted.sort();
     crates.sort();
     assert_eq!(crates, sorted, "every crate of the repository is a member");
+}
+
+/// What a function's declaration says, up to its body, on one line.
+fn declaration(text: &str, name: &str) -> String {
+    let start = text.find(&format!("fn {name}(")).unwrap_or(text.len());
+    let words = text[start..].split('{').next().unwrap().split_whitespace();
+    words.collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn every_kind_of_object_has_a_file_that_decodes_and_performs() {
+    const FOLDER: &str = "microkernel/src/object/";
+    let kinds: BTreeSet<String> =
+        idl::kernel::OBJECTS.iter().map(|(kind, ..)| format!("{kind:?}").to_lowercase()).collect();
+    let mut found = BTreeSet::new();
+    for (path, text) in files("rs") {
+        let Some(name) = path.strip_prefix(FOLDER).and_then(|name| name.strip_suffix(".rs")) else {
+            continue;
+        };
+        // What a kind is made of besides lies in a folder of its name.
+        if name == "mod" || name.contains('/') {
+            continue;
+        }
+        found.insert(name.replace('_', ""));
+        assert!(text.contains("impl Methods for Call {"), "{path} says how calls are treated");
+        let (decode, perform) = (declaration(&text, "decode"), declaration(&text, "perform"));
+        assert!(decode.contains("&Kernel") && !decode.contains("&mut"), "{path} changes something: {decode}");
+        assert!(perform.ends_with("-> Outcome"), "{path} may fail: {perform}");
+    }
+    assert_eq!(found, kinds, "one file a kind of object");
 }
 
 #[test]

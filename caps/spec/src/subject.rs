@@ -152,16 +152,20 @@ impl Subject {
                 forest.locate(memory, table, handle).map(|found| Answer::Found(found.slot, found.capability))
             }
             Operation::Vacant { table, index } => table.vacant(memory, SlotIndex(index)).map(Answer::Slot),
-            Operation::Derive { parent, dest, change } => {
-                forest.derive(memory, parent, dest, change).map(Answer::Capability)
-            }
+            Operation::Derive { parent, dest, change } => forest
+                .check_derive(memory, parent, dest, change)
+                .map(|child| Answer::Capability(forest.grow(memory, child))),
             Operation::Retype { untyped, dest, kind, bytes, align } => {
-                forest.retype(memory, untyped, dest, kind, bytes, align).map(Answer::Capability)
+                let child = forest.check_retype(memory, untyped, dest, kind, bytes, align);
+                child.map(|child| Answer::Capability(forest.grow(memory, child)))
             }
             Operation::Bind { region, space, dest, number } => {
-                forest.bind(memory, region, space, dest, number).map(Answer::Capability)
+                let child = forest.check_bind(memory, region, space, dest, number);
+                child.map(|child| Answer::Capability(forest.grow(memory, child)))
             }
-            Operation::Move { source, dest } => forest.move_to(memory, source, dest).map(Answer::Capability),
+            Operation::Move { source, dest } => forest
+                .check_move(memory, source, dest)
+                .map(|passage| Answer::Capability(forest.pass(memory, passage))),
             Operation::Lock { source } => forest.lock(memory, source).map(Answer::Ticket),
             Operation::Unlock { ticket } => {
                 forest.unlock(memory, ticket);

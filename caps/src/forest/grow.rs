@@ -6,7 +6,7 @@ use super::{Forest, link};
 use crate::bounds::{MAX_BINDING, MAX_DEPTH, MAX_TABLE_SLOTS, PAGE};
 use crate::slot::State;
 use crate::table::check_vacant;
-use crate::{Capability, Error, Kind, Rights, Slot, SlotRef, Slots};
+use crate::{Capability, Error, Generation, Kind, Rights, Slot, SlotRef, Slots};
 
 /// How a derived capability differs from its parent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -27,7 +27,68 @@ impl Change {
     }
 }
 
+/// A child that may be made: everything was checked. [`Forest::grow`] makes it. It is void as soon as anything else
+/// has changed the forest.
+#[derive(Debug)]
+#[must_use]
+pub struct Child {
+    parent: SlotRef,
+    dest: SlotRef,
+    capability: Capability,
+    origin: Origin,
+}
+
+/// What a child is to its parent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// Another capability to the same object.
+    Copy,
+    /// An object made of memory, of which the first capability then says that it is used as far as this.
+    Made {
+        /// Where that is.
+        first: SlotRef,
+        /// How many bytes from the start.
+        mark: u64,
+    },
+    /// A binding to the address space whose first capability is there.
+    Bound {
+        /// Where that is.
+        space: SlotRef,
+    },
+}
+
+impl Child {
+    /// Where it is going to be.
+    #[must_use]
+    pub const fn dest(&self) -> SlotRef {
+        self.dest
+    }
+
+    /// Its parent, what it is going to say and what it is to its parent, for journals.
+    #[must_use]
+    pub const fn says(&self) -> (SlotRef, Capability, Origin) {
+        (self.parent, self.capability, self.origin)
+    }
+}
+
 impl Forest {
+    /// Makes a child that was checked.
+    pub fn grow(&mut self, slots: &mut impl Slots, child: Child) -> Capability {
+        let Child { parent, dest, capability, origin } = child;
+        match origin {
+            Origin::Copy => place(slots, parent, dest, capability, State::COPY),
+            Origin::Made { first, mark } => {
+                slots.slot_mut(first).word = mark;
+                place(slots, parent, dest, capability, State::empty());
+            }
+            Origin::Bound { space } => {
+                place(slots, parent, dest, capability, State::empty());
+                link::attach(slots, space, dest);
+            }
+        }
+        capability
+    }
+
     /// Derives a copy as a child. Needs DERIVE on the parent.
     ///
     /// A copy of an Untyped is another way to the same memory: what is made through the copy is the copy's child,
@@ -37,13 +98,34 @@ impl Forest {
     /// `MissingRight` (no DERIVE, or rights beyond the parent's), `InvalidArgument` (a badge or a part that the
     /// kind does not take, or a second badge), `BadRange`, `Busy` (an Untyped that is being reset),
     /// `SlotOccupied`, `SlotRetired`, `DepthExceeded`.
-    pub fn derive(
-        &mut self,
-        slots: &mut impl Slots,
+    pub fn check_derive(
+        &self,
+        slots: &impl Slots,
         parent: SlotRef,
         dest: SlotRef,
         change: Change,
-    ) -> Result<Capability, Error> {
+    ) -> Result<Child, Error> {
+        let capability = self.check_copy(slots, parent, change)?;
+        check_child(slots, parent, dest)?;
+        Ok(Child { parent, dest, capability, origin: Origin::Copy })
+    }
+
+    /// Derives a copy that has all rights of its parent, to take the place of what is in `dest`, if anything is:
+    /// whoever asks empties that first. Errors: as [`Forest::check_derive`], but for `SlotOccupied`.
+    pub fn check_replace(&self, slots: &impl Slots, parent: SlotRef, dest: SlotRef) -> Result<Child, Error> {
+        let change = Change::rights(slots.slot(parent).rights);
+        let capability = self.check_copy(slots, parent, change)?;
+        let old = slots.slot(dest);
+        let generation = if old.is_free() { old.generation } else { old.generation.next() };
+        if generation == Generation::LAST {
+            return Err(Error::SlotRetired);
+        }
+        check_depth(slots, parent)?;
+        Ok(Child { parent, dest, capability, origin: Origin::Copy })
+    }
+
+    /// What a copy would say, if it can be derived at all.
+    fn check_copy(&self, slots: &impl Slots, parent: SlotRef, change: Change) -> Result<Capability, Error> {
         let mut capability = self.check_parent(slots, parent)?;
         if !capability.kind.is_derivable() {
             return Err(Error::WrongKind);
@@ -65,30 +147,12 @@ impl Forest {
             capability.object = narrow(&capability, offset, length)?;
             capability.size = length;
         }
-        self.check_not_resetting(slots, parent)?;
-        check_child(slots, parent, dest)?;
-        place(slots, parent, dest, capability, State::COPY);
-        Ok(capability)
-    }
-
-    /// Whether copies of this can be derived at all, into a slot that is free. For those who must know before they
-    /// change anything. Errors: as [`Forest::derive`], as far as they do not depend on the copy.
-    pub fn check_derivable(&self, slots: &impl Slots, parent: SlotRef) -> Result<(), Error> {
-        let capability = self.check_parent(slots, parent)?;
-        if !capability.kind.is_derivable() {
-            return Err(Error::WrongKind);
-        }
-        if !capability.rights.contains(Rights::DERIVE) {
-            return Err(Error::MissingRight);
-        }
-        self.check_not_resetting(slots, parent)?;
-        check_depth(slots, parent)
-    }
-
-    /// Nothing is copied from memory that is being reset.
-    fn check_not_resetting(&self, slots: &impl Slots, parent: SlotRef) -> Result<(), Error> {
+        // Nothing is copied from memory that is being reset.
         let first = self.first_of(slots, parent);
-        if slots.slot(first).state.contains(State::RESETTING) { Err(Error::Busy) } else { Ok(()) }
+        if slots.slot(first).state.contains(State::RESETTING) {
+            return Err(Error::Busy);
+        }
+        Ok(capability)
     }
 
     /// Makes an object of untyped memory, as a child of the capability used, with its rights. `bytes` is a
@@ -100,15 +164,15 @@ impl Forest {
     /// `BeingRevoked`, `Locked`, `WrongKind` (not an Untyped, or not a kind that is retyped), `BadSize`,
     /// `InvalidArgument` (`align`), `Busy` (a reset is under way), `OutOfMemory`, `SlotOccupied`, `SlotRetired`,
     /// `DepthExceeded`.
-    pub fn retype(
-        &mut self,
-        slots: &mut impl Slots,
+    pub fn check_retype(
+        &self,
+        slots: &impl Slots,
         untyped: SlotRef,
         dest: SlotRef,
         kind: Kind,
         bytes: u64,
         align: u64,
-    ) -> Result<Capability, Error> {
+    ) -> Result<Child, Error> {
         let parent = self.check_parent(slots, untyped)?;
         if parent.kind != Kind::Untyped {
             return Err(Error::WrongKind);
@@ -139,9 +203,7 @@ impl Forest {
             .ok_or(Error::OutOfMemory)?;
         check_child(slots, untyped, dest)?;
         capability.object = start;
-        slots.slot_mut(first).word = mark;
-        place(slots, untyped, dest, capability, State::empty());
-        Ok(capability)
+        Ok(Child { parent: untyped, dest, capability, origin: Origin::Made { first, mark } })
     }
 
     /// Binds a region to an address space: a child of the region, which falls with either. The caller has looked
@@ -149,14 +211,14 @@ impl Forest {
     ///
     /// Errors, in the order of the checks: `EmptySlot`, `BeingRevoked`, `Locked`, `WrongKind` (for the region,
     /// then the same for the space), `InvalidArgument` (number), `SlotOccupied`, `SlotRetired`, `DepthExceeded`.
-    pub fn bind(
-        &mut self,
-        slots: &mut impl Slots,
+    pub fn check_bind(
+        &self,
+        slots: &impl Slots,
         region: SlotRef,
         space: SlotRef,
         dest: SlotRef,
         number: u16,
-    ) -> Result<Capability, Error> {
+    ) -> Result<Child, Error> {
         let bound = self.check_parent(slots, region)?;
         if bound.kind != Kind::Region {
             return Err(Error::WrongKind);
@@ -171,9 +233,7 @@ impl Forest {
         }
         check_child(slots, region, dest)?;
         let capability = Capability { kind: Kind::Binding, badge: 0, space: target.object, number, ..bound };
-        place(slots, region, dest, capability, State::empty());
-        link::attach(slots, first, dest);
-        Ok(capability)
+        Ok(Child { parent: region, dest, capability, origin: Origin::Bound { space: first } })
     }
 }
 

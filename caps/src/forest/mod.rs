@@ -7,6 +7,9 @@
 //! children), *stored in* (the slots of a CSpace, or those that a Thread or Guest begins with, fall with its first
 //! capability) and *bound to* (a binding falls with the first capability of its address space, as well as with
 //! its region).
+//!
+//! What grows or passes the tree on comes in two parts: `check_...` may refuse, changes nothing, and answers with what is
+//! to be done as a value; the operation takes that value and cannot fail.
 
 mod grow;
 mod link;
@@ -16,8 +19,8 @@ mod reset;
 #[cfg(test)]
 mod tests;
 
-pub use grow::Change;
-pub use pass::InFlight;
+pub use grow::{Change, Child, Origin};
+pub use pass::{InFlight, Passage};
 pub use reset::{Reset, Used};
 
 use crate::bounds::{MAX_MEMORY, PAGE};
@@ -43,6 +46,7 @@ impl Forest {
 
     /// Whether anything is being removed, so that lookups must look closer.
     #[must_use]
+    #[inline]
     pub fn is_removing(&self) -> bool {
         self.marks > 0 || self.dying.is_some()
     }

@@ -15,22 +15,40 @@ pub struct InFlight {
     pub generation: Generation,
 }
 
+/// A move that may be made: everything was checked. [`Forest::pass`] makes it. It is void as soon as anything else has
+/// changed the forest.
+#[derive(Debug)]
+#[must_use]
+pub struct Passage {
+    source: SlotRef,
+    dest: SlotRef,
+    capability: Capability,
+}
+
+impl Passage {
+    /// Where the capability is, and where it is going to be.
+    #[must_use]
+    pub const fn ends(&self) -> (SlotRef, SlotRef) {
+        (self.source, self.dest)
+    }
+}
+
 impl Forest {
     /// Moves a capability to another slot; its place in the forest stays. The source slot grows a generation.
     ///
     /// What has children does not move, so that a move takes constant time: derive first, hand on the copy.
     /// Errors, in the order of the checks: `EmptySlot`, `BeingRevoked`, `Locked`, `Busy` (it has children, or
     /// is an Untyped being reset), `SlotOccupied`, `SlotRetired`.
-    pub fn move_to(
-        &mut self,
-        slots: &mut impl Slots,
-        source: SlotRef,
-        dest: SlotRef,
-    ) -> Result<Capability, Error> {
+    pub fn check_move(&self, slots: &impl Slots, source: SlotRef, dest: SlotRef) -> Result<Passage, Error> {
         let capability = self.check_movable(slots, source)?;
         check_vacant(slots, dest)?;
-        put(slots, source, dest);
-        Ok(capability)
+        Ok(Passage { source, dest, capability })
+    }
+
+    /// Makes a move that was checked.
+    pub fn pass(&mut self, slots: &mut impl Slots, passage: Passage) -> Capability {
+        put(slots, passage.source, passage.dest);
+        passage.capability
     }
 
     /// Locks a capability in its slot: it is in flight, and until it lands or is unlocked nobody can use it.

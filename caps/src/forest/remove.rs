@@ -9,7 +9,7 @@
 //! deletion of a capability that takes nothing along, which is over at once.
 
 use super::{Forest, link};
-use crate::bounds::EFFECTS_PER_REMOVAL;
+use crate::bounds::{EFFECTS_PER_REMOVAL, SWEPT_SLOTS};
 use crate::effect::{Effect, Effects, Step};
 use crate::slot::State;
 use crate::{Capability, Error, Kind, SlotRef, Slots};
@@ -44,8 +44,8 @@ impl Forest {
     }
 
     /// Removes descendants of `root`, which stays. Marks it first, if that was not done. Each unit of budget
-    /// removes one capability or passes one slot of a dying table, and touches no more than the depth bound and
-    /// a few neighbours of slots. The effects are to be carried out whether or not more is to do; the step also
+    /// removes one capability or passes [`SWEPT_SLOTS`] free slots of a dying table, and touches no more than the depth
+    /// bound and a few neighbours of slots besides. The effects are to be carried out whether or not more is to do; the step also
     /// ends when `effects` is full. `EmptySlot`, `Locked`.
     pub fn revoke_step(
         &mut self,
@@ -123,10 +123,15 @@ impl Forest {
             if !work.take() {
                 return Step::More;
             }
-            let (position, count) = (slots.slot(header).word, slots.slot(header).size);
-            let at = u32::try_from(position).ok().and_then(|index| header.offset(index));
-            match at.filter(|_| position < count) {
-                Some(at) if slots.slot(at).is_free() => slots.slot_mut(header).word = position + 1,
+            let (position, count) = slots.slot(header).swept();
+            let end = count.min(position.saturating_add(SWEPT_SLOTS));
+            let is_free = |index: &u32| header.offset(*index).is_some_and(|at| slots.slot(at).is_free());
+            let free = (position..end).take_while(is_free).count();
+            if free > 0 {
+                slots.slot_mut(header).word += free as u64;
+                continue;
+            }
+            match header.offset(position).filter(|_| position < count) {
                 Some(at) => self.remove_leaf(slots, at, work.effects),
                 None => {
                     // The header keeps saying that the table is dying, until its memory is cleared: the

@@ -37,6 +37,13 @@ impl Forest {
     /// the memory. Errors, in the order of the checks: `EmptySlot`, `Locked`, `WrongKind`, `BeingRevoked` (it
     /// derives from one that is), `Busy` (it is a copy, and others used the memory too).
     pub fn reset_begin(&mut self, slots: &mut impl Slots, untyped: SlotRef) -> Result<(), Error> {
+        let first = self.check_reset(slots, untyped)?;
+        slots.slot_mut(first).state.insert(State::RESETTING);
+        self.mark_revoking(slots, untyped)
+    }
+
+    /// Whether [`Forest::reset_begin`] would begin, or go on; answers with the Untyped's first capability.
+    pub fn check_reset(&self, slots: &impl Slots, untyped: SlotRef) -> Result<SlotRef, Error> {
         let slot = slots.slot(untyped);
         if slot.is_free() {
             return Err(Error::EmptySlot);
@@ -50,9 +57,7 @@ impl Forest {
         if self.is_doomed(slots, untyped) {
             return Err(Error::BeingRevoked);
         }
-        let first = self.check_only_user(slots, untyped)?;
-        slots.slot_mut(first).state.insert(State::RESETTING);
-        self.mark_revoking(slots, untyped)
+        self.check_only_user(slots, untyped)
     }
 
     /// Goes on with a reset: removes what was made of the memory, as `revoke_step` does, and then says what is to

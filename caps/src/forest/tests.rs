@@ -10,6 +10,50 @@ use super::*;
 use crate::effect::{Effect, Effects, Step};
 use crate::{Change, Generation, Handle, Reset, Rights, SlotIndex, Table};
 
+/// Checking and doing in one.
+impl Forest {
+    fn derive(
+        &mut self,
+        slots: &mut impl Slots,
+        parent: SlotRef,
+        dest: SlotRef,
+        change: Change,
+    ) -> Result<Capability, Error> {
+        let child = self.check_derive(slots, parent, dest, change)?;
+        Ok(self.grow(slots, child))
+    }
+
+    fn retype(
+        &mut self,
+        slots: &mut impl Slots,
+        untyped: SlotRef,
+        dest: SlotRef,
+        kind: Kind,
+        bytes: u64,
+        align: u64,
+    ) -> Result<Capability, Error> {
+        let child = self.check_retype(slots, untyped, dest, kind, bytes, align)?;
+        Ok(self.grow(slots, child))
+    }
+
+    fn bind(
+        &mut self,
+        slots: &mut impl Slots,
+        region: SlotRef,
+        space: SlotRef,
+        dest: SlotRef,
+        number: u16,
+    ) -> Result<Capability, Error> {
+        let child = self.check_bind(slots, region, space, dest, number)?;
+        Ok(self.grow(slots, child))
+    }
+
+    fn pass_on(&mut self, slots: &mut impl Slots, from: SlotRef, to: SlotRef) -> Result<Capability, Error> {
+        let passage = self.check_move(slots, from, to)?;
+        Ok(self.pass(slots, passage))
+    }
+}
+
 /// Slots 1 to 15 are a planted table of 16 at address 1024; the Untyped's memory is 64 KiB from 0x1_0000.
 struct World {
     forest: Forest,
@@ -178,11 +222,11 @@ fn a_table_takes_what_is_stored_in_it_also_itself() {
     world.retype(5, Kind::Endpoint, 64);
     let World { forest, slots } = &mut world;
     // Each holds the other's first capability, and one holds an endpoint that has a copy elsewhere.
-    forest.move_to(slots, at(5), inner.at(SlotIndex(1)).unwrap()).unwrap();
+    forest.pass_on(slots, at(5), inner.at(SlotIndex(1)).unwrap()).unwrap();
     world.copy(inner.at(SlotIndex(1)).unwrap(), at(6)).unwrap();
     let World { forest, slots } = &mut world;
-    forest.move_to(slots, at(3), other.at(SlotIndex(1)).unwrap()).unwrap();
-    forest.move_to(slots, at(4), inner.at(SlotIndex(2)).unwrap()).unwrap();
+    forest.pass_on(slots, at(3), other.at(SlotIndex(1)).unwrap()).unwrap();
+    forest.pass_on(slots, at(4), inner.at(SlotIndex(2)).unwrap()).unwrap();
     let effects = world.delete(other.at(SlotIndex(1)).unwrap());
     assert_eq!(effects.len(), 3, "{effects:?}");
     assert_eq!(world.look(6), Err(Error::EmptySlot));
@@ -273,12 +317,29 @@ fn depth_is_bounded_and_old_slots_retire() {
 }
 
 #[test]
+fn a_copy_takes_the_place_of_another_unless_the_slot_would_retire() {
+    let mut world = World::new();
+    world.retype(3, Kind::Endpoint, 64);
+    world.copy(at(3), at(4)).unwrap();
+    let child = world.forest.check_replace(&world.slots, at(3), at(4)).unwrap();
+    world.delete(at(4));
+    assert_eq!(world.forest.grow(&mut world.slots, child).kind, Kind::Endpoint);
+    assert_eq!(world.look(4), Ok(Kind::Endpoint));
+    let refused = |world: &World, at: SlotRef, dest| world.forest.check_replace(&world.slots, at, dest).err();
+    assert_eq!(refused(&world, at(6), at(4)), Some(Error::EmptySlot));
+    world.slots[(BASE + 15) as usize] = Slot::free(Generation(u32::MAX - 1));
+    assert_eq!(refused(&world, at(3), at(15)), None);
+    world.copy(at(3), at(15)).unwrap();
+    assert_eq!(refused(&world, at(3), at(15)), Some(Error::SlotRetired));
+}
+
+#[test]
 fn a_second_revoke_is_not_done_while_a_fallen_table_is_not_swept() {
     let mut world = World::new();
     let inner = world.retype(3, Kind::CSpace, 4 * 64).table().unwrap();
     world.retype(4, Kind::Endpoint, 64);
     let World { forest, slots } = &mut world;
-    forest.move_to(slots, at(4), inner.at(SlotIndex(3)).unwrap()).unwrap();
+    forest.pass_on(slots, at(4), inner.at(SlotIndex(3)).unwrap()).unwrap();
     let mut effects = Effects::new();
     let mut steps = 0;
     while forest.revoke_step(slots, at(1), 1, &mut effects).unwrap() == Step::More {

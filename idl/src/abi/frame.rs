@@ -32,6 +32,11 @@ pub struct Registers {
     pub gs_base: u64,
 }
 
+impl Registers {
+    /// All zero.
+    pub const ZERO: Self = zerocopy::transmute!([0_u8; size_of::<Self>()]);
+}
+
 /// Why a guest stopped.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable)]
 #[repr(C)]
@@ -106,12 +111,18 @@ pub struct GuestFrame {
 #[repr(C, align(16))]
 pub struct FxArea(pub [u8; 512]);
 
-impl Default for FxArea {
-    /// The state after FNINIT and LDMXCSR with 0x1f80, as Linux starts a program with it.
-    fn default() -> Self {
+impl FxArea {
+    /// The state after FNINIT, with MXCSR 0x1f80 and registers of zero, as Linux starts a program with it.
+    pub const INITIAL: Self = {
         let mut bytes = [0; 512];
-        bytes[..2].copy_from_slice(&0x037f_u16.to_le_bytes());
-        bytes[24..28].copy_from_slice(&0x1f80_u32.to_le_bytes());
+        [bytes[0], bytes[1]] = 0x037f_u16.to_le_bytes();
+        [bytes[24], bytes[25], bytes[26], bytes[27]] = 0x1f80_u32.to_le_bytes();
         Self(bytes)
+    };
+}
+
+impl Default for FxArea {
+    fn default() -> Self {
+        Self::INITIAL
     }
 }

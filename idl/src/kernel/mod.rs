@@ -25,35 +25,50 @@ use caps::{Error, Kind, Rights};
 use crate::abi::REGISTER_WORDS;
 use crate::method::MethodInfo;
 
+/// The calls of one kind of object, as registers carry them: what each kind's `Call` can do.
+pub trait Calls: Sized {
+    /// The kind.
+    const KIND: Kind;
+
+    /// Whether messages go along, which the kernel does not interpret.
+    const CARRY_MESSAGES: bool;
+
+    /// Decodes the registers of a call. Pure and total. Strict: an argument that is no value of its type, and a word
+    /// that the method does not use and that is not zero, are `InvalidArgument`.
+    ///
+    /// # Errors
+    /// `UnknownMethod`, `InvalidArgument`, and what the types of the arguments refuse with.
+    fn from_words(method: u8, words: &[u64; REGISTER_WORDS]) -> Result<Self, Error>;
+
+    /// The rights that a method needs of its target; says too whether there is such a method, and needs no argument,
+    /// so that it can come before the look-up.
+    ///
+    /// # Errors
+    /// `UnknownMethod`.
+    fn rights(method: u8) -> Result<Rights, Error>;
+}
+
 macro_rules! objects {
     ($($kind:ident $module:ident,)+) => {
-        /// An invocation of any object, decoded.
+        /// A call of any kind of object.
+        #[cfg(test)]
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub enum Invocation {
-            $(#[doc = concat!("A call of a method of ", stringify!($kind), ".")] $kind($module::Call),)+
+        enum Invocation {
+            $($kind($module::Call),)+
         }
 
+        #[cfg(test)]
         impl Invocation {
-            /// Decodes the registers of an invocation. Pure and total.
-            ///
-            /// # Errors
-            /// `UnknownMethod`, and what the arguments' types refuse with.
-            #[inline]
-            pub fn decode(kind: Kind, method: u8, words: &[u64; REGISTER_WORDS]) -> Result<Self, Error> {
+            fn decode(kind: Kind, method: u8, words: &[u64; REGISTER_WORDS]) -> Result<Self, Error> {
                 match kind {
-                    $(Kind::$kind => $module::Call::decode(method, words).map(Self::$kind),)+
+                    $(Kind::$kind => $module::Call::from_words(method, words).map(Self::$kind),)+
                     _ => Err(Error::UnknownMethod),
                 }
             }
         }
 
-        /// The rights that a method needs of its target; says too whether there is such a method, and needs
-        /// no argument, so that it can come before the look-up.
-        ///
-        /// # Errors
-        /// `UnknownMethod`.
-        #[inline]
-        pub const fn required_rights(kind: Kind, method: u8) -> Result<Rights, Error> {
+        #[cfg(test)]
+        fn required_rights(kind: Kind, method: u8) -> Result<Rights, Error> {
             match kind {
                 $(Kind::$kind => $module::Call::rights(method),)+
                 _ => Err(Error::UnknownMethod),

@@ -66,8 +66,8 @@ fn stubs_and_decoding_agree() {
 #[test]
 fn answers_encode_what_stubs_decode() {
     let info = untyped::UntypedInfo { size: 4096, used: 64 };
-    assert_eq!(untyped::UntypedInfo::from_words(&untyped::answer::info(info)), Ok(info));
-    let kernel = Decoder::new(untyped::answer::reset(Progress::Done));
+    assert_eq!(untyped::UntypedInfo::from_words(&info.to_words()), Ok(info));
+    let kernel = Decoder::new(Progress::Done.to_words());
     assert_eq!(Cap::<untyped::Untyped, _>::with(Handle(1), &kernel).reset(), Ok(Progress::Done));
 }
 

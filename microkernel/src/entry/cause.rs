@@ -14,13 +14,11 @@ pub struct Fault {
     pub address: u64,
 }
 
-/// Why the kernel was entered. The user's registers are in the core's frame; interrupts have been ended at the APIC.
+/// Why the kernel was entered, if not by a system call. The user's registers are in the core's frame; interrupts have been ended at the APIC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cause {
     /// The core has just joined the subOS; nothing was running.
     Arrived,
-    /// User code executed SYSCALL.
-    Syscall,
     /// An interrupt arrived while user code ran.
     Interrupt(Vector),
     /// User code raised an exception.

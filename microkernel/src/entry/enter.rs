@@ -2,8 +2,10 @@
 //!
 //! The shell's duties: (1) make the one `&mut Core` of this entry, (2) name the cause, (3) end the interrupt,
 //! (4) call the kernel until it wants user code to run, idling or parking in between, (5) leave the processor's user
-//! state as the frame says and hand the frame to the assembly.
+//! state as the frame says and hand the frame to the assembly. A system call needs no (2) and (3), and mostly no second
+//! call of the kernel.
 
+use crate::arch::now;
 use crate::arch::x86_64::core::Core;
 use crate::arch::x86_64::frame::{Frame, FramePtr};
 use crate::arch::x86_64::interrupts::{Pending, Vector};
@@ -14,9 +16,21 @@ use crate::panic::{self, KernelFault};
 use crate::trace::{self, Event};
 
 use super::cause::{Cause, Fault};
-use super::exit::{Exit, FrameChange, base_must_be_loaded, prepare};
+use super::exit::{Exit, FrameChange, base_must_be_loaded, check_bases, prepare};
 
-/// Called by every entry; returns the frame to load.
+/// Called by the entry of system calls; returns the frame to load.
+///
+/// # Safety
+/// As for [`kernel_enter`].
+pub(crate) unsafe extern "C" fn kernel_called(core: *mut Core) -> *mut Frame {
+    // SAFETY: the caller's promise; the reference ends with this call.
+    let core = unsafe { &mut *core };
+    planted::entered(core);
+    let exit = kernel::called(core);
+    leave(core, exit).as_ptr()
+}
+
+/// Called by every other entry; returns the frame to load.
 ///
 /// # Safety
 /// Only the assembly calls this: on the core's own stack, interrupts off, `core` being this core's struct which nobody
@@ -25,12 +39,12 @@ pub(crate) unsafe extern "C" fn kernel_enter(core: *mut Core, number: u64) -> *m
     // SAFETY: the caller's promise; the reference ends with this call.
     let core = unsafe { &mut *core };
     let cause = match number {
-        entry::SYSCALL => Cause::Syscall,
         entry::ARRIVED => Cause::Arrived,
         entry::VISIT_FAILED => Cause::VisitFailed,
         vector => trap_cause(core, Vector(vector.to_le_bytes()[0])),
     };
-    run(core, cause).as_ptr()
+    let exit = enter(core, cause);
+    leave(core, exit).as_ptr()
 }
 
 fn trap_cause(core: &Core, vector: Vector) -> Cause {
@@ -47,14 +61,22 @@ fn trap_cause(core: &Core, vector: Vector) -> Cause {
     Cause::of_trap(vector, unsafe { &*frame.as_ptr() })
 }
 
-/// Calls the kernel until user code is to run.
-fn run(core: &mut Core, first: Cause) -> FramePtr {
-    let mut cause = first;
+/// Leaves the kernel as it wants to be left. The ordinary way out comes first.
+#[inline]
+fn leave(core: &mut Core, exit: Exit) -> FramePtr {
+    match exit {
+        Exit::Run(frame) if load(core, frame).is_ok() => frame,
+        other => leave_later(core, other),
+    }
+}
+
+/// Calls the kernel again until user code is to run.
+#[cold]
+fn leave_later(core: &mut Core, first: Exit) -> FramePtr {
+    let mut exit = first;
     loop {
-        planted::entered(core);
-        note(core, cause);
-        cause = match kernel::entered(core, cause) {
-            Exit::Run { frame, root } => match load(core, frame, root.0) {
+        let cause = match exit {
+            Exit::Run(frame) => match load(core, frame) {
                 Ok(()) => return frame,
                 Err(fault) => Cause::Fault(fault),
             },
@@ -67,20 +89,27 @@ fn run(core: &mut Core, first: Cause) -> FramePtr {
             // SAFETY: the kernel has let go of its lock, and nothing on this stack is needed any more.
             Exit::Park => unsafe { park::leave(core.id()) },
         };
+        exit = enter(core, cause);
     }
 }
 
-/// Leaves a trace of all but system calls, which the kernel traces when it knows whose they are.
+/// Calls the kernel, and leaves a trace of why.
+fn enter(core: &mut Core, cause: Cause) -> Exit {
+    planted::entered(core);
+    note(core, cause);
+    kernel::entered(core, cause)
+}
+
+/// Leaves a trace. System calls the kernel traces when it knows whose they are.
 fn note(core: &mut Core, cause: Cause) {
     let (event, first, second) = match cause {
-        Cause::Syscall => return,
         Cause::Arrived => (Event::Arrived, core.subos().map_or(0, |subos| subos.0.into()), 0),
         Cause::Interrupt(vector) => (Event::Interrupt, vector.0.into(), 0),
         Cause::Fault(fault) => (Event::Fault, fault.vector.0.into(), fault.address),
         Cause::Woken(pending) => (Event::Woken, pending.bits(), 0),
         Cause::VisitFailed => (Event::VisitEnd, 0, 0),
     };
-    trace::record(core, event, first, second);
+    trace::record(core, now(), event, first, second);
 }
 
 /// Makes the system call of this entry happen again when its frame next runs.
@@ -92,38 +121,32 @@ fn redo(core: &mut Core) {
 }
 
 /// Makes the processor's user state what the frame says, as far as it differs.
-fn load(core: &mut Core, frame: FramePtr, root: u64) -> Result<(), Fault> {
+#[inline]
+fn load(core: &mut Core, frame: FramePtr) -> Result<(), Fault> {
     let change = if core.frame() == Some(frame) { FrameChange::Same } else { FrameChange::Different };
     core.set_frame(frame);
     // SAFETY: by the contract of `FramePtr::new` the frame is valid, and only this core touches it now.
     let user = unsafe { &mut *frame.as_ptr() };
     prepare(user)?;
-    if base_must_be_loaded(user.fs_base, core.loaded_fs, change) {
-        traps::set_user_fs(user.fs_base);
-        core.loaded_fs = user.fs_base;
+    let (fs, gs) = (user.registers.fs_base, user.registers.gs_base);
+    if base_must_be_loaded(fs, core.loaded_fs, change) || base_must_be_loaded(gs, core.loaded_gs, change) {
+        load_bases(core, fs, gs)?;
     }
-    if base_must_be_loaded(user.gs_base, core.loaded_gs, change) {
-        traps::set_user_gs(user.gs_base);
-        core.loaded_gs = user.gs_base;
-    }
-    switch_root(core, root);
     Ok(())
 }
 
-fn switch_root(core: &mut Core, root: u64) {
-    if core.loaded_root != root {
-        // SAFETY: the kernel's roots all carry its kernel half, which maps all that it refers to.
-        unsafe { instructions::write_cr3(root) };
-        core.loaded_root = root;
-    }
+/// Loads the bases of FS and GS. What is loaded was checked here, so that the frame that it is in needs no check again.
+fn load_bases(core: &mut Core, fs: u64, gs: u64) -> Result<(), Fault> {
+    check_bases(fs, gs)?;
+    traps::set_user_fs(fs);
+    traps::set_user_gs(gs);
+    (core.loaded_fs, core.loaded_gs) = (fs, gs);
+    Ok(())
 }
 
-/// Sleeps on the home root until an interrupt has been taken.
+/// Sleeps, on the home root, until an interrupt has been taken.
 fn idle(core: &mut Core) -> Pending {
     core.clear_frame();
-    if let Some(arrival) = core.arrival() {
-        switch_root(core, arrival.home_root.0);
-    }
     let mailbox = core.mailbox();
     loop {
         let pending = Pending::from_bits_truncate(mailbox.take_pending());

@@ -3,7 +3,6 @@
 use crate::arch::x86_64::frame::{Frame, FrameFlags, FramePtr};
 use crate::arch::x86_64::interrupts::Vector;
 use crate::arch::x86_64::layout::{USER_END, is_canonical};
-use crate::types::PhysAddr;
 
 use super::cause::Fault;
 
@@ -11,13 +10,9 @@ use super::cause::Fault;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum Exit {
-    /// Run user code from a frame, on a page root.
-    Run {
-        /// Registers to load, and where the next entry saves.
-        frame: FramePtr,
-        /// The page root.
-        root: PhysAddr,
-    },
+    /// Run user code from this frame, on the page root that is loaded: the registers to load, and where the next entry
+    /// saves.
+    Run(FramePtr),
     /// Sleep until an interrupt.
     Idle,
     /// Leave the subOS.
@@ -40,21 +35,29 @@ pub const fn sanitise_flags(rflags: u64, how: FrameFlags) -> u64 {
     rflags & free | INTERRUPT_FLAG | ALWAYS_ONE
 }
 
-/// Makes a frame loadable: sanitises flags, clears what SYSRET would leak, and checks what the processor would only
-/// refuse in kernel mode.
+/// The fault that a processor would raise which checked in user mode.
+const REFUSED: Fault = Fault { vector: Vector::GENERAL_PROTECTION, error: 0, address: 0 };
+
+/// Makes a frame loadable, but for its bases: sanitises flags, and checks what the processor would only refuse in kernel
+/// mode.
 ///
 /// # Errors
-/// The next instruction is not in user space, or a segment base is not canonical: the fault that a processor which
-/// checked in user mode would raise.
+/// The next instruction is not in user space. What is reported now must come back whole, so nothing has changed.
+#[inline]
 pub fn prepare(frame: &mut Frame) -> Result<(), Fault> {
-    // Addresses of user space are canonical, and bases hardly ever lie anywhere else.
-    let bases = frame.fs_base >= USER_END || frame.gs_base >= USER_END;
-    if frame.rip >= USER_END || bases && !(is_canonical(frame.fs_base) && is_canonical(frame.gs_base)) {
-        // Leave the full frame visible: what is reported now must come back whole.
-        return Err(Fault { vector: Vector::GENERAL_PROTECTION, error: 0, address: 0 });
+    if frame.registers.rip >= USER_END {
+        return Err(REFUSED);
     }
-    frame.rflags = sanitise_flags(frame.rflags, frame.flags);
+    frame.registers.rflags = sanitise_flags(frame.registers.rflags, frame.flags);
     Ok(())
+}
+
+/// Whether segment bases can be loaded.
+///
+/// # Errors
+/// One is not canonical.
+pub fn check_bases(fs: u64, gs: u64) -> Result<(), Fault> {
+    if is_canonical(fs) && is_canonical(gs) { Ok(()) } else { Err(REFUSED) }
 }
 
 /// What must be done about a segment base at exit.
@@ -94,9 +97,8 @@ mod tests {
             assert!(prepare(&mut Frame::new(rip, 0, 0)).is_err());
         }
         assert!(prepare(&mut Frame::new(USER_END - 1, 0, 0)).is_ok());
-        let mut frame = Frame::new(0x1000, 0, 0);
-        frame.fs_base = 0x8000_0000_0000;
-        assert!(prepare(&mut frame).is_err());
+        assert!(check_bases(0x8000_0000_0000, 0).is_err() && check_bases(0, 0x8000_0000_0000).is_err());
+        assert!(check_bases(USER_END - 1, 0xffff_8000_0000_0000).is_ok());
     }
 
     #[test]

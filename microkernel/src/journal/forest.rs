@@ -1,10 +1,11 @@
 //! The forest of a kernel that keeps the journal.
 
+use core::num::NonZeroU64;
 use core::ops::Deref;
 
 use caps::{
-    Capability, Change, Effect, Effects, Error, Found, Handle, InFlight, Kind, Reset, Rights, Slot, SlotRef,
-    Slots, Step, Table,
+    Capability, Change, Child, Effect, Effects, Error, Found, Handle, InFlight, Kind, Origin, Passage, Reset,
+    Rights, Slot, SlotRef, Slots, Step, Table,
 };
 use idl::abi::{OpWord, ResultWord};
 use idl::journal::{Answer, Code, Journaled, SLOT_WORDS, Tail};
@@ -48,8 +49,9 @@ pub fn answered(forest: &Forest, thread: Ref<Thread>, op: OpWord, result: &Resul
             let wrong = u64::from(forest.mutant == Some(Mutant::FalseAnswer));
             (ResultWord::OK, answer.words[0] ^ wrong)
         }
-        Ok(_) => return,
-        Err(error) => (ResultWord::error(*error), 0),
+        Ok(Outcome::Ended(Ok(()))) => (ResultWord::OK, 0),
+        Ok(Outcome::Deferred(_) | Outcome::Visit(_)) => return,
+        Ok(Outcome::Ended(Err(error))) | Err(error) => (ResultWord::error(*error), 0),
     };
     let answer = Answer { thread: thread.number(), op: op.0, result: result.0, first };
     log::append(Code::Answer, forest.kernel, &|to| answer.write(to));
@@ -116,13 +118,6 @@ impl Forest {
         /// As in the model; errors too.
         Plant plant(dest: SlotRef, capability: Capability) -> Result<(), Error>;
         /// As in the model; errors too.
-        Retype retype(untyped: SlotRef, dest: SlotRef, kind: Kind, bytes: u64, align: u64)
-            -> Result<Capability, Error>;
-        /// As in the model; errors too.
-        Bind bind(region: SlotRef, space: SlotRef, dest: SlotRef, number: u16) -> Result<Capability, Error>;
-        /// As in the model; errors too.
-        Move move_to(source: SlotRef, dest: SlotRef) -> Result<Capability, Error>;
-        /// As in the model; errors too.
         Lock lock(source: SlotRef) -> Result<InFlight, Error>;
         /// As in the model.
         Unlock unlock(ticket: InFlight) -> ();
@@ -175,20 +170,6 @@ impl Forest {
         found
     }
 
-    /// As in the model.
-    pub fn peek(
-        &self,
-        memory: &Memory,
-        table: Table,
-        handle: Handle,
-        kind: Kind,
-        rights: Rights,
-    ) -> Option<(u64, u64)> {
-        let seen = self.forest.peek(memory, table, handle, kind, rights)?;
-        self.note(Code::Peek, &(table, handle, kind, rights), &seen);
-        Some(seen)
-    }
-
     /// As in the model; errors too.
     pub fn locate(&self, memory: &Memory, table: Table, handle: Handle) -> Result<Found, Error> {
         let found = self.forest.locate(memory, table, handle);
@@ -196,25 +177,55 @@ impl Forest {
         found
     }
 
-    /// As in the model; errors too.
-    pub fn derive(
-        &mut self,
-        memory: &mut Memory,
-        parent: SlotRef,
-        dest: SlotRef,
-        change: Change,
-    ) -> Result<Capability, Error> {
-        let mut made = change;
-        if self.mutant == Some(Mutant::GreedyCopy) {
-            made.rights = memory.slot(parent).capability().map_or(change.rights, |above| above.rights);
-        }
-        let answer = self.change(Code::Derive, &(parent, dest, change), memory, |forest, slots| {
-            forest.derive(slots, parent, dest, made)
-        });
+    /// As in the model. It is written down as what was asked for, checked and done in one.
+    pub fn grow(&mut self, memory: &mut Memory, child: Child) -> Capability {
+        let (dest, (parent, says, origin)) = (child.dest(), child.says());
+        let answer: Result<Capability, Error> = match origin {
+            Origin::Copy => return self.copy(memory, child),
+            Origin::Made { .. } => {
+                // The memory begins at the first place of this alignment.
+                let align = 1_u64 << says.object.trailing_zeros();
+                let asked = (parent, dest, says.kind, says.bytes(), align);
+                self.change(Code::Retype, &asked, memory, |forest, slots| Ok(forest.grow(slots, child)))
+            }
+            Origin::Bound { space } => {
+                let asked = (parent, space, dest, says.number);
+                self.change(Code::Bind, &asked, memory, |forest, slots| Ok(forest.grow(slots, child)))
+            }
+        };
+        answer.unwrap_or(says)
+    }
+
+    fn copy(&mut self, memory: &mut Memory, child: Child) -> Capability {
+        let (dest, (parent, says, _)) = (child.dest(), child.says());
+        let above = memory.slot(parent).capability().unwrap_or(says);
+        let badge =
+            NonZeroU64::new(says.badge).filter(|badge| badge.get() != above.badge && says.kind.is_mintable());
+        let part = (says.object, says.size) != (above.object, above.size);
+        let part = part.then(|| (says.object - above.object, says.size));
+        let change = Change { rights: says.rights, badge, part };
+        let greedy = Change { rights: above.rights, ..change };
+        let made = match self.forest.check_derive(memory, parent, dest, greedy) {
+            Ok(greedy) if self.mutant == Some(Mutant::GreedyCopy) => greedy,
+            _ => child,
+        };
+        let answer: Result<Capability, Error> =
+            self.change(Code::Derive, &(parent, dest, change), memory, |forest, slots| {
+                Ok(forest.grow(slots, made))
+            });
         if self.mutant == Some(Mutant::StrayWrite) {
             memory.write_words(page_of(dest), word_of(dest) + SLOT_WORDS - 2, &[0x0bad]);
         }
-        answer
+        answer.unwrap_or(says)
+    }
+
+    /// As in the model. It is written down as a move that was asked for, checked and done in one.
+    pub fn pass(&mut self, memory: &mut Memory, passage: Passage) -> Capability {
+        let says = memory.slot(passage.ends().0).capability();
+        let ends = passage.ends();
+        let answer: Result<Capability, Error> =
+            self.change(Code::Move, &ends, memory, |forest, slots| Ok(forest.pass(slots, passage)));
+        answer.ok().or(says).unwrap_or(Capability::new(Kind::Empty, Rights::empty(), 0, 0))
     }
 
     /// As in the model; errors too.

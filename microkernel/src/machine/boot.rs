@@ -137,8 +137,8 @@ fn plant_modules(kernel: &mut Kernel, bundle: Option<(PhysAddr, u64)>, lot: Opti
     let found: SlotIndex = load::MODULES;
     let dest = root_slot(kernel, found).expect("a spare root slot");
     let change = caps::Change::rights(rights);
-    let derived = kernel.forest.derive(&mut kernel.memory, slot, dest, change);
-    assert!(derived.is_ok(), "the boot module's root: {derived:?}");
+    let child = kernel.forest.check_derive(&kernel.memory, slot, dest, change);
+    kernel.forest.grow(&mut kernel.memory, child.expect("the boot module's root"));
 }
 
 /// Loads the program that the boot module calls `boot`.

@@ -79,7 +79,7 @@ pub fn by_visitor(books: &mut Books, id: ledger::SubOsId, why: &str) {
 pub fn report_unhandled(kernel: &mut Kernel, thread: Ref<Thread>) {
     let fault = kernel.memory[thread].fault;
     let frame = &kernel.memory[thread].frame;
-    let (rip, rsp) = (frame.rip, frame.rsp);
+    let (rip, rsp) = (frame.registers.rip, frame.registers.rsp);
     let (kind, address) = fault.map_or((0, 0), |fault| (u32::from(fault.vector.0), fault.address));
     if kernel.id != SubOsId::SUPERVISOR {
         let core = CoreNumber(u32::from(kernel.me.0));

@@ -1,7 +1,7 @@
 //! Making a subOS: a home lot, a kernel half, a kernel, the table of roots, a clean share.
 
 use caps::ledger::{self, LedgerChange, Life, LotEntry, LotId, LotRole, Resource};
-use caps::{Capability, Error, Kind, Rights, SlotIndex, SlotRef, Table};
+use caps::{Capability, Error, Handle, Kind, Rights, SlotIndex, SlotRef, Table};
 
 use super::books::{Books, Record, Stage};
 use super::{Target, cores, number_of, places, raw, share, visit};
@@ -30,7 +30,7 @@ pub fn create(books: &mut Books, core: &mut Core, home: u32, slot: SlotIndex) ->
             // From now on the new subOS's doorbell interrupts the supervisor.
             let supervisor = supervisor(books)?;
             cores::retarget(books, supervisor);
-            Ok(Answer::one(handle))
+            Ok(Answer::of(handle))
         }
         Err(error) => {
             unmake(books, id);
@@ -140,14 +140,14 @@ pub fn birth(books: &mut Books, id: ledger::SubOsId, home: &LotEntry, home_root:
 }
 
 /// Puts the capability to a new subOS into a slot of the calling thread's table.
-fn plant_subos(kernel: &mut Kernel, id: ledger::SubOsId, slot: SlotIndex) -> Result<u64, Error> {
+fn plant_subos(kernel: &mut Kernel, id: ledger::SubOsId, slot: SlotIndex) -> Result<Handle, Error> {
     let caller = kernel.current().ok_or(Error::Cancelled)?;
     let table = kernel.table_of(caller)?;
-    let dest = table.vacant(&kernel.memory, slot)?;
+    let (dest, handle) = kernel.vacant(table, slot)?;
     let target = Target { subos: number_of(id), incarnation: u64::from(id.generation) + 1 };
     let capability = Capability::new(Kind::SubOs, Rights::all(), target.object(), 0);
     kernel.forest.plant(&mut kernel.memory, dest, capability)?;
-    Ok(kernel.handle_at(dest, slot).0)
+    Ok(handle)
 }
 
 /// Takes back what was made of a subOS whose making failed. It has no core and never ran.

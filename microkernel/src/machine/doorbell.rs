@@ -96,27 +96,30 @@ pub fn take_doorbell_bits(kernel: &mut Kernel, notification: Ref<Notification>) 
     bits
 }
 
-/// Binds a notification to a peer's doorbell, or with `None` unbinds. What came before counts.
+/// What a peer's doorbell is to signal from now on, checked: a notification's bits, or nothing.
+#[derive(Clone, Copy, Debug)]
+pub struct Binding(Option<Bound>);
+
+/// Whether a peer's doorbell can be bound to a notification, or with `None` unbound.
 ///
 /// # Errors
 /// `AlreadyBound`; `OutOfRange` for a peer that cannot be.
-pub fn bind(
-    kernel: &mut Kernel,
-    peer: SubOsId,
-    to: Option<(Ref<Notification>, u64)>,
-) -> Result<NextThread, Error> {
-    let place = kernel.shares.bound.get_mut(peer.index()).ok_or(Error::OutOfRange)?;
-    let Some((notification, bits)) = to else {
-        *place = None;
-        return Ok(NextThread::Same);
-    };
-    if place.is_some() {
+pub fn check(kernel: &Kernel, peer: SubOsId, to: Option<(Ref<Notification>, u64)>) -> Result<Binding, Error> {
+    let present = kernel.shares.bound.get(peer.index()).ok_or(Error::OutOfRange)?;
+    if present.is_some() && to.is_some() {
         return Err(Error::AlreadyBound);
     }
-    let bound = Bound { notification, bits };
-    *place = Some(bound);
-    kernel.memory[notification].doorbells = true;
-    Ok(deliver(kernel, peer, bound))
+    Ok(Binding(to.map(|(notification, bits)| Bound { notification, bits })))
+}
+
+/// Binds a peer's doorbell, or unbinds it. What came before counts.
+pub fn bind(kernel: &mut Kernel, peer: SubOsId, Binding(binding): Binding) -> NextThread {
+    if let Some(place) = kernel.shares.bound.get_mut(peer.index()) {
+        *place = binding;
+    }
+    let Some(bound) = binding else { return NextThread::Same };
+    kernel.memory[bound.notification].doorbells = true;
+    deliver(kernel, peer, bound)
 }
 
 /// A peer is gone: nothing of it is signalled any more.

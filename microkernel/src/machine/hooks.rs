@@ -17,7 +17,7 @@ use crate::journal;
 use crate::kernel::Kernel;
 use crate::memory::Ref;
 use crate::object::address_space::page_entry;
-use crate::outcome::{Answer, Outcome};
+use crate::outcome::Answer;
 use crate::types::{CoreId, PhysAddr, SubOsId, VirtAddr};
 
 /// The method of DebugConsole by which a program asks.
@@ -47,11 +47,13 @@ mod number {
 }
 
 /// Does what was asked, if this is such an invocation.
-pub fn invoked(kernel: &mut Kernel, op: OpWord, words: &[u64; 5]) -> Option<Result<Outcome, Error>> {
+pub fn invoked(kernel: &mut Kernel, op: OpWord) -> Option<Result<Answer, Error>> {
     if op.kind() != Some(caps::Kind::DebugConsole) || op.method() != METHOD {
         return None;
     }
-    let [hook, argument, ..] = *words;
+    let thread = kernel.current()?;
+    let words = kernel.memory[thread].frame.message_words();
+    let [hook, argument, ..] = words;
     let memory = physmap::pointer::<u64>(PhysAddr(argument & !7));
     let ledger = core::ptr::from_ref(places().shelf()).cast::<u64>().cast_mut();
     let of_core = (area::base(CoreId(argument.to_le_bytes()[0])) + area::CORE_PAGE) as *mut u64;
@@ -96,7 +98,7 @@ pub fn invoked(kernel: &mut Kernel, op: OpWord, words: &[u64; 5]) -> Option<Resu
         }
         _ => return Some(Err(Error::InvalidArgument)),
     }
-    Some(Ok(Answer::NOTHING.into()))
+    Some(Ok(Answer::NOTHING))
 }
 
 /// Breaks what the audit looks at, one thing each, by the number of the violation that it should find.
@@ -127,7 +129,7 @@ fn plant(kernel: &mut Kernel, violation: u64, argument: u64) {
             };
             let number = BindingNumber::new(number).unwrap_or(BindingNumber::NONE);
             let entry = page_entry(page, Rights::READ, number);
-            let _ = space.map(&mut kernel.memory, VirtAddr(0x6000_0000), entry);
+            space.map(&mut kernel.memory, VirtAddr(0x6000_0000), entry);
         }
         11 => kernel.cores[crate::limits::MAX_CORES - 1].active = true,
         // In the supervisor's kernel: an interrupt route, opened or (by 0) closed again.

@@ -17,7 +17,7 @@ use super::{Pages, Target, create, places, raw, visit};
 use crate::arch::x86_64::clock;
 use crate::arch::x86_64::core::Core;
 use crate::arch::x86_64::frame::Frame;
-use crate::arch::x86_64::paging::BindingNumber;
+use crate::arch::x86_64::paging::{BindingNumber, Pte};
 use crate::kernel::Kernel;
 use crate::limits::{CHUNK, COPY_BUDGET, INIT_SLOTS, PAGE, SPACE_PAGES};
 use crate::memory::Ref;
@@ -214,7 +214,8 @@ pub(super) fn retype(
 ) -> Result<Capability, Error> {
     let untyped = visit::lot_slot(kernel, 0).ok_or(Error::OutOfMemory)?;
     let dest = root_slot(kernel, root)?;
-    let made = kernel.forest.retype(&mut kernel.memory, untyped, dest, kind, bytes, PAGE)?;
+    let child = kernel.forest.check_retype(&kernel.memory, untyped, dest, kind, bytes, PAGE)?;
+    let made = kernel.forest.grow(&mut kernel.memory, child);
     kernel.create(kind, PhysAddr(made.object), made.size);
     Ok(made)
 }
@@ -228,10 +229,19 @@ fn bind(
 ) -> Result<BindingNumber, Error> {
     let [region, dest, of] = [region, binding, SPACE].map(|index| root_slot(kernel, index));
     let (region, dest) = (region?, dest?);
-    let number = kernel.memory[space].take_number(&kernel.board).ok_or(Error::OutOfBindings)?;
-    kernel.forest.bind(&mut kernel.memory, region, of?, dest, number)?;
+    let number = kernel.memory[space].free_number(&kernel.board).ok_or(Error::OutOfBindings)?;
+    kernel.memory[space].take_number(number, &kernel.board);
+    let child = kernel.forest.check_bind(&kernel.memory, region, of?, dest, number)?;
+    kernel.forest.grow(&mut kernel.memory, child);
     space.set_binding(&mut kernel.memory, number, Some(dest));
     BindingNumber::new(number).ok_or(Error::OutOfBindings)
+}
+
+/// Maps a page of what the subOS starts with.
+fn map(kernel: &mut Kernel, space: Ref<AddressSpace>, at: VirtAddr, entry: Pte) -> Result<(), Error> {
+    space.check_map(&kernel.memory, at).map_err(|_| Error::OutOfMemory)?;
+    space.map(&mut kernel.memory, at, entry);
+    Ok(())
 }
 
 /// Copies the segments and maps them, each with its own rights; answers with where the program ends.
@@ -250,7 +260,7 @@ fn map_program(
         for page in 0..segment.pages() {
             let at = VirtAddr(segment.address + page * PAGE);
             let entry = page_entry(next.plus(page * PAGE), rights_of(segment.flags), binding);
-            space.map(&mut kernel.memory, at, entry).map_err(|_| Error::OutOfMemory)?;
+            map(kernel, space, at, entry)?;
         }
         next = next.plus(segment.pages() * PAGE);
         end = segment.end();
@@ -289,7 +299,7 @@ fn furnish(kernel: &mut Kernel, space: Ref<AddressSpace>) -> Result<PhysAddr, Er
     let pages = [(STARTUP_PAGE, Rights::READ), (MESSAGE_PAGE, write)].into_iter().chain(stack);
     for (index, (address, rights)) in (0..).zip(pages) {
         let entry = page_entry(start.plus(index * PAGE), rights, binding);
-        space.map(&mut kernel.memory, VirtAddr(address), entry).map_err(|_| Error::OutOfMemory)?;
+        map(kernel, space, VirtAddr(address), entry)?;
     }
     Ok(start)
 }
@@ -319,14 +329,19 @@ fn hand_over(kernel: &mut Kernel, table: Table) -> Result<(), Error> {
     let used = home.watermark().unwrap_or(0).next_multiple_of(PAGE);
     let left = home.capability().map_or(0, |home| home.size).saturating_sub(used);
     let dest = table.at(slots::HOME_UNTYPED)?;
-    kernel.forest.retype(&mut kernel.memory, lot, dest, Kind::Untyped, left & !(PAGE - 1), PAGE)?;
+    let rest = left & !(PAGE - 1);
+    let child = kernel.forest.check_retype(&kernel.memory, lot, dest, Kind::Untyped, rest, PAGE)?;
+    kernel.forest.grow(&mut kernel.memory, child);
     Ok(())
 }
 
 /// A copy with all the rights that the original has; nothing if there is no original.
 fn derive(kernel: &mut Kernel, source: SlotRef, dest: SlotRef) -> Result<(), Error> {
     let Some(original) = kernel.memory.slot(source).capability() else { return Ok(()) };
-    kernel.forest.derive(&mut kernel.memory, source, dest, Change::rights(original.rights)).map(|_| ())
+    let change = Change::rights(original.rights);
+    let child = kernel.forest.check_derive(&kernel.memory, source, dest, change)?;
+    kernel.forest.grow(&mut kernel.memory, child);
+    Ok(())
 }
 
 fn write_startup(

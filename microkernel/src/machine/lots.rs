@@ -44,7 +44,7 @@ pub fn grant(books: &mut Books, core: &mut Core, target: Target, chunks: u32) ->
         let number = LotNumber(u32::from(entry.seat));
         notify(id, Event::LotGranted { lot: number, chunks: Chunks(chunks) });
     }
-    given.map(|()| Answer::one(u64::from(entry.seat)))
+    given.map(|()| Answer::of(u64::from(entry.seat)))
 }
 
 fn give(books: &mut Books, core: &mut Core, id: ledger::SubOsId, entry: &LotEntry) -> Result<(), Error> {

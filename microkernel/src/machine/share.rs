@@ -126,29 +126,31 @@ impl Share {
         unsafe { &*((self.base + 3 * PAGE) as *const [AtomicU8; LENGTHS.1]) }
     }
 
-    /// Adds bytes to the console, all or none. Says whether the reader had read everything before them, so that it may
-    /// be asleep and is to be told.
-    ///
-    /// # Errors
-    /// [`Full`].
-    pub fn write_console(&self, bytes: impl ExactSizeIterator<Item = u8>) -> Result<bool, Full> {
+    /// Whether so many bytes fit into the console. Until its only writer, the subOS's kernel, has written them, the
+    /// room only grows.
+    #[must_use]
+    pub fn console_has_room(&self, bytes: usize) -> bool {
         let written = self.up().console.0.load(Ordering::Relaxed);
-        let read = self.down().console.0.load(Ordering::Acquire);
-        let waiting = written.wrapping_sub(read);
-        if waiting > CONSOLE_BYTES || CONSOLE_BYTES - waiting < bytes.len() as u64 {
-            return Err(Full);
-        }
+        let waiting = written.wrapping_sub(self.down().console.0.load(Ordering::Acquire));
+        waiting <= CONSOLE_BYTES && CONSOLE_BYTES - waiting >= bytes as u64
+    }
+
+    /// Adds bytes to the console, which has room for them. Says whether the reader had read everything before them, so
+    /// that it may be asleep and is to be told.
+    #[must_use]
+    pub fn write_console(&self, bytes: &[u8]) -> bool {
+        let written = self.up().console.0.load(Ordering::Relaxed);
         let mut position = written;
         for byte in bytes {
             if let Some(place) = self.console().get((position % CONSOLE_BYTES) as usize) {
-                place.store(byte, Ordering::Relaxed);
+                place.store(*byte, Ordering::Relaxed);
             }
             position = position.wrapping_add(1);
         }
         self.up().console.0.store(position, Ordering::SeqCst);
         // The reader may have caught up in the meantime: what counts is what it had read when it could see the bytes.
         fence(Ordering::SeqCst);
-        Ok(self.down().console.0.load(Ordering::SeqCst) == written)
+        self.down().console.0.load(Ordering::SeqCst) == written
     }
 
     /// Takes at most `most` bytes off the console and hands each to `sink`; answers with how many.
@@ -187,13 +189,12 @@ impl Share {
         self.epitaph().died.load(Ordering::SeqCst).checked_sub(1)
     }
 
-    /// Hands each byte of the epitaph to `sink`; answers with how many there are.
-    pub fn read_epitaph(&self, sink: impl FnMut(u8)) -> Option<usize> {
-        self.death()?;
+    /// Hands each byte of the epitaph of a kernel that died to `sink`; answers with how many there are.
+    pub fn read_epitaph(&self, sink: impl FnMut(u8)) -> usize {
         let length = self.epitaph().length.load(Ordering::Acquire);
         let length = usize::try_from(length).unwrap_or(EPITAPH_BYTES).min(EPITAPH_BYTES);
         self.epitaph().text.iter().take(length).map(|byte| byte.load(Ordering::Relaxed)).for_each(sink);
-        Some(length)
+        length
     }
 }
 
@@ -249,8 +250,9 @@ impl Direction {
         Ok(())
     }
 
-    /// Takes the oldest record. One receiver at a time.
-    pub fn pop(&self) -> Option<[u64; REGISTER_WORDS]> {
+    /// The oldest record, if there is one. One receiver at a time.
+    #[must_use]
+    pub fn peek(&self) -> Option<[u64; REGISTER_WORDS]> {
         let position = self.taken.0.load(Ordering::Relaxed);
         let [sequence, _, places @ ..] = self.record(position);
         if sequence.load(Ordering::Acquire) != position.wrapping_add(1) {
@@ -260,8 +262,13 @@ impl Direction {
         for (word, place) in words.iter_mut().zip(places) {
             *word = place.load(Ordering::Relaxed);
         }
-        self.taken.0.store(position.wrapping_add(1), Ordering::Release);
         Some(words)
+    }
+
+    /// Takes the oldest record off, which the receiver has read.
+    pub fn drop_oldest(&self) {
+        let position = self.taken.0.load(Ordering::Relaxed);
+        self.taken.0.store(position.wrapping_add(1), Ordering::Release);
     }
 
     fn record(&self, position: u64) -> &RecordWords {
@@ -310,9 +317,10 @@ mod tests {
         }
         assert_eq!(ring.push(words(99), Ticks(0), Author::Kernel), Err(Full));
         for index in 0..RING_RECORDS {
-            assert_eq!(ring.pop(), Some(words(index)));
+            assert_eq!(ring.peek(), Some(words(index)));
+            ring.drop_oldest();
         }
-        assert_eq!(ring.pop(), None);
+        assert_eq!(ring.peek(), None);
     }
 
     #[test]
@@ -322,7 +330,7 @@ mod tests {
         ring.reserved.0.store(u64::MAX, Ordering::Relaxed);
         assert_eq!(ring.push(words(8), Ticks(0), Author::Kernel), Err(Full));
         ring.taken.0.store(u64::MAX - 3, Ordering::Relaxed);
-        assert_eq!(ring.pop(), None);
+        assert_eq!(ring.peek(), None);
         ring.push(words(8), Ticks(0), Author::Kernel).unwrap();
     }
 
@@ -344,13 +352,12 @@ mod tests {
                 while sent < total {
                     let count = (sent % 7 + 1).min(total - sent);
                     let bytes: std::vec::Vec<u8> = (sent..sent + count).map(low_byte).collect();
-                    match share.write_console(bytes.iter().copied()) {
-                        Ok(true) => bell.store(1, Ordering::SeqCst),
-                        Ok(false) => {}
-                        Err(Full) => {
-                            std::thread::yield_now();
-                            continue;
-                        }
+                    if !share.console_has_room(bytes.len()) {
+                        std::thread::yield_now();
+                        continue;
+                    }
+                    if share.write_console(&bytes) {
+                        bell.store(1, Ordering::SeqCst);
                     }
                     sent += count;
                 }

@@ -48,7 +48,7 @@ pub fn visit<R>(
     };
     let number = number_of(id);
     places().shelf().set_visited(physmap::physical(cell));
-    trace::record(core, trace::Event::Visit, number.0.into(), 0);
+    trace::record(core, arch::now(), trace::Event::Visit, number.0.into(), 0);
     core.set_visiting(Some(number).filter(|number| *number != SubOsId::SUPERVISOR));
     // SAFETY: the guard is held until after the last use of the reference.
     let kernel = unsafe { cell.visit() };
@@ -58,7 +58,7 @@ pub fn visit<R>(
     let result = work(kernel);
     kernel.memory.fence(None);
     core.set_visiting(None);
-    trace::record(core, trace::Event::VisitEnd, number.0.into(), 0);
+    trace::record(core, arch::now(), trace::Event::VisitEnd, number.0.into(), 0);
     drop(guard);
     Ok(result)
 }

@@ -1,338 +1,196 @@
-//! AddressSpace: page tables, the memory for them, and the numbers of the bindings that may be mapped there.
-//!
-//! Its memory: one page for this object, one for the table that says which slot holds the binding with a number,
-//! one for the root of the page tables, and the rest, taken in order, for the other page tables. A page-table
-//! entry names the binding that allowed it, so no record is kept per page, and revoking bindings marks their
-//! numbers as dying and makes one resumable scan of the tables.
+//! AddressSpace: mapping pages of bound regions.
 
-use caps::bounds::MAX_BINDING;
-use caps::{Kind, Rights, SlotRef};
+mod tables;
 
-use crate::arch::x86_64::paging::{BindingNumber, Pte, PteFlags};
-use crate::limits::PAGE;
-use crate::memory::{Header, Memory, Object, Ref};
-use crate::sync::{Board, Epoch};
+use caps::{Error, Handle, Kind, Rights, Slots};
+use idl::kernel::address_space::{Call, Mapping};
+use idl::types::{BindingNumber, PageIndex, Pages, UserPage};
+
+pub use tables::{AddressSpace, MAX_PAGES, MIN_PAGES, entry_rights, page_entry};
+
+use super::Methods;
+use crate::arch::flush_page;
+use crate::arch::x86_64::paging::{BindingNumber as Number, Pte};
+use crate::kernel::Kernel;
+use crate::limits::{MAP_BUDGET, PAGE};
+use crate::memory::Ref;
+use crate::outcome::{Answer, Outcome};
+use crate::syscall::{Caller, object_of};
 use crate::types::{PhysAddr, VirtAddr};
 
-/// Pages before the pool of page tables: the object, the table of bindings, the root.
-pub const FIXED_PAGES: u64 = 3;
-/// The fewest pages that make a useful space: one path of page tables.
-pub const MIN_PAGES: u64 = FIXED_PAGES + 3;
-/// The most pages that one space may have.
-pub const MAX_PAGES: u64 = 1 << 16;
+/// What mappings can allow.
+const MAPPABLE: Rights = Rights::READ.union(Rights::WRITE).union(Rights::EXECUTE);
 
-const NUMBERS: usize = MAX_BINDING as usize + 1;
-const WORDS: usize = NUMBERS / 64;
-
-/// The end of user space, exclusive.
-pub const USER_END: u64 = 0x7fff_ffff_f000;
-
-/// An address space. See the module.
-#[repr(C, align(64))]
-pub struct AddressSpace {
-    header: Header,
-    pages: u64,
-    next_page: u64,
-    live: [u64; WORDS],
-    dying: [u64; WORDS],
-    /// Where the scan for dying bindings goes on, while one is under way.
-    scan: Option<ScanPosition>,
-    /// The epoch after which no core can reach what the bindings mapped that the last scan looked for.
-    scanned: Epoch,
-    /// The next space of this kernel.
-    pub next: Option<Ref<AddressSpace>>,
-    /// The space before this one.
-    pub previous: Option<Ref<AddressSpace>>,
+/// A call of an AddressSpace, checked: of what is done page by page, the first can be done.
+pub enum Request {
+    /// Maps pages, from this one on, with what the first page's entry says.
+    Map(VirtAddr, Count, Pte),
+    /// Takes mappings away.
+    Unmap(VirtAddr, Count),
+    /// Changes what mappings allow.
+    Protect(VirtAddr, Count, Rights),
+    /// Says this.
+    Query(Mapping),
 }
 
-/// How far a scan has come: the pool's page tables are visited in order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct ScanPosition {
-    page: u64,
-}
+/// Pages that one call treats.
+type Count = u64;
 
-// SAFETY: repr(C), the header first, and retype carves whole pages, at least one.
-unsafe impl Object for AddressSpace {
-    const KIND: Kind = Kind::AddressSpace;
-    const HEADER: usize = 0;
-}
+impl Methods for Call {
+    type Request = Request;
 
-/// Why a page could not be mapped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MapError {
-    /// There is an entry already.
-    Occupied,
-    /// No memory is left for a page table.
-    NoTable,
-}
-
-impl AddressSpace {
-    /// A space of this many pages, all zero but for what this returns to be written to the first.
-    #[must_use]
-    pub const fn new(pages: u64) -> Self {
-        Self {
-            header: Header::new(Kind::AddressSpace),
-            pages,
-            next_page: FIXED_PAGES,
-            live: [0; WORDS],
-            dying: [0; WORDS],
-            scan: None,
-            scanned: Epoch(0),
-            next: None,
-            previous: None,
-        }
-    }
-
-    /// A binding number that is not in use, now taken. That of a binding that went is in use until all cores have
-    /// forgotten what it mapped.
-    pub fn take_number(&mut self, board: &Board) -> Option<u16> {
-        if self.scan.is_none() && board.is_quiet(self.scanned) {
-            for (live, dying) in self.live.iter_mut().zip(&mut self.dying) {
-                *live &= !core::mem::take(dying);
-            }
-        }
-        for number in 1..=MAX_BINDING {
-            let (word, bit) = place(number);
-            if self.live[word] & bit == 0 {
-                self.live[word] |= bit;
-                return Some(number);
-            }
-        }
-        None
-    }
-
-    /// Gives back a number that was never mapped with.
-    pub fn return_number(&mut self, number: u16) {
-        let (word, bit) = place(number);
-        self.live[word] &= !bit;
-    }
-
-    /// The binding with this number has gone: its mappings must go before the number is used again.
-    pub fn mark_dying(&mut self, number: u16) {
-        let (word, bit) = place(number);
-        self.dying[word] |= bit;
-        // A scan that is under way has passed some tables without looking for this number.
-        self.scan = Some(ScanPosition { page: FIXED_PAGES });
-    }
-
-    /// Whether a scan is under way.
-    #[must_use]
-    pub const fn is_scanning(&self) -> bool {
-        self.scan.is_some()
-    }
-
-    fn is_dying(&self, number: u16) -> bool {
-        let (word, bit) = place(number);
-        self.dying[word] & bit != 0
-    }
-}
-
-fn place(number: u16) -> (usize, u64) {
-    (usize::from(number / 64) % WORDS, 1 << (number % 64))
-}
-
-/// The index of an address in the page table of this level, 4 for the root.
-fn index(address: VirtAddr, level: u32) -> usize {
-    (address.0 >> (12 + 9 * (level - 1)) & 0x1ff) as usize
-}
-
-impl AddressSpace {
-    /// The root of the page tables of the space at this address.
-    #[must_use]
     #[inline]
-    pub fn root_at(space: PhysAddr) -> PhysAddr {
-        space.plus(2 * PAGE)
-    }
-}
-
-impl Ref<AddressSpace> {
-    /// The root of the page tables.
-    #[must_use]
-    pub fn root(self) -> PhysAddr {
-        AddressSpace::root_at(self.address())
-    }
-
-    fn binding_table(self) -> PhysAddr {
-        self.address().plus(PAGE)
-    }
-
-    /// Remembers which slot holds the binding with this number, for audits.
-    pub fn set_binding(self, memory: &mut Memory, number: u16, slot: Option<SlotRef>) {
-        let shift = 32 * u32::from(number % 2);
-        let word = &mut memory.page_mut(self.binding_table())[usize::from(number / 2) % 512];
-        let value = slot.map_or(0, |slot| u64::from(slot.number()));
-        *word = *word & !(0xffff_ffff << shift) | value << shift;
-    }
-
-    /// The slot that holds the binding with this number.
-    #[must_use]
-    pub fn binding(self, memory: &Memory, number: u16) -> Option<SlotRef> {
-        let word = memory.page(self.binding_table())[usize::from(number / 2) % 512];
-        let value = (word >> (32 * u32::from(number % 2))) & 0xffff_ffff;
-        SlotRef::new(u32::try_from(value).unwrap_or(0))
-    }
-
-    /// The page of the last-level table that covers an address, made if asked for and if memory is left.
-    fn leaf_table(self, memory: &mut Memory, address: VirtAddr, make: Make) -> Result<PhysAddr, MapError> {
-        let mut table = self.root();
-        for level in [4, 3, 2] {
-            let entry = Pte::from_bits(memory.page(table)[index(address, level)]);
-            table = if entry.is_present() {
-                entry.address()
-            } else if make == Make::Missing {
-                let fresh = self.take_page(memory).ok_or(MapError::NoTable)?;
-                memory.page_mut(table)[index(address, level)] = table_entry(fresh).bits();
-                fresh
-            } else {
-                return Err(MapError::NoTable);
-            };
-        }
-        Ok(table)
-    }
-
-    fn take_page(self, memory: &mut Memory) -> Option<PhysAddr> {
-        let space = &mut memory[self];
-        if space.next_page == space.pages {
-            return None;
-        }
-        let page = self.address().plus(space.next_page * PAGE);
-        space.next_page += 1;
-        Some(page)
-    }
-
-    /// Maps one page.
-    pub fn map(self, memory: &mut Memory, address: VirtAddr, entry: Pte) -> Result<(), MapError> {
-        let table = self.leaf_table(memory, address, Make::Missing)?;
-        let place = &mut memory.page_mut(table)[index(address, 1)];
-        if Pte::from_bits(*place).is_present() {
-            return Err(MapError::Occupied);
-        }
-        *place = entry.bits();
-        Ok(())
-    }
-
-    /// The entry for an address, if a page is mapped there.
-    pub fn entry(self, memory: &mut Memory, address: VirtAddr) -> Option<Pte> {
-        let table = self.leaf_table(memory, address, Make::Nothing).ok()?;
-        let entry = Pte::from_bits(memory.page(table)[index(address, 1)]);
-        entry.is_present().then_some(entry)
-    }
-
-    /// Replaces the entry for an address at which a page is mapped.
-    pub fn replace(self, memory: &mut Memory, address: VirtAddr, entry: Pte) {
-        if let Ok(table) = self.leaf_table(memory, address, Make::Nothing) {
-            memory.page_mut(table)[index(address, 1)] = entry.bits();
-        }
-    }
-
-    /// One step of the scan that clears what dying bindings mapped. Returns whether it has come to its end; every core
-    /// is asked to flush after that, and the numbers are free when all have.
-    pub fn scan_step(self, memory: &mut Memory, board: &Board, budget: u32) -> bool {
-        for _ in 0..budget {
-            let Some(position) = memory[self].scan else { return true };
-            if position.page == memory[self].next_page {
-                memory[self].scan = None;
-                memory[self].scanned = board.next();
-                return true;
+    fn decode(self, kernel: &Kernel, caller: &Caller) -> Result<Request, Error> {
+        let space = target(caller);
+        match self {
+            Call::Map { binding, page, address, pages, rights } => {
+                let entry = first_entry(kernel, caller, (binding, page, pages), rights)?;
+                let count = check_range(address, pages)?;
+                let at = VirtAddr(address.address());
+                space.check_map(&kernel.memory, at)?;
+                Ok(Request::Map(at, count, entry))
             }
-            let table = self.address().plus(position.page * PAGE);
-            for entry in 0..512 {
-                let number = Pte::from_bits(memory.page(table)[entry]).binding().get();
-                if number != 0 && memory[self].is_dying(number) {
-                    memory.page_mut(table)[entry] = 0;
-                }
+            Call::Unmap { address, pages } => {
+                Ok(Request::Unmap(VirtAddr(address.address()), check_range(address, pages)?))
             }
-            memory[self].scan = Some(ScanPosition { page: position.page + 1 });
-        }
-        memory[self].scan.is_none()
-    }
-
-    /// Calls `visit` with every mapped page, for audits: the address and the entry.
-    pub fn for_each_page(self, memory: &Memory, visit: &mut dyn FnMut(VirtAddr, Pte)) {
-        walk(memory, self.root(), 4, VirtAddr(0), visit);
-    }
-}
-
-/// An entry for a page table below another.
-fn table_entry(table: PhysAddr) -> Pte {
-    Pte::new(table, PteFlags::PRESENT | PteFlags::WRITABLE | PteFlags::USER, BindingNumber::NONE)
-}
-
-/// An entry for a page that a binding allows to map with these rights.
-#[must_use]
-pub fn page_entry(page: PhysAddr, rights: Rights, binding: BindingNumber) -> Pte {
-    let mut flags = PteFlags::PRESENT | PteFlags::USER;
-    flags.set(PteFlags::WRITABLE, rights.contains(Rights::WRITE));
-    flags.set(PteFlags::NO_EXECUTE, !rights.contains(Rights::EXECUTE));
-    Pte::new(page, flags, binding)
-}
-
-/// What an entry allows.
-#[must_use]
-pub fn entry_rights(entry: Pte) -> Rights {
-    let flags = entry.flags();
-    let mut rights = Rights::READ;
-    rights.set(Rights::WRITE, flags.contains(PteFlags::WRITABLE));
-    rights.set(Rights::EXECUTE, !flags.contains(PteFlags::NO_EXECUTE));
-    rights
-}
-
-/// Whether a missing page table is made.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Make {
-    Missing,
-    Nothing,
-}
-
-/// Visits the leaves below a table. The recursion is three calls deep, one a level.
-fn walk(memory: &Memory, table: PhysAddr, level: u32, base: VirtAddr, visit: &mut dyn FnMut(VirtAddr, Pte)) {
-    let entries = if level == 4 { 256 } else { 512 };
-    for index in 0..entries {
-        let entry = Pte::from_bits(memory.page(table)[index]);
-        if !entry.is_present() {
-            continue;
-        }
-        let address = base.plus((index as u64) << (12 + 9 * (level - 1)));
-        if level == 1 {
-            visit(address, entry);
-        } else {
-            walk(memory, entry.address(), level - 1, address, visit);
+            Call::Protect { address, pages, rights } => {
+                check_rights(rights)?;
+                let count = check_range(address, pages)?;
+                let at = VirtAddr(address.address());
+                kernel.protected(space, at, rights)?;
+                Ok(Request::Protect(at, count, rights))
+            }
+            Call::Query { address } => {
+                let entry =
+                    space.entry(&kernel.memory, VirtAddr(address.address())).ok_or(Error::NotMapped)?;
+                let slot = space.binding(&kernel.memory, entry.binding().get()).ok_or(Error::NotMapped)?;
+                let region = kernel.memory.slot(slot).capability().ok_or(Error::NotMapped)?;
+                let offset = (entry.address().0 - region.object) / PAGE;
+                Ok(Request::Query(Mapping {
+                    page: PageIndex(u32::try_from(offset).map_err(|_| Error::NotMapped)?),
+                    rights: entry_rights(entry),
+                    binding: BindingNumber(u32::from(entry.binding().get())),
+                }))
+            }
         }
     }
-}
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::testing::physical_memory;
-    use crate::types::CoreId;
-
-    #[test]
-    fn a_number_is_used_again_only_when_every_core_has_flushed() {
-        let _guard = physical_memory();
-        let (mut memory, board) = (Memory::new(), Board::default());
-        let space = memory.create(PhysAddr(PAGE), AddressSpace::new(MIN_PAGES));
-        board.join(CoreId(1));
-        board.join(CoreId(2));
-        let number = memory[space].take_number(&board).unwrap();
-        let entry = page_entry(PhysAddr(9 * PAGE), Rights::READ, BindingNumber::new(number).unwrap());
-        space.map(&mut memory, VirtAddr(0x1000), entry).unwrap();
-        memory[space].mark_dying(number);
-        let later = |memory: &mut Memory| {
-            let other = memory[space].take_number(&board).unwrap();
-            assert_ne!(other, number);
-            memory[space].return_number(other);
+    #[inline]
+    fn perform(request: Request, kernel: &mut Kernel, caller: &Caller) -> Outcome {
+        let space = target(caller);
+        let done = match request {
+            Request::Map(at, count, entry) => kernel.map(space, at, count, entry),
+            Request::Unmap(at, count) => kernel.unmap(caller, space, at, count),
+            Request::Protect(at, count, rights) => kernel.protect(caller, space, at, count, rights),
+            Request::Query(mapping) => return Answer::of(mapping).into(),
         };
-        later(&mut memory);
-        while !space.scan_step(&mut memory, &board, 1) {
-            later(&mut memory);
-        }
-        assert_eq!(space.entry(&mut memory, VirtAddr(0x1000)), None);
-        later(&mut memory);
-        let _ = board.raise();
-        board.answer(CoreId(1), || {});
-        later(&mut memory);
-        board.answer(CoreId(2), || {});
-        assert_eq!(memory[space].take_number(&board), Some(number));
+        Answer::of(Pages(u32::try_from(done).unwrap_or(u32::MAX))).into()
     }
+}
+
+/// The space that is invoked.
+fn target(caller: &Caller) -> Ref<AddressSpace> {
+    Ref::at(object_of(&caller.found.capability))
+}
+
+/// The entry for the first of these pages of what is bound.
+fn first_entry(
+    kernel: &Kernel,
+    caller: &Caller,
+    (binding, page, pages): (Handle, PageIndex, Pages),
+    rights: Rights,
+) -> Result<Pte, Error> {
+    let binding = kernel.argument(caller, binding, Kind::Binding, Rights::empty())?.capability;
+    check_rights(rights)?;
+    if binding.space != target(caller).address().0 {
+        return Err(Error::InvalidArgument);
+    }
+    if !binding.rights.contains(rights) {
+        return Err(Error::MissingRight);
+    }
+    let start = u64::from(page.0) * PAGE;
+    if start + pages.bytes() > binding.size {
+        return Err(Error::BadRange);
+    }
+    let number = Number::new(binding.number).ok_or(Error::InvalidArgument)?;
+    Ok(page_entry(PhysAddr(binding.object).plus(start), rights, number))
+}
+
+impl Kernel {
+    fn map(&mut self, space: Ref<AddressSpace>, at: VirtAddr, count: Count, first: Pte) -> Count {
+        let (rights, number) = (entry_rights(first), first.binding());
+        for index in 0..count {
+            let at = at.plus(index * PAGE);
+            if index > 0 && space.check_map(&self.memory, at).is_err() {
+                return index;
+            }
+            let entry = page_entry(first.address().plus(index * PAGE), rights, number);
+            space.map(&mut self.memory, at, entry);
+        }
+        count
+    }
+
+    fn unmap(&mut self, caller: &Caller, space: Ref<AddressSpace>, at: VirtAddr, count: Count) -> Count {
+        let mut changed = false;
+        for at in (0..count).map(|index| at.plus(index * PAGE)) {
+            if space.entry(&self.memory, at).is_some() {
+                space.replace(&mut self.memory, at, Pte::EMPTY);
+                flush_page(at);
+                changed = true;
+            }
+        }
+        if changed {
+            self.flush_others(caller);
+        }
+        count
+    }
+
+    fn protect(
+        &mut self,
+        caller: &Caller,
+        space: Ref<AddressSpace>,
+        at: VirtAddr,
+        count: Count,
+        rights: Rights,
+    ) -> Count {
+        let mut done = 0;
+        for at in (0..count).map(|index| at.plus(index * PAGE)) {
+            let Ok(entry) = self.protected(space, at, rights) else { break };
+            space.replace(&mut self.memory, at, entry);
+            flush_page(at);
+            done += 1;
+        }
+        self.flush_others(caller);
+        done
+    }
+
+    /// The entry of a mapped page, with these rights instead of its own.
+    fn protected(&self, space: Ref<AddressSpace>, at: VirtAddr, rights: Rights) -> Result<Pte, Error> {
+        let entry = space.entry(&self.memory, at).ok_or(Error::NotMapped)?;
+        let slot = space.binding(&self.memory, entry.binding().get()).ok_or(Error::NotMapped)?;
+        let allowed = self.memory.slot(slot).capability().ok_or(Error::NotMapped)?.rights;
+        if !allowed.contains(rights) {
+            return Err(Error::MissingRight);
+        }
+        Ok(page_entry(entry.address(), rights, entry.binding()))
+    }
+
+    /// The caller goes on only when no other core can still use what a mapping said before.
+    fn flush_others(&mut self, caller: &Caller) {
+        if self.board.members() & !self.me.bit() != 0 {
+            self.hold_until_quiet(Some(caller.thread));
+        }
+    }
+}
+
+fn check_rights(rights: Rights) -> Result<(), Error> {
+    let sound = rights.contains(Rights::READ) && MAPPABLE.contains(rights);
+    if sound { Ok(()) } else { Err(Error::InvalidArgument) }
+}
+
+/// How many pages of the range one call treats.
+fn check_range(address: UserPage, pages: Pages) -> Result<Count, Error> {
+    let last = Pages(pages.0.checked_sub(1).ok_or(Error::BadRange)?);
+    address.checked_add(last).ok_or(Error::BadRange)?;
+    Ok(u64::from(pages.0).min(MAP_BUDGET))
 }

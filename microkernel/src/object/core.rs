@@ -1,29 +1,33 @@
 //! Core: one processor core of this subOS.
 
 use caps::Error;
-use idl::Words;
 use idl::kernel::core::{Call, CoreInfo};
 use idl::types::{CoreNumber, Ticks};
 
+use super::Methods;
 use crate::kernel::Kernel;
 use crate::limits::MAX_CORES;
 use crate::outcome::{Answer, Outcome};
 use crate::syscall::Caller;
 
-impl Kernel {
-    /// Carries out a call of a Core.
-    pub fn invoke_core(&mut self, caller: &Caller, call: Call) -> Result<Outcome, Error> {
-        let Call::Info = call;
+impl Methods for Call {
+    type Request = CoreInfo;
+
+    fn decode(self, kernel: &Kernel, caller: &Caller) -> Result<CoreInfo, Error> {
+        let Call::Info = self;
         let number = usize::try_from(caller.found.capability.badge).unwrap_or(MAX_CORES);
-        let state = self.cores.get(number).ok_or(Error::InvalidArgument)?;
+        let state = kernel.cores.get(number).ok_or(Error::InvalidArgument)?;
         let counters = state.counters;
-        let here = counters.owned + self.now.0.saturating_sub(state.arrived.0);
-        let info = CoreInfo {
+        let here = counters.owned + kernel.now.0.saturating_sub(state.arrived.0);
+        Ok(CoreInfo {
             core: CoreNumber(u32::try_from(number).map_err(|_| Error::InvalidArgument)?),
             switches: counters.switches,
             interrupts: counters.timers + counters.doorbells + counters.others,
             idle: Ticks(here.saturating_sub(counters.busy)),
-        };
-        Ok(Answer { words: info.to_words() }.into())
+        })
+    }
+
+    fn perform(info: CoreInfo, _: &mut Kernel, _: &Caller) -> Outcome {
+        Answer::of(info).into()
     }
 }

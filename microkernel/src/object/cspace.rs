@@ -2,11 +2,11 @@
 
 use core::num::NonZeroU64;
 
-use caps::{Change, Error, Handle, Kind, Rights, SlotIndex, SlotRef, Slots, State};
-use idl::Words;
+use caps::{Change, Child, Error, Handle, Kind, Passage, Rights, SlotIndex, SlotRef, Slots, State, Table};
 use idl::kernel::cspace::{Call, SlotInfo};
 use idl::types::Badge;
 
+use super::Methods;
 use crate::kernel::Kernel;
 use crate::limits::PAGE;
 use crate::memory::Ref;
@@ -17,113 +17,126 @@ use crate::removal::Removing;
 use crate::syscall::Caller;
 use crate::types::PhysAddr;
 
-/// Where a copy goes, and what it may do.
-struct Copying {
-    source: Handle,
-    table: Handle,
-    slot: SlotIndex,
-    rights: Rights,
-    badge: Option<NonZeroU64>,
+/// A call of a CSpace, checked.
+pub enum Request {
+    /// Derives a copy, of which this is going to be the handle.
+    Copy(Child, Handle),
+    /// Moves a capability, of which this is going to be the handle.
+    Move(Passage, Handle),
+    /// Deletes or revokes what is in a slot.
+    Remove(SlotRef, Removing),
+    /// What is to be removed has gone, or goes, by somebody else's doing: this is told when no core can reach it any more.
+    Gone(Error),
+    /// The handle of what a slot holds.
+    At(Handle),
+    /// Says this.
+    Info(SlotInfo),
 }
 
-impl Kernel {
-    /// Carries out a call of a CSpace.
-    pub fn invoke_cspace(&mut self, caller: &Caller, call: Call) -> Result<Outcome, Error> {
-        match call {
-            Call::Copy { source, table, slot, rights } => {
-                self.copy(caller, &Copying { source, table, slot, rights, badge: None })
-            }
+impl Methods for Call {
+    type Request = Request;
+
+    #[inline]
+    fn decode(self, kernel: &Kernel, caller: &Caller) -> Result<Request, Error> {
+        let target = caller.found.capability.table().ok_or(Error::WrongKind)?;
+        let find = |source| kernel.forest.lookup_any(&kernel.memory, target, source);
+        let copy = |source, table, slot: SlotIndex, rights: Rights, badge| {
+            let found = find(source)?;
+            let (dest, handle) = kernel.vacant(kernel.destination(caller, table)?, slot)?;
+            let change = Change { rights, badge, part: None };
+            let child = kernel.forest.check_derive(&kernel.memory, found.slot, dest, change)?;
+            Ok(Request::Copy(child, handle))
+        };
+        match self {
+            Call::Copy { source, table, slot, rights } => copy(source, table, slot, rights, None),
             Call::Mint { source, table, slot, rights, badge: Badge(badge) } => {
-                let badge = Some(NonZeroU64::new(badge).ok_or(Error::InvalidArgument)?);
-                self.copy(caller, &Copying { source, table, slot, rights, badge })
+                let badge = NonZeroU64::new(badge).ok_or(Error::InvalidArgument)?;
+                copy(source, table, slot, rights, Some(badge))
             }
             Call::Move { source, table, slot } => {
-                let found = self.forest.lookup_any(&self.memory, target(caller)?, source)?;
-                let table = self.destination(caller, table)?;
-                let dest = table.vacant(&self.memory, slot)?;
-                self.relocate(found.slot, dest)?;
-                Ok(Answer::one(self.handle_at(dest, slot).0).into())
+                let found = find(source)?;
+                let (dest, handle) = kernel.vacant(kernel.destination(caller, table)?, slot)?;
+                Ok(Request::Move(kernel.check_relocate(found.slot, dest)?, handle))
             }
-            Call::Delete { source } => self.remove_from(caller, source, Removing::Delete),
-            Call::Revoke { source } => self.remove_from(caller, source, Removing::Revoke),
+            Call::Delete { source } => Ok(remove(kernel, target, source, Removing::Delete)),
+            Call::Revoke { source } => Ok(remove(kernel, target, source, Removing::Revoke)),
             Call::At { slot } => {
-                let at = target(caller)?.at(slot)?;
-                if self.memory.slot(at).is_free() {
+                let held = kernel.memory.slot(target.at(slot)?);
+                if held.is_free() {
                     return Err(Error::EmptySlot);
                 }
-                Ok(Answer::one(self.handle_at(at, slot).0).into())
+                Ok(Request::At(Handle::new(slot, held.generation())))
             }
             Call::Info { source } => {
-                let found = self.forest.lookup_any(&self.memory, target(caller)?, source)?;
-                let capability = found.capability;
+                let capability = find(source)?.capability;
                 let size = match capability.kind {
                     Kind::Untyped | Kind::Region => capability.size / PAGE,
                     Kind::CSpace | Kind::AddressSpace => capability.size,
                     _ => 0,
                 };
-                let info = SlotInfo {
-                    kind: capability.kind,
-                    rights: capability.rights,
-                    badge: Badge(capability.badge),
-                    size,
-                };
-                Ok(Answer { words: info.to_words() }.into())
+                let (kind, rights, badge) = (capability.kind, capability.rights, Badge(capability.badge));
+                Ok(Request::Info(SlotInfo { kind, rights, badge, size }))
             }
         }
     }
 
-    /// Moves a capability to a vacant slot, and whatever remembers where it is.
-    pub fn relocate(&mut self, source: SlotRef, dest: SlotRef) -> Result<(), Error> {
-        self.check_unused(source)?;
-        let moved = self.forest.move_to(&mut self.memory, source, dest)?;
+    #[inline]
+    fn perform(request: Request, kernel: &mut Kernel, caller: &Caller) -> Outcome {
+        match request {
+            Request::Copy(child, handle) => {
+                kernel.forest.grow(&mut kernel.memory, child);
+                Answer::of(handle).into()
+            }
+            Request::Move(passage, handle) => {
+                kernel.relocate(passage);
+                Answer::of(handle).into()
+            }
+            Request::Remove(slot, removing) => kernel.remove(caller, slot, removing),
+            Request::Gone(error) => {
+                kernel.await_quiet(caller.thread);
+                Outcome::Ended(Err(error))
+            }
+            Request::At(handle) => Answer::of(handle).into(),
+            Request::Info(info) => Answer::of(info).into(),
+        }
+    }
+}
+
+impl Kernel {
+    /// Whether a capability can be moved to a vacant slot. One through which a thread may queue at an endpoint stays where
+    /// that thread remembers it: `Busy`.
+    pub fn check_relocate(&self, source: SlotRef, dest: SlotRef) -> Result<Passage, Error> {
+        let slot = self.memory.slot(source);
+        if slot.kind() == Kind::Endpoint && slot.state().contains(State::WATCHED) {
+            let endpoint = Ref::<Endpoint>::at(PhysAddr(slot.object()));
+            if !self.memory[endpoint].callers.is_empty() {
+                return Err(Error::Busy);
+            }
+        }
+        self.forest.check_move(&self.memory, source, dest)
+    }
+
+    /// Moves a capability, and whatever remembers where it is.
+    pub fn relocate(&mut self, passage: Passage) {
+        let (_, dest) = passage.ends();
+        let moved = self.forest.pass(&mut self.memory, passage);
         if moved.kind == Kind::Binding {
             let space = Ref::<AddressSpace>::at(PhysAddr(moved.space));
             space.set_binding(&mut self.memory, moved.number, Some(dest));
         }
-        Ok(())
-    }
-
-    /// A capability through which a thread may queue at an endpoint stays where that thread remembers it. `Busy`.
-    fn check_unused(&self, slot: SlotRef) -> Result<(), Error> {
-        let slot = self.memory.slot(slot);
-        if slot.kind() != Kind::Endpoint || !slot.state().contains(State::WATCHED) {
-            return Ok(());
-        }
-        let endpoint = Ref::<Endpoint>::at(PhysAddr(slot.object()));
-        if self.memory[endpoint].callers.is_empty() { Ok(()) } else { Err(Error::Busy) }
-    }
-
-    fn copy(&mut self, caller: &Caller, copying: &Copying) -> Result<Outcome, Error> {
-        let found = self.forest.lookup_any(&self.memory, target(caller)?, copying.source)?;
-        let table = self.destination(caller, copying.table)?;
-        let dest = table.vacant(&self.memory, copying.slot)?;
-        let change = Change { rights: copying.rights, badge: copying.badge, part: None };
-        self.forest.derive(&mut self.memory, found.slot, dest, change)?;
-        Ok(Answer::one(self.handle_at(dest, copying.slot).0).into())
-    }
-
-    fn remove_from(&mut self, caller: &Caller, source: Handle, removing: Removing) -> Result<Outcome, Error> {
-        let table = target(caller)?;
-        let slot = match self.forest.locate(&self.memory, table, source) {
-            Ok(found) => found.slot,
-            Err(error) => {
-                // Somebody else may have done the rest, or does it: that counts when no core can reach it any more.
-                self.await_quiet(caller.thread);
-                self.emptied(table, source, removing).ok_or(error)?
-            }
-        };
-        self.remove(caller, slot, removing)
-    }
-
-    /// The slot that an earlier step of this deletion has emptied, while something is left to do.
-    fn emptied(&self, table: caps::Table, source: Handle, removing: Removing) -> Option<caps::SlotRef> {
-        let slot = table.at(source.index()).ok()?;
-        let last = self.memory.slot(slot).generation() == source.generation().next();
-        (last && removing == Removing::Delete && self.is_being_deleted(slot)).then_some(slot)
     }
 }
 
-/// The table that is invoked.
-fn target(caller: &Caller) -> Result<caps::Table, Error> {
-    caller.found.capability.table().ok_or(Error::WrongKind)
+/// What a handle names may have been emptied by an earlier step of this deletion, while something is left to do.
+fn remove(kernel: &Kernel, table: Table, source: Handle, removing: Removing) -> Request {
+    let error = match kernel.forest.locate(&kernel.memory, table, source) {
+        Ok(found) => return Request::Remove(found.slot, removing),
+        Err(error) => error,
+    };
+    let last = |slot: &SlotRef| kernel.memory.slot(*slot).generation() == source.generation().next();
+    let slot = table.at(source.index()).ok().filter(last);
+    match slot.filter(|slot| removing == Removing::Delete && kernel.is_being_deleted(*slot)) {
+        Some(slot) => Request::Remove(slot, removing),
+        None => Request::Gone(error),
+    }
 }

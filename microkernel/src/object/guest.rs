@@ -4,14 +4,17 @@
 //! flows of execution as its owner likes to keep, one at a time. The kernel knows nothing of what runs inside.
 
 use caps::bounds::GUEST_SLOTS;
-use caps::{Error, Kind, Rights, Slot, SlotRef};
+use caps::{Child, Error, Kind, Rights, Slot, SlotRef, Slots};
+use idl::abi::Registers;
 use idl::kernel::guest::Call;
 
+use super::Methods;
 use crate::kernel::Kernel;
-use crate::memory::{Header, Object, Ref, slot_at};
+use crate::memory::{Header, Object, Ref, own_slot};
 use crate::object::thread::Thread;
-use crate::outcome::{Answer, Outcome};
+use crate::outcome::{Answer, NextThread, Outcome};
 use crate::syscall::{Caller, object_of};
+use crate::types::{PhysAddr, Ticks};
 
 /// Bytes that retype carves for a guest.
 pub const SIZE: u64 = 320;
@@ -35,40 +38,69 @@ unsafe impl Object for Guest {
 
 impl Guest {
     /// A guest without an address space.
-    #[must_use]
-    pub const fn new() -> Self {
-        Self {
-            slots: [const { Slot::FREE }; GUEST_SLOTS as usize],
-            header: Header::new(Kind::Guest),
-            occupant: None,
-        }
-    }
+    pub const NEW: Self = Self {
+        slots: [const { Slot::FREE }; GUEST_SLOTS as usize],
+        header: Header::new(Kind::Guest),
+        occupant: None,
+    };
 }
 
 impl Ref<Guest> {
     /// The guest's own capability to its address space.
     #[must_use]
     pub fn space(self) -> SlotRef {
-        slot_at(self.address().plus(Slot::SIZE))
+        own_slot(self, 1)
     }
 }
 
-impl Kernel {
-    /// Carries out a call of a Guest.
-    pub fn invoke_guest(&mut self, caller: &Caller, call: Call) -> Result<Outcome, Error> {
+/// A call of a Guest, checked.
+pub enum Request {
+    /// Sets the address space.
+    Configure(Child),
+    /// Runs the guest with these registers and the vector state in this message page.
+    Enter(Ref<Guest>, Registers, PhysAddr),
+}
+
+impl Methods for Call {
+    type Request = Request;
+
+    fn decode(self, kernel: &Kernel, caller: &Caller) -> Result<Request, Error> {
         let guest = Ref::<Guest>::at(object_of(&caller.found.capability));
-        match call {
+        let occupied = kernel.memory[guest].occupant.is_some();
+        match self {
+            Call::Configure { .. } if occupied => Err(Error::Busy),
             Call::Configure { space } => {
-                if self.memory[guest].occupant.is_some() {
-                    return Err(Error::Busy);
-                }
-                let space = self.argument(caller, space, Kind::AddressSpace, Rights::MANAGE)?;
-                self.adopt(guest.space(), &space)?;
-                Ok(Answer::NOTHING.into())
+                let space = kernel.argument(caller, space, Kind::AddressSpace, Rights::MANAGE)?;
+                Ok(Request::Configure(kernel.adoption(guest.space(), &space)?))
             }
             Call::Enter => {
-                let next = self.enter_guest(caller.thread, guest, caller.deadline)?;
-                Ok(Outcome::Deferred(next))
+                let page = kernel.page_of(caller)?;
+                if kernel.memory.slot(guest.space()).kind() != Kind::AddressSpace {
+                    return Err(Error::NotConfigured);
+                }
+                if occupied {
+                    return Err(Error::Busy);
+                }
+                Ok(Request::Enter(guest, kernel.memory.registers_in(page)?, page))
+            }
+        }
+    }
+
+    fn perform(request: Request, kernel: &mut Kernel, caller: &Caller) -> Outcome {
+        match request {
+            Request::Configure(space) => {
+                kernel.adopt(space);
+                Answer::NOTHING.into()
+            }
+            Request::Enter(guest, registers, page) => {
+                let fx = kernel.memory.vectors_in(page);
+                let thread = &mut kernel.memory[caller.thread];
+                thread.guest_frame.take_over(registers, fx);
+                thread.guest = Some(guest);
+                thread.guest_deadline = caller.deadline.unwrap_or(Ticks::NEVER);
+                kernel.memory[guest].occupant = Some(caller.thread);
+                kernel.here().counters.guests += 1;
+                Outcome::Deferred(NextThread::Same)
             }
         }
     }

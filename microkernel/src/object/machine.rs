@@ -3,23 +3,28 @@
 use caps::Error;
 use idl::kernel::machine::Call;
 
+use super::Methods;
 use crate::kernel::Kernel;
 use crate::machine::Visit;
 use crate::outcome::Outcome;
 use crate::syscall::Caller;
 
-impl Kernel {
-    /// Carries out a call of Machine, as far as this kernel can.
-    pub fn invoke_machine(&mut self, caller: &Caller, call: Call) -> Result<Outcome, Error> {
-        let visit = match call {
+impl Methods for Call {
+    type Request = Visit;
+
+    fn decode(self, kernel: &Kernel, caller: &Caller) -> Result<Visit, Error> {
+        Ok(match self {
             Call::Info { which } => Visit::Machine(which),
             Call::Create { home, slot } => {
-                caller.table.vacant(&self.memory, slot)?;
+                caller.table.vacant(&kernel.memory, slot)?;
                 Visit::Create { home: home.0, slot }
             }
             Call::Ledger { resource, index } => Visit::Ledger(resource, index),
             Call::Audit => Visit::Audit,
-        };
-        Ok(Outcome::Visit(visit))
+        })
+    }
+
+    fn perform(visit: Visit, _: &mut Kernel, _: &Caller) -> Outcome {
+        Outcome::Visit(visit)
     }
 }

@@ -4,12 +4,12 @@ use caps::{Error, Kind};
 use idl::kernel::notification::Call;
 use idl::types::Bits;
 
+use super::Methods;
 use crate::arch::Vector;
 use crate::arch::send_ipi;
 use crate::kernel::Kernel;
 use crate::machine;
 use crate::memory::{Header, Object, Ref};
-use crate::object::reply::Use;
 use crate::object::thread::{Own, State, Thread};
 use crate::outcome::{Answer, NextThread, Outcome};
 use crate::queue::Queue;
@@ -44,50 +44,65 @@ unsafe impl Object for Notification {
 
 impl Notification {
     /// A notification without bits.
-    #[must_use]
-    pub const fn new() -> Self {
-        Self {
-            header: Header::new(Kind::Notification),
-            bits: 0,
-            waiters: Queue::EMPTY,
-            bound: None,
-            doorbells: false,
-            next_dying: None,
+    pub const NEW: Self = Self {
+        header: Header::new(Kind::Notification),
+        bits: 0,
+        waiters: Queue::EMPTY,
+        bound: None,
+        doorbells: false,
+        next_dying: None,
+    };
+}
+
+/// A call of a Notification, checked.
+pub enum Request {
+    /// Sets these bits.
+    Signal(Ref<Notification>, u64),
+    /// Waits for any.
+    Wait(Ref<Notification>),
+}
+
+impl Methods for Call {
+    type Request = Request;
+
+    #[inline]
+    fn decode(self, _: &Kernel, caller: &Caller) -> Result<Request, Error> {
+        let capability = &caller.found.capability;
+        let notification = Ref::<Notification>::at(object_of(capability));
+        Ok(match self {
+            // A badge stands for the bits that its capability sets.
+            Call::Signal { bits: Bits(bits) } if capability.badge == 0 => Request::Signal(notification, bits),
+            Call::Signal { .. } => Request::Signal(notification, capability.badge),
+            Call::Wait => Request::Wait(notification),
+        })
+    }
+
+    #[inline]
+    fn perform(request: Request, kernel: &mut Kernel, caller: &Caller) -> Outcome {
+        match request {
+            Request::Signal(notification, bits) => {
+                Outcome::Answered(Answer::NOTHING, kernel.signal(notification, bits))
+            }
+            Request::Wait(notification) => {
+                if let Some(bits) = kernel.take_bits(notification) {
+                    return Answer::of(bits).into();
+                }
+                kernel.memory[caller.thread].state = State::Waiting(notification);
+                kernel.memory.change_queue(
+                    notification,
+                    |it| &mut it.waiters,
+                    |q, memory| q.push_back(memory, caller.thread),
+                );
+                Outcome::Deferred(kernel.wait_until(caller.thread, caller.deadline))
+            }
         }
     }
 }
 
 impl Kernel {
-    /// Carries out a call of a Notification.
-    pub fn invoke_notification(&mut self, caller: &Caller, call: Call) -> Result<Outcome, Error> {
-        let notification = Ref::<Notification>::at(object_of(&caller.found.capability));
-        match call {
-            Call::Signal { bits: Bits(bits) } => {
-                let badge = caller.found.capability.badge;
-                let next = self.signal(notification, if badge == 0 { bits } else { badge });
-                Ok(Outcome::Answered(Answer::NOTHING, next))
-            }
-            Call::Wait => {
-                if let Some(bits) = self.take_bits(notification) {
-                    return Ok(Answer::one(bits).into());
-                }
-                if caller.deadline.is_some_and(|deadline| deadline <= self.now) {
-                    return Err(Error::TimedOut);
-                }
-                self.memory[caller.thread].state = State::Waiting(notification);
-                self.memory.change_queue(
-                    notification,
-                    |it| &mut it.waiters,
-                    |q, memory| q.push_back(memory, caller.thread),
-                );
-                self.set_deadline(caller.thread, caller.deadline);
-                Ok(Outcome::Deferred(NextThread::Pick))
-            }
-        }
-    }
-
     /// Sets bits and wakes whoever waits for them: a waiter, or the bound thread while it receives or is in a
     /// guest.
+    #[inline]
     pub fn signal(&mut self, notification: Ref<Notification>, bits: u64) -> NextThread {
         if bits == 0 {
             return NextThread::Same;
@@ -95,16 +110,15 @@ impl Kernel {
         self.here().counters.signals += 1;
         if let Some(waiter) = self.memory[notification].waiters.first() {
             self.unblock(waiter);
-            self.memory[waiter].frame.set_answer(Answer::one(bits).words);
+            self.memory[waiter].frame.set_answer(Answer::of(bits).words);
             return self.make_ready(waiter);
         }
         let Some(bound) = self.bound_thread(notification) else {
             self.memory[notification].bits |= bits;
             return NextThread::Same;
         };
-        if let State::Receiving(_, reply) = self.memory[bound].state {
+        if let State::Receiving(..) = self.memory[bound].state {
             self.unblock(bound);
-            self.memory[reply].use_ = Use::Idle;
             self.memory[bound].frame.set_signal(bits);
             return self.make_ready(bound);
         }
@@ -134,20 +148,29 @@ impl Kernel {
     }
 
     /// The thread that a notification is bound to, unless the capability by which it was bound has gone.
-    pub fn bound_thread(&mut self, notification: Ref<Notification>) -> Option<Ref<Thread>> {
+    #[must_use]
+    pub fn bound_thread(&self, notification: Ref<Notification>) -> Option<Ref<Thread>> {
         let thread = self.memory[notification].bound?;
         self.bound_notification(thread).map(|_| thread)
     }
 
     /// The notification that is bound to a thread, unless the capability by which it was bound has gone.
-    pub fn bound_notification(&mut self, thread: Ref<Thread>) -> Option<Ref<Notification>> {
+    #[must_use]
+    pub fn bound_notification(&self, thread: Ref<Thread>) -> Option<Ref<Notification>> {
         let notification = self.memory[thread].bound?;
-        if self.own_capability(thread, Own::Notification, Kind::Notification).is_none() {
-            self.memory[notification].bound = None;
-            self.memory[thread].bound = None;
-            return None;
+        self.own_capability(thread, Own::Notification, Kind::Notification).map(|_| notification)
+    }
+
+    /// Binds a notification to a thread, or none, in place of what was bound to either.
+    pub fn bind_notification(&mut self, thread: Ref<Thread>, notification: Option<Ref<Notification>>) {
+        if let Some(old) = self.memory[thread].bound.take() {
+            self.memory[old].bound = None;
         }
-        Some(notification)
+        let Some(notification) = notification else { return };
+        if let Some(old) = self.memory[notification].bound.replace(thread) {
+            self.memory[old].bound = None;
+        }
+        self.memory[thread].bound = Some(notification);
     }
 
     /// Whether bits are set that a wait would take; they stay.

@@ -1,9 +1,10 @@
 //! Region: memory that can be mapped, and how it is bound to a space.
 
-use caps::{Change, Error, Kind, Rights};
+use caps::{Change, Child, Error, Handle, Kind, Rights};
 use idl::kernel::region::Call;
 use idl::types::PageIndex;
 
+use super::Methods;
 use crate::kernel::Kernel;
 use crate::limits::PAGE;
 use crate::memory::Ref;
@@ -11,35 +12,61 @@ use crate::object::address_space::AddressSpace;
 use crate::outcome::{Answer, Outcome};
 use crate::syscall::{Caller, object_of};
 
-impl Kernel {
-    /// Carries out a call of a Region.
-    pub fn invoke_region(&mut self, caller: &Caller, call: Call) -> Result<Outcome, Error> {
+/// A call of a Region, checked.
+pub enum Request {
+    /// Binds it to this space, with this number; the binding is going to have this handle.
+    Bind(Child, Handle, Ref<AddressSpace>, u16),
+    /// Derives a part, of which this is going to be the handle.
+    Slice(Child, Handle),
+    /// Says how many pages it has.
+    Info(u64),
+}
+
+impl Methods for Call {
+    type Request = Request;
+
+    #[inline]
+    fn decode(self, kernel: &Kernel, caller: &Caller) -> Result<Request, Error> {
         let region = caller.found;
-        match call {
+        Ok(match self {
             Call::Bind { space, slot } => {
-                let space = self.argument(caller, space, Kind::AddressSpace, Rights::MANAGE)?;
-                let dest = caller.table.vacant(&self.memory, slot)?;
+                let space = kernel.argument(caller, space, Kind::AddressSpace, Rights::MANAGE)?;
+                let (dest, handle) = kernel.vacant(caller.table, slot)?;
                 let object = Ref::<AddressSpace>::at(object_of(&space.capability));
-                let number = self.memory[object].take_number(&self.board).ok_or(Error::OutOfBindings)?;
-                let bound = self.forest.bind(&mut self.memory, region.slot, space.slot, dest, number);
-                if let Err(error) = bound {
-                    self.memory[object].return_number(number);
-                    return Err(error);
-                }
-                object.set_binding(&mut self.memory, number, Some(dest));
-                Ok(Answer::one(self.handle_at(dest, slot).0).into())
+                let number = kernel.memory[object].free_number(&kernel.board).ok_or(Error::OutOfBindings)?;
+                let binding =
+                    kernel.forest.check_bind(&kernel.memory, region.slot, space.slot, dest, number)?;
+                Request::Bind(binding, handle, object, number)
             }
             Call::Slice { page: PageIndex(page), pages, rights, slot } => {
                 if pages.0 == 0 {
                     return Err(Error::BadSize);
                 }
-                let dest = caller.table.vacant(&self.memory, slot)?;
+                let (dest, handle) = kernel.vacant(caller.table, slot)?;
                 let part = Some((u64::from(page) * PAGE, pages.bytes()));
                 let change = Change { rights, badge: None, part };
-                self.forest.derive(&mut self.memory, region.slot, dest, change)?;
-                Ok(Answer::one(self.handle_at(dest, slot).0).into())
+                let child = kernel.forest.check_derive(&kernel.memory, region.slot, dest, change)?;
+                Request::Slice(child, handle)
             }
-            Call::Info => Ok(Answer::one(region.capability.size / PAGE).into()),
+            Call::Info => Request::Info(region.capability.size / PAGE),
+        })
+    }
+
+    #[inline]
+    fn perform(request: Request, kernel: &mut Kernel, _: &Caller) -> Outcome {
+        match request {
+            Request::Bind(child, handle, space, number) => {
+                let dest = child.dest();
+                kernel.forest.grow(&mut kernel.memory, child);
+                kernel.memory[space].take_number(number, &kernel.board);
+                space.set_binding(&mut kernel.memory, number, Some(dest));
+                Answer::of(handle).into()
+            }
+            Request::Slice(child, handle) => {
+                kernel.forest.grow(&mut kernel.memory, child);
+                Answer::of(handle).into()
+            }
+            Request::Info(pages) => Answer::of(pages).into(),
         }
     }
 }

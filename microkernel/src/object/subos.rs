@@ -2,39 +2,65 @@
 //! share is done here.
 
 use caps::{Error, Handle, Kind, Rights};
-use idl::abi::PAGE_BYTES;
+use idl::abi::{PAGE_BYTES, REGISTER_WORDS};
 use idl::event::FIRST_KERNEL_EVENT;
 use idl::kernel::subos::Call;
 use idl::types::{Bits, CoreNumber, Length, PageIndex, Pages as PageCount};
 use zerocopy::IntoBytes;
 
+use super::Methods;
 use crate::arch;
 use crate::kernel::Kernel;
 use crate::limits::PAGE;
 use crate::machine::books::Books;
+use crate::machine::doorbell::{self, Binding};
 use crate::machine::share::Author;
-use crate::machine::{Pages, Target, Visit, doorbell, places};
+use crate::machine::{Pages, Target, Visit, places};
 use crate::memory::Ref;
 use crate::object::notification::Notification;
-use crate::outcome::{Answer, NextThread, Outcome};
+use crate::outcome::{Answer, Outcome};
 use crate::syscall::{Caller, object_of};
 use crate::types::{CoreId, PhysAddr, SubOsId, Ticks};
 
-impl Kernel {
-    /// Carries out a call of a SubOs, as far as this kernel can.
-    pub fn invoke_subos(&mut self, caller: &Caller, call: Call) -> Result<Outcome, Error> {
+/// A call of a SubOs, checked as far as this kernel can.
+pub enum Request {
+    /// Reaches into the other kernel.
+    Visit(Visit),
+    /// The same, with arguments from the front of this message page.
+    Load(Visit, PhysAddr),
+    /// Sends these words down.
+    Send(SubOsId, [u64; REGISTER_WORDS]),
+    /// Takes the oldest record off the ring, which holds these words.
+    Receive(SubOsId, [u64; REGISTER_WORDS]),
+    /// Sets what the doorbell signals.
+    Bind(SubOsId, Binding),
+    /// Takes at most so many bytes of the console into this message page.
+    ReadConsole(SubOsId, PhysAddr, usize),
+    /// Copies the epitaph into this message page.
+    Epitaph(SubOsId, PhysAddr),
+}
+
+impl Methods for Call {
+    type Request = Request;
+
+    fn decode(self, kernel: &Kernel, caller: &Caller) -> Result<Request, Error> {
         let target = Target::of(&caller.found.capability);
-        if !Books::is_incarnate(target.subos, target.incarnation) {
+        let peer = target.subos;
+        if !Books::is_incarnate(peer, target.incarnation) {
             return Err(Error::StaleHandle);
         }
-        let visit = match call {
+        let visit = match self {
             Call::Load { region, page, pages, arguments } => {
-                let pages = self.source(caller, region, page, pages)?;
-                let length = self.stage_arguments(caller, arguments)?;
-                Visit::Load(target, pages, length)
+                let pages = source(kernel, caller, region, page, pages)?;
+                let length = bounded(arguments)?;
+                let visit = Visit::Load(target, pages, length);
+                if length > 0 {
+                    return Ok(Request::Load(visit, kernel.page_of(caller)?));
+                }
+                visit
             }
             Call::Attach { region, page, pages } => {
-                Visit::Attach(target, self.source(caller, region, page, pages)?)
+                Visit::Attach(target, source(kernel, caller, region, page, pages)?)
             }
             Call::Start => Visit::Start(target),
             Call::GrantCore { core } => Visit::GrantCore(target, core_of(core).ok_or(Error::NoResource)?),
@@ -50,55 +76,76 @@ impl Kernel {
             }
             Call::Info => Visit::Info(target),
             Call::Send { word_0, word_1, word_2, word_3, word_4 } => {
-                return send_down(target.subos, [word_0, word_1, word_2, word_3, word_4]);
+                let words = check_words([word_0, word_1, word_2, word_3, word_4])?;
+                if places().share(peer).death().is_some() {
+                    return Err(Error::Condemned);
+                }
+                return Ok(Request::Send(peer, words));
             }
             Call::Receive => {
-                let words = places().share(target.subos).up().pop().ok_or(Error::Empty)?;
-                return Ok(Answer { words }.into());
+                let words = places().share(peer).up().peek().ok_or(Error::Empty)?;
+                return Ok(Request::Receive(peer, words));
             }
             Call::Bind { notification, bits } => {
-                return self.bind_doorbell(caller, target.subos, notification, bits);
+                return Ok(Request::Bind(peer, kernel.check_doorbell(caller, peer, notification, bits)?));
             }
-            Call::ReadConsole { most } => return self.read_console(caller, target.subos, most),
-            Call::Epitaph => return self.read_epitaph(caller, target.subos),
+            Call::ReadConsole { most } => {
+                let most = bounded(most)?;
+                return Ok(Request::ReadConsole(peer, kernel.page_of(caller)?, most));
+            }
+            Call::Epitaph => {
+                let page = kernel.page_of(caller)?;
+                places().share(peer).death().ok_or(Error::Empty)?;
+                return Ok(Request::Epitaph(peer, page));
+            }
         };
-        Ok(Outcome::Visit(visit))
+        Ok(Request::Visit(visit))
     }
 
-    /// Pages of a region of the caller's, for another subOS to be made of.
-    fn source(
+    fn perform(request: Request, kernel: &mut Kernel, _: &Caller) -> Outcome {
+        match request {
+            Request::Visit(visit) => Outcome::Visit(visit),
+            Request::Load(visit, page) => {
+                places().shelf().stage(kernel.memory.page(page).iter().copied());
+                Outcome::Visit(visit)
+            }
+            Request::Send(peer, words) => {
+                let sent = places().share(peer).down().push(words, arch::now(), Author::Program);
+                if sent.is_ok() {
+                    doorbell::ring_down(peer);
+                }
+                Outcome::Ended(sent.map_err(|_| Error::Full))
+            }
+            Request::Receive(peer, words) => {
+                places().share(peer).up().drop_oldest();
+                Answer::of(words).into()
+            }
+            Request::Bind(peer, binding) => {
+                Outcome::Answered(Answer::NOTHING, doorbell::bind(kernel, peer, binding))
+            }
+            Request::ReadConsole(peer, page, most) => {
+                let mut bytes = kernel.memory.page_mut(page).as_mut_bytes().iter_mut();
+                let count = places().share(peer).read_console(most, |byte| put(&mut bytes, byte));
+                Answer::of(count as u64).into()
+            }
+            Request::Epitaph(peer, page) => {
+                let mut bytes = kernel.memory.page_mut(page).as_mut_bytes().iter_mut();
+                let length = places().share(peer).read_epitaph(|byte| put(&mut bytes, byte));
+                Answer::of(length as u64).into()
+            }
+        }
+    }
+}
+
+impl Kernel {
+    /// What a caller wants a peer's doorbell to signal from now on; 0 for nothing.
+    pub(super) fn check_doorbell(
         &self,
-        caller: &Caller,
-        region: Handle,
-        page: PageIndex,
-        pages: PageCount,
-    ) -> Result<Pages, Error> {
-        let region = self.argument(caller, region, Kind::Region, Rights::READ)?.capability;
-        let first = u64::from(page.0) * PAGE;
-        if pages.0 == 0 || first + pages.bytes() > region.size {
-            return Err(Error::BadRange);
-        }
-        Ok(Pages { start: PhysAddr(region.object).plus(first), count: u64::from(pages.0) })
-    }
-
-    /// Copies the arguments from the caller's message page to where the visit finds them.
-    fn stage_arguments(&self, caller: &Caller, length: Length) -> Result<usize, Error> {
-        let length = bounded(length)?;
-        if length > 0 {
-            let page = self.message_page(caller.thread).ok_or(Error::NotConfigured)?;
-            places().shelf().stage(self.memory.page(page).iter().copied());
-        }
-        Ok(length)
-    }
-
-    /// Binds a notification to the doorbell of a peer, or unbinds it.
-    pub(super) fn bind_doorbell(
-        &mut self,
         caller: &Caller,
         peer: SubOsId,
         notification: Handle,
         Bits(bits): Bits,
-    ) -> Result<Outcome, Error> {
+    ) -> Result<Binding, Error> {
         let to = match notification {
             Handle::NONE => None,
             handle => {
@@ -106,31 +153,30 @@ impl Kernel {
                 Some((Ref::<Notification>::at(object_of(&found.capability)), bits))
             }
         };
-        let next = doorbell::bind(self, peer, to)?;
-        Ok(Outcome::Answered(Answer::NOTHING, next))
+        doorbell::check(self, peer, to)
     }
+}
 
-    fn read_console(&mut self, caller: &Caller, peer: SubOsId, most: Length) -> Result<Outcome, Error> {
-        let most = bounded(most)?;
-        let page = self.message_page(caller.thread).ok_or(Error::NotConfigured)?;
-        let mut places_left = self.memory.page_mut(page).as_mut_bytes().iter_mut();
-        let count = places().share(peer).read_console(most, |byte| {
-            if let Some(place) = places_left.next() {
-                *place = byte;
-            }
-        });
-        Ok(Answer::one(count as u64).into())
+/// Pages of a region of the caller's, for another subOS to be made of.
+fn source(
+    kernel: &Kernel,
+    caller: &Caller,
+    region: Handle,
+    page: PageIndex,
+    pages: PageCount,
+) -> Result<Pages, Error> {
+    let region = kernel.argument(caller, region, Kind::Region, Rights::READ)?.capability;
+    let first = u64::from(page.0) * PAGE;
+    if pages.0 == 0 || first + pages.bytes() > region.size {
+        return Err(Error::BadRange);
     }
+    Ok(Pages { start: PhysAddr(region.object).plus(first), count: u64::from(pages.0) })
+}
 
-    fn read_epitaph(&mut self, caller: &Caller, peer: SubOsId) -> Result<Outcome, Error> {
-        let page = self.message_page(caller.thread).ok_or(Error::NotConfigured)?;
-        let mut places_left = self.memory.page_mut(page).as_mut_bytes().iter_mut();
-        let length = places().share(peer).read_epitaph(|byte| {
-            if let Some(place) = places_left.next() {
-                *place = byte;
-            }
-        });
-        Ok(Answer::one(length.ok_or(Error::Empty)? as u64).into())
+/// Puts the next byte into a page, if it has room.
+fn put<'p>(page: &mut impl Iterator<Item = &'p mut u8>, byte: u8) {
+    if let Some(place) = page.next() {
+        *place = byte;
     }
 }
 
@@ -140,19 +186,8 @@ pub(super) fn bounded(length: Length) -> Result<usize, Error> {
 }
 
 /// Words of a program's own: the kernel's events cannot be forged.
-pub(super) fn check_words(words: &[u64; 5]) -> Result<(), Error> {
-    if words[0] < FIRST_KERNEL_EVENT { Ok(()) } else { Err(Error::InvalidArgument) }
-}
-
-fn send_down(peer: SubOsId, words: [u64; 5]) -> Result<Outcome, Error> {
-    check_words(&words)?;
-    let share = places().share(peer);
-    if share.death().is_some() {
-        return Err(Error::Condemned);
-    }
-    share.down().push(words, arch::now(), Author::Program).map_err(|_| Error::Full)?;
-    doorbell::ring_down(peer);
-    Ok(Outcome::Answered(Answer::NOTHING, NextThread::Same))
+pub(super) fn check_words(words: [u64; REGISTER_WORDS]) -> Result<[u64; REGISTER_WORDS], Error> {
+    if words[0] < FIRST_KERNEL_EVENT { Ok(words) } else { Err(Error::InvalidArgument) }
 }
 
 fn core_of(core: CoreNumber) -> Option<CoreId> {

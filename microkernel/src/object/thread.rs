@@ -1,194 +1,329 @@
-//! Thread: a flow of execution with its saved registers and what it is allowed to use.
-//!
-//! What a thread uses (its table, its address space, its message page, its fault handler, its notification) it
-//! holds by capabilities of its own, in slots inside the object, derived from those it was configured with. So
-//! revoking any of them reaches the thread too, and nothing here needs to be told.
+//! Thread: configuring, starting, stopping, looking at registers.
 
-use caps::bounds::THREAD_SLOTS;
-use caps::{Generation, Kind, Slot, SlotRef, Table};
+mod state;
 
-use idl::abi::MessageTag;
+use caps::{Child, Error, Handle, Kind, Rights};
+use idl::abi::Registers;
+use idl::kernel::thread::{Call, ThreadInfo};
+use idl::types::{Badge, PageIndex, ThreadState};
 
-use crate::arch::x86_64::frame::{Frame, FrameFlags};
-use crate::deadline::Node;
-use crate::entry::Fault;
-use crate::memory::{Header, Memory, Object, Ref, slot_at};
-use crate::object::endpoint::Endpoint;
-use crate::object::guest::Guest;
+pub use state::{Own, Pending, SIZE, State, Thread};
+
+use super::Methods;
+use crate::arch::Vector;
+use crate::arch::send_ipi;
+use crate::arch::x86_64::frame::Frame;
+use crate::kernel::Kernel;
+use crate::limits::PAGE;
+use crate::memory::Ref;
 use crate::object::notification::Notification;
-use crate::object::reply::Reply;
-use crate::queue::Link;
+use crate::outcome::{Answer, NextThread, Outcome};
+use crate::scheduler::End;
+use crate::syscall::{Caller, object_of};
 use crate::types::{CoreId, PhysAddr, Priority, Ticks};
 
-/// Bytes that retype carves for a thread.
-pub const SIZE: u64 = 4096;
-
-/// Which of a thread's own capability slots.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u32)]
-pub enum Own {
-    /// The table in which its handles are looked up.
-    Table = 1,
-    /// The address space that it runs in.
-    Space = 2,
-    /// The region whose page is its message page.
-    Message = 3,
-    /// The endpoint to which its faults go.
-    FaultHandler = 4,
-    /// The notification that wakes it while it receives.
-    Notification = 5,
+/// A call of a Thread, checked.
+pub enum Request {
+    /// Gives it what it uses.
+    Configure(Configuration),
+    /// Lets it begin, with this entry, stack pointer and argument.
+    Start(u64, u64, u64),
+    /// Stops it.
+    Suspend,
+    /// Lets it go on.
+    Resume,
+    /// Changes its urgency and, if one is given, its seat.
+    Schedule(Priority, Option<CoreId>),
+    /// Sets where its faults go, and the badge that they carry; or takes the handler away.
+    FaultHandler(Option<(Child, u64)>),
+    /// Binds this notification, or none.
+    Bind(Option<(Child, Ref<Notification>)>),
+    /// Writes its registers into this message page.
+    ReadRegisters(PhysAddr),
+    /// Sets its registers, and its vector state to what this message page holds.
+    WriteRegisters(Registers, PhysAddr),
+    /// Lets others run first.
+    Yield,
+    /// Says this.
+    Info(ThreadInfo),
 }
 
-/// What a thread is doing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
-    /// It was never started, or was stopped.
-    Stopped,
-    /// It runs, or would if a core were free.
-    Ready,
-    /// It queues at an endpoint until a receiver comes.
-    Calling(Ref<Endpoint>),
-    /// Its message was received; it waits for the answer.
-    AwaitingReply(Ref<Reply>),
-    /// It queues at an endpoint until a caller comes, who is then remembered in the reply object.
-    Receiving(Ref<Endpoint>, Ref<Reply>),
-    /// It waits for bits.
-    Waiting(Ref<Notification>),
-    /// It made a fault that nobody handles.
-    Faulted,
+/// What a thread is to use.
+pub struct Configuration {
+    table: Child,
+    space: Child,
+    /// The region of its message page.
+    message: Option<Child>,
+    /// Where in the region the page begins.
+    offset: u64,
 }
 
-/// How the thread's last kernel entry is to be finished when it runs again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Pending {
-    /// Nothing is pending.
-    Nothing,
-    /// It called; an answer, or an error, goes to its registers.
-    Call,
-    /// It sent one way; only the fact that it was received matters.
-    Send,
-    /// The kernel called for it because of a fault; an answer lets it go on, its registers unchanged.
-    Fault,
+impl Methods for Call {
+    type Request = Request;
+
+    fn decode(self, kernel: &Kernel, caller: &Caller) -> Result<Request, Error> {
+        let thread = target(caller);
+        let state = kernel.memory[thread].state;
+        Ok(match self {
+            Call::Configure { table, space, region, page } => {
+                kernel.check_stopped(thread)?;
+                Request::Configure(configuration(kernel, caller, (table, space), (region, page))?)
+            }
+            Call::Start { entry, stack, argument } => {
+                kernel.check_stopped(thread)?;
+                if entry.0 >= idl::abi::USER_END || stack.0 > idl::abi::USER_END {
+                    return Err(Error::BadRange);
+                }
+                kernel.check_configured(thread)?;
+                Request::Start(entry.0, stack.0, argument)
+            }
+            Call::Suspend if state == State::Stopped => return Err(Error::WrongState),
+            Call::Suspend => Request::Suspend,
+            Call::Resume if !matches!(state, State::Stopped | State::Faulted) => {
+                return Err(Error::WrongState);
+            }
+            Call::Resume => {
+                kernel.check_configured(thread)?;
+                Request::Resume
+            }
+            Call::Schedule { priority, core } => {
+                let core = match core {
+                    Handle::NONE => None,
+                    core => Some(kernel.argument(caller, core, Kind::Core, Rights::READ)?),
+                };
+                let seat = core.and_then(|core| u8::try_from(core.capability.badge).ok()).map(CoreId);
+                Request::Schedule(Priority(priority.number()), seat)
+            }
+            Call::FaultHandler { endpoint: Handle::NONE, badge: _ } => Request::FaultHandler(None),
+            Call::FaultHandler { endpoint, badge: Badge(badge) } => {
+                let endpoint = kernel.argument(caller, endpoint, Kind::Endpoint, Rights::CALL)?;
+                let handler = kernel.adoption(thread.own(Own::FaultHandler), &endpoint)?;
+                Request::FaultHandler(Some((handler, badge)))
+            }
+            Call::Bind { notification: Handle::NONE } => Request::Bind(None),
+            Call::Bind { notification } => {
+                let found = kernel.argument(caller, notification, Kind::Notification, Rights::RECEIVE)?;
+                let notification = Ref::<Notification>::at(object_of(&found.capability));
+                if kernel.bound_thread(notification).is_some_and(|bound| bound != thread) {
+                    return Err(Error::AlreadyBound);
+                }
+                let child = kernel.adoption(thread.own(Own::Notification), &found)?;
+                Request::Bind(Some((child, notification)))
+            }
+            Call::ReadRegisters => {
+                let page = kernel.page_of(caller)?;
+                kernel.check_standing(thread)?;
+                Request::ReadRegisters(page)
+            }
+            Call::WriteRegisters => {
+                let page = kernel.page_of(caller)?;
+                kernel.check_settable(thread)?;
+                Request::WriteRegisters(kernel.memory.registers_in(page)?, page)
+            }
+            Call::Yield if thread != caller.thread => return Err(Error::WrongState),
+            Call::Yield => Request::Yield,
+            Call::Info => Request::Info(ThreadInfo {
+                state: kernel.state_of(thread),
+                ticks: idl::types::Ticks(kernel.memory[thread].ran.0),
+            }),
+        })
+    }
+
+    fn perform(request: Request, kernel: &mut Kernel, caller: &Caller) -> Outcome {
+        let thread = target(caller);
+        let next = match request {
+            Request::Configure(Configuration { table, space, message, offset }) => {
+                kernel.adopt(table);
+                kernel.adopt(space);
+                kernel.adopt_or_drop(thread.own(Own::Message), message);
+                kernel.memory[thread].message_offset = offset;
+                NextThread::Same
+            }
+            Request::Start(entry, stack, argument) => {
+                // It begins outside whatever guest it was stopped in.
+                if let Some(guest) = kernel.memory[thread].guest.take() {
+                    kernel.memory[guest].occupant = None;
+                }
+                kernel.memory[thread].frame = Frame::new(entry, stack, argument);
+                kernel.here().counters.starts += 1;
+                kernel.make_ready(thread)
+            }
+            Request::Suspend => return kernel.suspend(caller, thread),
+            Request::Resume => kernel.let_go_on(thread),
+            Request::Schedule(priority, seat) => kernel.reschedule(caller, thread, priority, seat),
+            Request::FaultHandler(handler) => {
+                let badge = handler.as_ref().map_or(0, |(_, badge)| *badge);
+                kernel.adopt_or_drop(thread.own(Own::FaultHandler), handler.map(|(child, _)| child));
+                kernel.memory[thread].fault_badge = badge;
+                NextThread::Same
+            }
+            Request::Bind(bound) => {
+                let notification = bound.as_ref().map(|(_, notification)| *notification);
+                kernel.adopt_or_drop(thread.own(Own::Notification), bound.map(|(child, _)| child));
+                kernel.bind_notification(thread, notification);
+                NextThread::Same
+            }
+            Request::ReadRegisters(page) => {
+                let Frame { registers, fx, .. } = kernel.memory[thread].frame;
+                kernel.memory.put_registers(page, registers, fx, None);
+                NextThread::Same
+            }
+            Request::WriteRegisters(registers, page) => {
+                let fx = kernel.memory.vectors_in(page);
+                kernel.memory[thread].frame.take_over(registers, fx);
+                NextThread::Same
+            }
+            Request::Yield => {
+                // As if its time slice were over.
+                kernel.here().slice_end = Ticks(0);
+                NextThread::Same
+            }
+            Request::Info(info) => return Answer::of(info).into(),
+        };
+        Outcome::Answered(Answer::NOTHING, next)
+    }
 }
 
-/// A thread. See the module.
-#[repr(C, align(64))]
-pub struct Thread {
-    slots: [Slot; THREAD_SLOTS as usize],
-    header: Header,
-    /// Its registers while it does not run.
-    pub frame: Frame,
-    /// The registers of the guest that it entered, while the guest does not run.
-    pub guest_frame: Frame,
-    /// Its place in the queue that it is in.
-    pub link: Link,
-    /// Its place among the deadlines.
-    pub deadline: Node,
-    /// What it is doing.
-    pub state: State,
-    /// How its last entry is to be finished.
-    pub pending: Pending,
-    /// What the message is like that it sends.
-    pub tag: MessageTag,
-    /// The badge of the capability that it called through.
-    pub badge: u64,
-    /// Where that capability was when it began to queue: when it leaves that slot, the thread waits in vain.
-    pub through: Option<(SlotRef, Generation)>,
-    /// The badge that its fault messages carry.
-    pub fault_badge: u64,
-    /// Its urgency.
-    pub priority: Priority,
-    /// The seat that it has: the core on which it was placed, wherever that seat points now.
-    pub seat: CoreId,
-    /// The page of the message region that is its message page.
-    pub message_offset: u64,
-    /// The notification that wakes it while it receives, as its own slot says.
-    pub bound: Option<Ref<Notification>>,
-    /// What it did wrong, while its fault is being told.
-    pub fault: Option<Fault>,
-    /// The guest that it is in.
-    pub guest: Option<Ref<Guest>>,
-    /// When the guest is to be left at the latest.
-    pub guest_deadline: Ticks,
-    /// It may not go on until every core has acknowledged this epoch; 0 for none.
-    pub quiet: u64,
-    /// What is left of its time slice.
-    pub slice: Ticks,
-    /// How long it has run.
-    pub ran: Ticks,
+/// The thread that is invoked.
+fn target(caller: &Caller) -> Ref<Thread> {
+    Ref::at(object_of(&caller.found.capability))
 }
 
-const _: () = assert!(size_of::<Thread>() as u64 <= SIZE);
-
-// SAFETY: repr(C), the header where it says, and the size fits what retype carves.
-unsafe impl Object for Thread {
-    const KIND: Kind = Kind::Thread;
-    const HEADER: usize = core::mem::offset_of!(Self, header);
-}
-
-impl Thread {
-    /// A thread that was never started.
-    #[must_use]
-    pub fn new(seat: CoreId) -> Self {
-        Self {
-            header: Header::new(Kind::Thread),
-            frame: Frame::new(0, 0, 0),
-            guest_frame: Frame { flags: FrameFlags::KEEP_VECTORS, ..Frame::new(0, 0, 0) },
-            slots: [const { Slot::FREE }; THREAD_SLOTS as usize],
-            link: Link::default(),
-            deadline: Node::default(),
-            state: State::Stopped,
-            pending: Pending::Nothing,
-            tag: MessageTag { label: 0, words: 0, caps: 0 },
-            badge: 0,
-            through: None,
-            fault_badge: 0,
-            priority: Priority(0),
-            seat,
-            message_offset: 0,
-            bound: None,
-            fault: None,
-            guest: None,
-            guest_deadline: Ticks::NEVER,
-            quiet: 0,
-            slice: Ticks(0),
-            ran: Ticks(0),
+fn configuration(
+    kernel: &Kernel,
+    caller: &Caller,
+    (table, space): (Handle, Handle),
+    (region, page): (Handle, PageIndex),
+) -> Result<Configuration, Error> {
+    let thread = target(caller);
+    let table = kernel.argument(caller, table, Kind::CSpace, Rights::DERIVE)?;
+    let space = kernel.argument(caller, space, Kind::AddressSpace, Rights::DERIVE)?;
+    let message = match region {
+        Handle::NONE => None,
+        region => {
+            let rights = Rights::READ | Rights::WRITE | Rights::DERIVE;
+            Some(kernel.argument(caller, region, Kind::Region, rights)?)
         }
+    };
+    let offset = u64::from(page.0) * PAGE;
+    if message.is_some_and(|message| offset >= message.capability.size) {
+        return Err(Error::BadRange);
     }
+    let message = message.map(|message| kernel.adoption(thread.own(Own::Message), &message));
+    Ok(Configuration {
+        table: kernel.adoption(thread.own(Own::Table), &table)?,
+        space: kernel.adoption(thread.own(Own::Space), &space)?,
+        message: message.transpose()?,
+        offset,
+    })
 }
 
-impl Thread {
-    /// The address space that it runs in when it is in no guest, if it still has one.
-    #[must_use]
-    #[inline]
-    pub fn space(&self) -> Option<PhysAddr> {
-        let slot = &self.slots[Own::Space as usize];
-        (slot.kind() == Kind::AddressSpace).then_some(PhysAddr(slot.object()))
+impl Kernel {
+    /// Whether a thread was never started, or was stopped and has left its core.
+    fn check_stopped(&self, thread: Ref<Thread>) -> Result<(), Error> {
+        let stopped = self.memory[thread].state == State::Stopped && self.running_on(thread).is_none();
+        if stopped { Ok(()) } else { Err(Error::WrongState) }
     }
 
-    /// The table in which its handles are looked up, if it still has one.
-    #[must_use]
-    #[inline]
-    pub fn table(&self) -> Option<Table> {
-        self.slots[Own::Table as usize].cspace()
+    fn check_configured(&self, thread: Ref<Thread>) -> Result<(), Error> {
+        let table = self.own_capability(thread, Own::Table, Kind::CSpace);
+        let space = self.own_capability(thread, Own::Space, Kind::AddressSpace);
+        if table.is_none() || space.is_none() { Err(Error::NotConfigured) } else { Ok(()) }
     }
 
-    /// Where its core's entry code saves registers: the guest's frame while it is in a guest.
-    pub fn running_frame(&mut self) -> &mut Frame {
-        if self.guest.is_some() { &mut self.guest_frame } else { &mut self.frame }
-    }
-}
-
-impl Ref<Thread> {
-    /// One of the thread's own slots.
-    #[must_use]
-    pub fn own(self, which: Own) -> SlotRef {
-        slot_at(self.address().plus(u64::from(which as u32) * Slot::SIZE))
+    /// Whether a thread's registers are in its frame and stay there: it does not run.
+    fn check_standing(&self, thread: Ref<Thread>) -> Result<(), Error> {
+        let running = self.memory[thread].state == State::Ready || self.running_on(thread).is_some();
+        if running { Err(Error::WrongState) } else { Ok(()) }
     }
 
-    /// Whether the thread could run.
-    #[must_use]
-    pub fn is_ready(self, memory: &Memory) -> bool {
-        memory[self].state == State::Ready
+    /// Whether a thread's registers are its own to have set: while it waits they are a message that somebody will
+    /// take as checked. A fault's message is made from other things.
+    fn check_settable(&self, thread: Ref<Thread>) -> Result<(), Error> {
+        self.check_standing(thread)?;
+        let state = self.memory[thread].state;
+        let stands = matches!(state, State::Stopped | State::Faulted);
+        if stands || self.memory[thread].pending == Pending::Fault { Ok(()) } else { Err(Error::WrongState) }
+    }
+
+    /// Stops a thread where it is. One that waits gets `Cancelled`, and would see that when it is resumed; one
+    /// that runs on another core is made to leave it.
+    fn suspend(&mut self, caller: &Caller, thread: Ref<Thread>) -> Outcome {
+        let blocked = self.memory[thread].pending;
+        let waited = !matches!(self.memory[thread].state, State::Ready | State::Faulted);
+        self.unblock(thread);
+        if waited && blocked != Pending::Fault {
+            self.memory[thread].frame.set_error(Error::Cancelled);
+        }
+        self.memory[thread].pending = Pending::Nothing;
+        self.memory[thread].state = State::Stopped;
+        if self.running_on(thread).is_some_and(|core| core != self.me) {
+            // Once all cores have been in the kernel it has left the one where it ran.
+            self.hold_until_quiet(Some(caller.thread));
+        }
+        if thread == caller.thread {
+            self.memory[thread].frame.set_answer([0; 5]);
+            return Outcome::Deferred(NextThread::Pick);
+        }
+        Answer::NOTHING.into()
+    }
+
+    /// Changes a thread's priority and seat, wherever it is at the moment.
+    fn reschedule(
+        &mut self,
+        caller: &Caller,
+        thread: Ref<Thread>,
+        priority: Priority,
+        seat: Option<CoreId>,
+    ) -> NextThread {
+        let queued = self.memory[thread].state == State::Ready && self.memory[thread].link.is_queued();
+        if queued {
+            self.dequeue(thread);
+        }
+        self.memory[thread].priority = priority;
+        if let Some(seat) = seat {
+            self.memory[thread].seat = seat;
+        }
+        if queued {
+            return self.make_ready(thread);
+        }
+        let Some(core) = self.running_on(thread) else { return NextThread::Same };
+        if self.core_of(thread) == Some(core) {
+            return if core == self.me { NextThread::Pick } else { self.poke(core) };
+        }
+        // It runs on a core that is not its own any more: it leaves that core first.
+        if thread == caller.thread {
+            self.memory[thread].frame.set_answer([0; 5]);
+            self.here().current = None;
+            self.enqueue(thread, End::Back);
+            if let Some(core) = self.core_of(thread) {
+                let _ = self.poke(core);
+            }
+            return NextThread::Pick;
+        }
+        self.poke(core)
+    }
+
+    fn poke(&self, core: CoreId) -> NextThread {
+        send_ipi(core, Vector::RESCHEDULE);
+        NextThread::Same
+    }
+
+    fn state_of(&self, thread: Ref<Thread>) -> ThreadState {
+        if self.memory[thread].guest.is_some() {
+            return ThreadState::InGuest;
+        }
+        match self.memory[thread].state {
+            State::Stopped if self.check_configured(thread).is_err() => ThreadState::Inactive,
+            State::Stopped => ThreadState::Suspended,
+            State::Ready => ThreadState::Runnable,
+            State::Calling(_) | State::AwaitingReply(_) if self.memory[thread].pending == Pending::Fault => {
+                ThreadState::Faulted
+            }
+            State::Calling(_) | State::AwaitingReply(_) => ThreadState::Calling,
+            State::Receiving(..) => ThreadState::Receiving,
+            State::Waiting(_) => ThreadState::Waiting,
+            State::Faulted => ThreadState::Faulted,
+        }
     }
 }

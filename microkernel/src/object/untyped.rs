@@ -1,18 +1,71 @@
 //! Untyped: memory without a purpose, and how objects are made of it.
 
-use caps::{Error, Kind, Slots};
-use idl::Words;
+use caps::{Child, Error, Handle, Kind, Slots};
 use idl::kernel::untyped::{Call, UntypedInfo};
 
+use super::Methods;
 use crate::kernel::Kernel;
 use crate::limits::PAGE;
 use crate::memory::Ref;
 use crate::object::address_space::{self, AddressSpace};
-use crate::object::{endpoint, guest, notification, reply, thread};
+use crate::object::endpoint::{self, Endpoint};
+use crate::object::guest::{self, Guest};
+use crate::object::notification::{self, Notification};
+use crate::object::reply::{self, Reply};
+use crate::object::thread::{self, Thread};
 use crate::outcome::{Answer, Outcome};
 use crate::removal::Removing;
 use crate::syscall::Caller;
 use crate::types::PhysAddr;
+
+/// A call of an Untyped, checked.
+pub enum Request {
+    /// Makes an object, of which this is going to be the handle.
+    Retype(Child, Handle),
+    /// Takes all memory back.
+    Reset,
+    /// Says this.
+    Info(UntypedInfo),
+}
+
+impl Methods for Call {
+    type Request = Request;
+
+    #[inline]
+    fn decode(self, kernel: &Kernel, caller: &Caller) -> Result<Request, Error> {
+        let untyped = caller.found.slot;
+        Ok(match self {
+            Call::Retype { kind, size, slot } => {
+                let bytes = bytes(kind, size)?;
+                let (dest, handle) = kernel.vacant(caller.table, slot)?;
+                let child = kernel.forest.check_retype(&kernel.memory, untyped, dest, kind, bytes, 1)?;
+                Request::Retype(child, handle)
+            }
+            Call::Reset => {
+                kernel.forest.check_reset(&kernel.memory, untyped)?;
+                Request::Reset
+            }
+            Call::Info => {
+                let first = kernel.forest.first_of(&kernel.memory, untyped);
+                let used = kernel.memory.slot(first).watermark().unwrap_or(0);
+                Request::Info(UntypedInfo { size: caller.found.capability.size, used })
+            }
+        })
+    }
+
+    #[inline]
+    fn perform(request: Request, kernel: &mut Kernel, caller: &Caller) -> Outcome {
+        match request {
+            Request::Retype(child, handle) => {
+                let made = kernel.forest.grow(&mut kernel.memory, child);
+                kernel.create(made.kind, PhysAddr(made.object), made.size);
+                Answer::of(handle).into()
+            }
+            Request::Reset => kernel.remove(caller, caller.found.slot, Removing::Reset),
+            Request::Info(info) => Answer::of(info).into(),
+        }
+    }
+}
 
 /// The bytes that an object of this kind takes, from the size that the caller gave in the kind's unit.
 fn bytes(kind: Kind, size: u64) -> Result<u64, Error> {
@@ -34,55 +87,24 @@ fn bytes(kind: Kind, size: u64) -> Result<u64, Error> {
 }
 
 impl Kernel {
-    /// Carries out a call of an Untyped.
-    pub fn invoke_untyped(&mut self, caller: &Caller, call: Call) -> Result<Outcome, Error> {
-        let untyped = caller.found.slot;
-        match call {
-            Call::Retype { kind, size, slot } => {
-                let bytes = bytes(kind, size)?;
-                let dest = caller.table.vacant(&self.memory, slot)?;
-                let made = self.forest.retype(&mut self.memory, untyped, dest, kind, bytes, 1)?;
-                self.create(kind, PhysAddr(made.object), made.size);
-                Ok(Answer::one(self.handle_at(dest, slot).0).into())
-            }
-            Call::Reset => self.remove(caller, untyped, Removing::Reset),
-            Call::Info => {
-                let first = self.forest.first_of(&self.memory, untyped);
-                let used = self.memory.slot(first).watermark().unwrap_or(0);
-                let info = UntypedInfo { size: caller.found.capability.size, used };
-                Ok(Answer { words: info.to_words() }.into())
-            }
-        }
-    }
-
     /// Writes a new object into the memory that retype carved, which is zero.
     pub fn create(&mut self, kind: Kind, at: PhysAddr, size: u64) {
         self.here().counters.objects += 1;
         match kind {
-            Kind::Thread => {
-                let seat = self.me;
-                self.memory.create(at, thread::Thread::new(seat));
-            }
+            Kind::Thread => self.memory.create(at, Thread::new(self.me)),
             Kind::AddressSpace => self.create_space(at, size),
-            Kind::Endpoint => {
-                self.memory.create(at, endpoint::Endpoint::new());
-            }
-            Kind::Notification => {
-                self.memory.create(at, notification::Notification::new());
-            }
-            Kind::Reply => {
-                self.memory.create(at, reply::Reply::new());
-            }
-            Kind::Guest => {
-                self.memory.create(at, guest::Guest::new());
-            }
+            Kind::Endpoint => self.memory.create(at, Endpoint::NEW),
+            Kind::Notification => self.memory.create(at, Notification::NEW),
+            Kind::Reply => self.memory.create(at, Reply::NEW),
+            Kind::Guest => self.memory.create(at, Guest::NEW),
             // Slots, regions and untyped memory are zero as they are.
             _ => {}
         }
     }
 
     fn create_space(&mut self, at: PhysAddr, pages: u64) {
-        let space: Ref<AddressSpace> = self.memory.create(at, AddressSpace::new(pages));
+        self.memory.create(at, AddressSpace::new(pages));
+        let space = Ref::<AddressSpace>::at(at);
         // The kernel half is the same in every space of this subOS, and never changes at this level.
         let upper = self.upper;
         self.memory.page_mut(space.root())[256..].copy_from_slice(&upper);

@@ -4,22 +4,28 @@
 //! 2. `entry/enter.rs`: the unsafe shell, a handful of lines around a safe body
 //! 3. `kernel.rs`: locks this core's `Kernel`, yields the one `&mut`
 //! 4. `syscall/mod.rs` (here): routes, top to bottom
-//! 5. `idl::kernel`: registers to a typed invocation; pure
-//! 6. `caps` lookup: presence, freshness, kind, rights
-//! 7. `object/<kind>.rs`: checks everything, then performs, which cannot fail
-//! 8. `outcome.rs`: answered, deferred or a visit; a must-use `NextThread`
+//! 5. `caps` lookup: presence, freshness, kind, rights
+//! 6. `idl::kernel`: registers to a typed call; pure
+//! 7. `object/<kind>.rs`: decode (checks everything, changes nothing), then perform (changes state, cannot fail)
+//! 8. `outcome.rs`: answered, deferred, ended or a visit; a must-use `NextThread`
 //! 9. `scheduler.rs`: picks who runs
 //! 10. `entry/exit.rs`: sanitises flags, checks the return address, clears what could leak
 //! 11. `arch/x86_64/entry`: leaves by SYSRET or IRET
 
-use caps::{Capability, Error, Found, Handle, Kind, Rights, SlotIndex, SlotRef, Slots, Table};
+use caps::{
+    Capability, Child, Effects, Error, Found, Handle, Kind, Rights, SlotIndex, SlotRef, Slots, Table,
+};
 use idl::abi::OpWord;
-use idl::kernel::{Invocation, endpoint, reply, required_rights};
+use idl::kernel::{
+    address_space, console, core, cspace, endpoint, guest, machine, notification, region, reply, subos,
+    thread, untyped, uplink,
+};
 
-use crate::kernel::Kernel;
+use crate::kernel::{Kernel, Step};
 use crate::memory::Ref;
+use crate::object::Methods;
 use crate::object::thread::{Own, Thread};
-use crate::outcome::{Answer, Outcome};
+use crate::outcome::{Answer, NextThread, Outcome};
 use crate::types::{PhysAddr, Ticks};
 
 /// Who invokes what, looked up and checked.
@@ -31,6 +37,8 @@ pub struct Caller {
     pub table: Table,
     /// The capability it invokes, of the right kind and with the rights that the method needs.
     pub found: Found,
+    /// What it asks, and what the message is like that goes along.
+    pub op: OpWord,
     /// When a wait is to end at the latest.
     pub deadline: Option<Ticks>,
     /// The second handle, for methods that take one.
@@ -38,62 +46,91 @@ pub struct Caller {
 }
 
 impl Kernel {
-    /// Carries out the system call whose registers are in the thread's frame.
-    pub fn invoke(&mut self, thread: Ref<Thread>) -> Result<Outcome, Error> {
-        let frame = &self.memory[thread].frame;
-        let op = OpWord(frame.rax);
-        if op.0 == idl::abi::NULL_CALL {
-            #[cfg(feature = "bench-padding")]
-            crate::arch::x86_64::instructions::hundred_nops();
-            return Ok(Answer::NOTHING.into());
-        }
-        let (handle, words) = (Handle(frame.rdi), frame.message_words());
-        let (deadline, second) = (frame.r12, Handle(frame.r13));
-        op.check()?;
+    /// Carries out the system call that is asked for by this word and the other registers in the thread's frame.
+    pub fn invoke(&mut self, thread: Ref<Thread>, op: OpWord) -> Step {
         #[cfg(feature = "hooks")]
-        if let Some(outcome) = crate::machine::hooks::invoked(self, op, &words) {
-            return outcome;
+        if let Some(result) = crate::machine::hooks::invoked(self, op) {
+            self.answer(thread, result);
+            return Step::Leave(NextThread::Same);
         }
-        let kind = op.kind().ok_or(Error::UnknownMethod)?;
-        let rights = required_rights(kind, op.method())?;
+        let kind = op.check().and_then(|()| op.kind().ok_or(Error::UnknownMethod));
+        match kind.unwrap_or_default() {
+            Kind::Empty | Kind::Binding => {
+                self.memory[thread].frame.set_error(kind.err().unwrap_or(Error::UnknownMethod));
+                Step::Leave(NextThread::Same)
+            }
+            Kind::Untyped => self.invoke_as::<untyped::Call>(thread, op),
+            Kind::CSpace => self.invoke_as::<cspace::Call>(thread, op),
+            Kind::Thread => self.invoke_as::<thread::Call>(thread, op),
+            Kind::AddressSpace => self.invoke_as::<address_space::Call>(thread, op),
+            Kind::Region => self.invoke_as::<region::Call>(thread, op),
+            Kind::Endpoint => self.invoke_as::<endpoint::Call>(thread, op),
+            Kind::Notification => self.invoke_as::<notification::Call>(thread, op),
+            Kind::Reply => self.invoke_as::<reply::Call>(thread, op),
+            Kind::Guest => self.invoke_as::<guest::Call>(thread, op),
+            Kind::Core => self.invoke_as::<core::Call>(thread, op),
+            Kind::SubOs => self.invoke_as::<subos::Call>(thread, op),
+            Kind::Uplink => self.invoke_as::<uplink::Call>(thread, op),
+            Kind::Machine => self.invoke_as::<machine::Call>(thread, op),
+            Kind::DebugConsole => self.invoke_as::<console::Call>(thread, op),
+        }
+    }
+
+    /// The same, for a call of one kind of object: steps 5 to 8 of the path.
+    #[inline(never)]
+    fn invoke_as<C: Methods>(&mut self, thread: Ref<Thread>, op: OpWord) -> Step {
+        let (caller, request) = match self.decode::<C>(thread, op) {
+            Ok(decoded) => decoded,
+            Err(error) => {
+                crate::journal::answered(&self.forest, thread, op, &Err(error));
+                self.memory[thread].frame.set_error(error);
+                return Step::Leave(NextThread::Same);
+            }
+        };
+        let outcome = C::perform(request, self, &caller);
+        crate::journal::answered(&self.forest, thread, op, &Ok(outcome));
+        match outcome {
+            Outcome::Answered(answer, next) => {
+                self.memory[thread].frame.set_answer(answer.words);
+                Step::Leave(next)
+            }
+            Outcome::Deferred(next) => Step::Leave(next),
+            Outcome::Visit(visit) => Step::Visit(visit),
+            Outcome::Ended(result) => {
+                self.answer(thread, result.map(|()| Answer::NOTHING));
+                Step::Leave(NextThread::Same)
+            }
+        }
+    }
+
+    /// Looks up who calls what, and has the call checked. Changes nothing.
+    #[inline]
+    fn decode<C: Methods>(&self, thread: Ref<Thread>, op: OpWord) -> Result<(Caller, C::Request), Error> {
+        let rights = C::rights(op.method())?;
         let table = self.table_of(thread)?;
-        let found = self.forest.lookup(&self.memory, table, handle, kind, rights)?;
-        let deadline = (deadline != 0).then_some(Ticks(deadline));
-        let caller = Caller { thread, table, found, deadline, second };
-        match kind {
-            Kind::Endpoint => return self.invoke_endpoint(&caller, op),
-            Kind::Reply => return self.invoke_reply(&caller, op),
-            _ if !op.is_plain() => return Err(Error::InvalidArgument),
-            _ => {}
+        let frame = &self.memory[thread].frame;
+        let registers = &frame.registers;
+        let found = self.forest.lookup(&self.memory, table, Handle(registers.rdi), C::KIND, rights)?;
+        if !(C::CARRY_MESSAGES || op.is_plain()) {
+            return Err(Error::InvalidArgument);
         }
-        match Invocation::decode(kind, op.method(), &words)? {
-            Invocation::Untyped(call) => self.invoke_untyped(&caller, call),
-            Invocation::CSpace(call) => self.invoke_cspace(&caller, call),
-            Invocation::Thread(call) => self.invoke_thread(&caller, call),
-            Invocation::AddressSpace(call) => self.invoke_address_space(&caller, call),
-            Invocation::Region(call) => self.invoke_region(&caller, call),
-            Invocation::Notification(call) => self.invoke_notification(&caller, call),
-            Invocation::Guest(call) => self.invoke_guest(&caller, call),
-            Invocation::Core(call) => self.invoke_core(&caller, call),
-            Invocation::SubOs(call) => self.invoke_subos(&caller, call),
-            Invocation::Uplink(call) => self.invoke_uplink(&caller, call),
-            Invocation::Machine(call) => self.invoke_machine(&caller, call),
-            Invocation::DebugConsole(call) => self.invoke_console(&caller, call),
-            // Messages were routed above; their methods have no words to decode.
-            Invocation::Endpoint(endpoint::Call::Call | endpoint::Call::Send)
-            | Invocation::Endpoint(endpoint::Call::Receive | endpoint::Call::ReplyReceive)
-            | Invocation::Reply(reply::Call::Reply) => Err(Error::UnknownMethod),
-        }
+        let call = C::from_words(op.method(), &frame.message_words())?;
+        let deadline = (registers.r12 != 0).then_some(Ticks(registers.r12));
+        let caller = Caller { thread, table, found, op, deadline, second: Handle(registers.r13) };
+        let request = call.decode(self, &caller)?;
+        Ok((caller, request))
     }
 
     /// The table in which a thread's handles are looked up.
+    #[inline(always)]
     pub fn table_of(&self, thread: Ref<Thread>) -> Result<Table, Error> {
-        let at = thread.own(Own::Table);
-        let usable = !self.forest.is_removing() || !self.forest.is_doomed(&self.memory, at);
-        self.memory.slot(at).cspace().filter(|_| usable).ok_or(Error::NotConfigured)
+        let cut = || self.forest.is_doomed(&self.memory, thread.own(Own::Table));
+        let table = self.memory[thread].table();
+        table.filter(|_| !self.forest.is_removing() || !cut()).ok_or(Error::NotConfigured)
     }
 
     /// A capability that a call names among its arguments.
+    #[inline]
     pub fn argument(
         &self,
         caller: &Caller,
@@ -105,6 +142,7 @@ impl Kernel {
     }
 
     /// The table that a call names as a destination: the caller's own for handle 0.
+    #[inline]
     pub fn destination(&self, caller: &Caller, handle: Handle) -> Result<Table, Error> {
         if handle == Handle::NONE {
             return Ok(caller.table);
@@ -113,32 +151,44 @@ impl Kernel {
         found.capability.table().ok_or(Error::WrongKind)
     }
 
-    /// The handle of what was just put into a slot.
-    #[must_use]
-    pub fn handle_at(&self, slot: SlotRef, index: SlotIndex) -> Handle {
-        Handle::new(index, self.memory.slot(slot).generation())
+    /// A slot that is free, and the handle of what is put there next.
+    #[inline]
+    pub fn vacant(&self, table: Table, slot: SlotIndex) -> Result<(SlotRef, Handle), Error> {
+        let at = table.vacant(&self.memory, slot)?;
+        Ok((at, Handle::new(slot, self.memory.slot(at).generation())))
     }
 
-    /// Puts a copy of what was found into one of a kernel object's own slots, in place of what was there.
-    /// The copy has the rights of the original, which must have DERIVE.
-    pub fn adopt(&mut self, own: SlotRef, found: &Found) -> Result<(), Error> {
-        let rights = found.capability.rights;
-        if !rights.contains(Rights::DERIVE) {
-            return Err(Error::MissingRight);
+    /// The caller's message page.
+    pub fn page_of(&self, caller: &Caller) -> Result<PhysAddr, Error> {
+        self.message_page(caller.thread).ok_or(Error::NotConfigured)
+    }
+
+    /// A copy of what was found, for one of a kernel object's own slots. It has the rights of the original, which must
+    /// have DERIVE.
+    pub fn adoption(&self, own: SlotRef, found: &Found) -> Result<Child, Error> {
+        self.forest.check_replace(&self.memory, found.slot, own)
+    }
+
+    /// Puts a copy into one of a kernel object's own slots, in place of what was there.
+    pub fn adopt(&mut self, child: Child) {
+        self.drop_own(child.dest());
+        self.forest.grow(&mut self.memory, child);
+    }
+
+    /// The same, or only empties the slot.
+    pub fn adopt_or_drop(&mut self, own: SlotRef, child: Option<Child>) {
+        match child {
+            Some(child) => self.adopt(child),
+            None => self.drop_own(own),
         }
-        self.forest.check_derivable(&self.memory, found.slot)?;
-        self.drop_own(own)?;
-        self.forest.derive(&mut self.memory, found.slot, own, caps::Change::rights(rights))?;
-        Ok(())
     }
 
     /// Empties one of a kernel object's own slots. What is there is a copy from which nothing derives: it goes in one step.
-    pub fn drop_own(&mut self, own: SlotRef) -> Result<(), Error> {
+    pub fn drop_own(&mut self, own: SlotRef) {
         if !self.memory.slot(own).is_free() {
-            let _ = self.forest.delete_step(&mut self.memory, own, 1, &mut caps::Effects::new())?;
+            let _ = self.forest.delete_step(&mut self.memory, own, 1, &mut Effects::new());
             assert!(self.memory.slot(own).is_free(), "nothing depends on what an object has for itself");
         }
-        Ok(())
     }
 }
 

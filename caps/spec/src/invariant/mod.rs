@@ -54,7 +54,6 @@ pub const STATES: &[OnStates] = &[
     OnStates { name: "I10 reply linear", of: &[Kind::Reply], check: authority::reply_linear },
     OnStates { name: "I13 typed memory", of: &[Kind::Untyped], check: authority::typed_memory },
     OnStates { name: "I15 immediate cut", of: &[], check: revocation::cut },
-    OnStates { name: "I15 peek agrees", of: &[], check: revocation::peek_agrees },
     OnStates { name: "I16 marks counted", of: &[], check: revocation::marks_counted },
     OnStates { name: "I16 swept is empty", of: &[Kind::CSpace], check: revocation::swept_is_empty },
     OnStates { name: "I22 unused is zero", of: &[Kind::Untyped], check: hardware::unused_is_zero },

@@ -24,12 +24,13 @@ pub fn documented(transition: &Transition<'_>) -> Result<(), String> {
     }
 }
 
-/// I23 for `check_derivable`: what it refuses cannot be derived, and what it allows fails only for what the copy is to
+/// I23 for `check_replace`: what it refuses cannot be derived, and what it allows fails only for what the copy is to
 /// be and where it is to go.
 pub fn foretold(transition: &Transition<'_>) -> Result<(), String> {
     use caps::Error::{BadRange, InvalidArgument, MissingRight, SlotOccupied, SlotRetired};
-    let Operation::Derive { parent, .. } = *transition.operation else { return Ok(()) };
-    let foretold = transition.before.forest.check_derivable(&transition.before.memory, parent);
+    let Operation::Derive { parent, dest, .. } = *transition.operation else { return Ok(()) };
+    let foretold =
+        transition.before.forest.check_replace(&transition.before.memory, parent, dest).map(|_| ());
     let outcome = transition.seen.outcome;
     let agrees = match (foretold, outcome) {
         (Err(_), outcome) => outcome.is_err(),

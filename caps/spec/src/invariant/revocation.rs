@@ -25,28 +25,6 @@ pub fn cut(subject: &Subject, fixed: &[Table]) -> Result<(), String> {
     Ok(())
 }
 
-/// I15 and I23 for the kernel's short way: a peek finds what a lookup finds, exactly if nothing is being removed.
-pub fn peek_agrees(subject: &Subject, fixed: &[Table]) -> Result<(), String> {
-    let (forest, memory) = (&subject.forest, &subject.memory);
-    for (table, index, at) in indexed(subject, fixed) {
-        let handle = Handle::new(SlotIndex(index), memory.peek(at).generation());
-        let kind = memory.peek(at).kind();
-        for rights in [Rights::empty(), Rights::CALL, Rights::MANAGE] {
-            for kind in [kind, Kind::Endpoint] {
-                let found = forest.lookup(memory, table, handle, kind, rights).ok();
-                let expected = found.filter(|_| !forest.is_removing()).map(|found| found.capability.object);
-                let peeked = forest.peek(memory, table, handle, kind, rights);
-                let badge = found.filter(|_| kind.is_mintable()).map(|found| found.capability.badge);
-                let same_badge = peeked.zip(badge).is_none_or(|((_, badge), expected)| badge == expected);
-                if peeked.map(|(object, _)| object) != expected || !same_badge {
-                    return Err(format!("{at:?}: peek says {peeked:?}, lookup {found:?}"));
-                }
-            }
-        }
-    }
-    Ok(())
-}
-
 /// Every capability with the tables and the index by which it can be named.
 fn indexed(subject: &Subject, fixed: &[Table]) -> Vec<(Table, u32, SlotRef)> {
     let mut tables: Vec<Table> = fixed.to_vec();

@@ -10,9 +10,8 @@ pub(crate) fn object(object: &Object) -> TokenStream {
     let marker = marker(object);
     let table = table(object);
     let call = call(object);
-    let answer = answer(object);
     let client = client(object);
-    quote! { #marker #table #call #answer #client }
+    quote! { #marker #table #call #client }
 }
 
 /// The type that stands for the kind in `Cap<Kind>`.
@@ -83,7 +82,7 @@ fn rights(method: &Method) -> TokenStream {
 
 /// The decoded call, for the kernel.
 fn call(object: &Object) -> TokenStream {
-    let Object { visibility, methods, .. } = object;
+    let Object { visibility, kind, methods, .. } = object;
     let title = format!("A call of a method of {}, decoded.", object.kind);
     let variants = methods.iter().map(|method| {
         let variant = docs::variant(&method.name);
@@ -103,19 +102,18 @@ fn call(object: &Object) -> TokenStream {
         let (id, rights) = (method.id, rights(method));
         quote! { #id => Ok(#rights) }
     });
+    let messages = methods.iter().any(|method| method.form == Form::Message);
     quote! {
         #[doc = #title]
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         #visibility enum Call { #(#variants),* }
 
-        impl Call {
-            /// Decodes the registers of a call. Strict: an argument that is no value of its type, and a
-            /// word that the method does not use and that is not zero, are `InvalidArgument`.
-            ///
-            /// # Errors
-            /// `UnknownMethod`, `InvalidArgument`, and what the types of the arguments refuse with.
+        impl ::idl::kernel::Calls for Call {
+            const KIND: ::caps::Kind = ::caps::Kind::#kind;
+            const CARRY_MESSAGES: bool = #messages;
+
             #[inline]
-            pub fn decode(
+            fn from_words(
                 method: u8,
                 words: &[u64; ::idl::abi::REGISTER_WORDS],
             ) -> ::core::result::Result<Self, ::caps::Error> {
@@ -125,14 +123,8 @@ fn call(object: &Object) -> TokenStream {
                 }
             }
 
-            /// The rights that the target capability must have for this method.
-            ///
-            /// # Errors
-            /// `UnknownMethod`.
             #[inline]
-            pub const fn rights(
-                method: u8,
-            ) -> ::core::result::Result<::caps::Rights, ::caps::Error> {
+            fn rights(method: u8) -> ::core::result::Result<::caps::Rights, ::caps::Error> {
                 match method {
                     #(#required,)*
                     _ => Err(::caps::Error::UnknownMethod),
@@ -169,36 +161,6 @@ fn decode(method: &Method) -> TokenStream {
 
 fn word_names() -> Vec<Ident> {
     (0..5).map(|index| format_ident!("word_{index}")).collect()
-}
-
-/// One function per method that encodes its result, so that the kernel cannot answer with another type.
-fn answer(object: &Object) -> TokenStream {
-    let visibility = &object.visibility;
-    let functions = object.methods.iter().filter(|method| method.form != Form::Message).map(|method| {
-        let name = &method.name;
-        let text = format!("The result words of `{}`.", docs::plain(name));
-        let ty = result_type(method);
-        let (parameter, value) = match &method.result {
-            Some(_) => (quote!(value: #ty), quote!(value)),
-            None => (quote!(), quote!(())),
-        };
-        quote! {
-            #[doc = #text]
-            #[must_use]
-            #[inline]
-            pub fn #name(#parameter) -> [u64; ::idl::abi::REGISTER_WORDS] {
-                ::idl::Words::to_words(#value)
-            }
-        }
-    });
-    quote! {
-        /// Encoding of results, one function per method.
-        #visibility mod answer {
-            #[allow(unused_imports, clippy::wildcard_imports, reason = "generated; not every object has results")]
-            use super::*;
-            #(#functions)*
-        }
-    }
 }
 
 fn result_type(method: &Method) -> TokenStream {

@@ -14,15 +14,13 @@ use super::area;
 use super::core::{CORE_FRAME, CORE_SCRATCH, CORE_STACK_TOP, CORE_THIS};
 use super::frame::{Frame, FrameFlags, FxArea};
 use super::segments::{USER_CODE, USER_DATA};
-use crate::entry::enter::{kernel_enter, kernel_fatal, kernel_interrupted, kernel_nmi};
+use crate::entry::enter::{kernel_called, kernel_enter, kernel_fatal, kernel_interrupted, kernel_nmi};
 use crate::limits::AREA_STRIDE;
 
-/// What `kernel_enter` gets for a system call instead of a vector.
-pub(crate) const SYSCALL: u64 = 256;
-/// What it gets on a fresh stack after parking.
-pub(crate) const ARRIVED: u64 = 257;
+/// What `kernel_enter` gets instead of a vector on a fresh stack after parking.
+pub(crate) const ARRIVED: u64 = 256;
 /// What it gets on a fresh stack after a visit failed.
-pub(crate) const VISIT_FAILED: u64 = 258;
+pub(crate) const VISIT_FAILED: u64 = 257;
 
 /// Distance between two entry stubs.
 pub(super) const STUB_STRIDE: u64 = 16;
@@ -33,21 +31,57 @@ global_asm!(
     r#"
     .text
     // stores into the frame that rax points to
-    .macro SAVE_PRESERVED
+    .macro SAVE_REGISTERS
     movq %rbx, {RBX}(%rax)
     movq %rbp, {RBP}(%rax)
     movq %r12, {R12}(%rax)
     movq %r13, {R13}(%rax)
     movq %r14, {R14}(%rax)
     movq %r15, {R15}(%rax)
-    .endm
-    .macro SAVE_ARGUMENTS
     movq %rdi, {RDI}(%rax)
     movq %rsi, {RSI}(%rax)
     movq %rdx, {RDX}(%rax)
     movq %r10, {R10}(%rax)
     movq %r8, {R8}(%rax)
     movq %r9, {R9}(%rax)
+    .endm
+    // loads what SAVE_REGISTERS stored
+    .macro LOAD_REGISTERS
+    movq {RBX}(%rax), %rbx
+    movq {RBP}(%rax), %rbp
+    movq {R12}(%rax), %r12
+    movq {R13}(%rax), %r13
+    movq {R14}(%rax), %r14
+    movq {R15}(%rax), %r15
+    movq {RDI}(%rax), %rdi
+    movq {RSI}(%rax), %rsi
+    movq {RDX}(%rax), %rdx
+    movq {R10}(%rax), %r10
+    movq {R8}(%rax), %r8
+    movq {R9}(%rax), %r9
+    .endm
+    // what a function call may clobber
+    .macro PUSH_SCRATCH
+    pushq %rax
+    pushq %rcx
+    pushq %rdx
+    pushq %rsi
+    pushq %rdi
+    pushq %r8
+    pushq %r9
+    pushq %r10
+    pushq %r11
+    .endm
+    .macro POP_SCRATCH
+    popq %r11
+    popq %r10
+    popq %r9
+    popq %r8
+    popq %rdi
+    popq %rsi
+    popq %rdx
+    popq %rcx
+    popq %rax
     .endm
 
     // rdi = this core's struct, from any stack pointer inside its area
@@ -75,8 +109,7 @@ syscall_entry:
     movq %gs:{STACK_TOP}, %rsp
     pushq %rax
     movq %gs:{FRAME}, %rax
-    SAVE_ARGUMENTS
-    SAVE_PRESERVED
+    SAVE_REGISTERS
     movq %rcx, {RIP}(%rax)
     movq %r11, {RFLAGS}(%rax)
     movq %rcx, {RCX}(%rax)
@@ -89,9 +122,8 @@ syscall_entry:
     testb ${KEEP_VECTORS}, {FLAGS}(%rax)
     jnz 2f
 1:  movq %gs:{THIS}, %rdi
-    movl ${SYSCALL}, %esi
     xorl %ebp, %ebp
-    call {kernel_enter}
+    call {kernel_called}
     jmp leave
 2:  fxsave64 {FX}(%rax)
     jmp 1b
@@ -126,8 +158,7 @@ trap:
     swapgs
     pushq %rax
     movq %gs:{FRAME}, %rax
-    SAVE_ARGUMENTS
-    SAVE_PRESERVED
+    SAVE_REGISTERS
     movq %rcx, {RCX}(%rax)
     movq %r11, {R11}(%rax)
     popq %rcx
@@ -164,18 +195,7 @@ leave:
     jnz 2f
     // Whoever ran before left x87 and MMX registers too, which are not saved by a system call either.
     fxrstor64 {initial_fx}(%rip)
-1:  movq {RBX}(%rax), %rbx
-    movq {RBP}(%rax), %rbp
-    movq {R12}(%rax), %r12
-    movq {R13}(%rax), %r13
-    movq {R14}(%rax), %r14
-    movq {R15}(%rax), %r15
-    movq {RDI}(%rax), %rdi
-    movq {RSI}(%rax), %rsi
-    movq {RDX}(%rax), %rdx
-    movq {R10}(%rax), %r10
-    movq {R8}(%rax), %r8
-    movq {R9}(%rax), %r9
+1:  LOAD_REGISTERS
     movq {RIP}(%rax), %rcx
     movq {RFLAGS}(%rax), %r11
     movq {RSP}(%rax), %rsp          // from here on only NMI, double fault and machine check can come, on own stacks
@@ -193,18 +213,7 @@ leave_by_iret:
     pushq {RFLAGS}(%rax)
     pushq ${USER_CODE}
     pushq {RIP}(%rax)
-    movq {RBX}(%rax), %rbx
-    movq {RBP}(%rax), %rbp
-    movq {R12}(%rax), %r12
-    movq {R13}(%rax), %r13
-    movq {R14}(%rax), %r14
-    movq {R15}(%rax), %r15
-    movq {RDI}(%rax), %rdi
-    movq {RSI}(%rax), %rsi
-    movq {RDX}(%rax), %rdx
-    movq {R10}(%rax), %r10
-    movq {R8}(%rax), %r8
-    movq {R9}(%rax), %r9
+    LOAD_REGISTERS
     movq {RCX}(%rax), %rcx
     movq {R11}(%rax), %r11
     movq {RAX}(%rax), %rax
@@ -215,28 +224,12 @@ leave_by_iret:
 trap_in_kernel:
     cmpq $32, (%rsp)
     jb fatal
-    pushq %rax
-    pushq %rcx
-    pushq %rdx
-    pushq %rsi
-    pushq %rdi
-    pushq %r8
-    pushq %r9
-    pushq %r10
-    pushq %r11
+    PUSH_SCRATCH
     cld
     movq 72(%rsp), %rsi
     movq %gs:{THIS}, %rdi
     CALL_ALIGNED {kernel_interrupted}
-    popq %r11
-    popq %r10
-    popq %r9
-    popq %r8
-    popq %rdi
-    popq %rsi
-    popq %rdx
-    popq %rcx
-    popq %rax
+    POP_SCRATCH
     addq $16, %rsp
     iretq
 
@@ -260,15 +253,7 @@ fatal:
 
     // ---- NMI: parks if the mailbox says that this core is condemned, else it was not ours and goes back -----------
 nmi:
-    pushq %rax
-    pushq %rcx
-    pushq %rdx
-    pushq %rsi
-    pushq %rdi
-    pushq %r8
-    pushq %r9
-    pushq %r10
-    pushq %r11
+    PUSH_SCRATCH
     cld
     FIND_CORE
     pushq %rbp
@@ -280,15 +265,7 @@ nmi:
     fxrstor64 (%rsp)
     movq %rbp, %rsp
     popq %rbp
-    popq %r11
-    popq %r10
-    popq %r9
-    popq %r8
-    popq %rdi
-    popq %rsi
-    popq %rdx
-    popq %rcx
-    popq %rax
+    POP_SCRATCH
     addq $16, %rsp
     iretq
 
@@ -305,24 +282,24 @@ start_on_kernel_stack:
     call {kernel_enter}
     jmp leave
     "#,
-    RAX = const offset_of!(Frame, rax),
-    RBX = const offset_of!(Frame, rbx),
-    RCX = const offset_of!(Frame, rcx),
-    RDX = const offset_of!(Frame, rdx),
-    RSI = const offset_of!(Frame, rsi),
-    RDI = const offset_of!(Frame, rdi),
-    RBP = const offset_of!(Frame, rbp),
-    R8 = const offset_of!(Frame, r8),
-    R9 = const offset_of!(Frame, r9),
-    R10 = const offset_of!(Frame, r10),
-    R11 = const offset_of!(Frame, r11),
-    R12 = const offset_of!(Frame, r12),
-    R13 = const offset_of!(Frame, r13),
-    R14 = const offset_of!(Frame, r14),
-    R15 = const offset_of!(Frame, r15),
-    RSP = const offset_of!(Frame, rsp),
-    RIP = const offset_of!(Frame, rip),
-    RFLAGS = const offset_of!(Frame, rflags),
+    RAX = const offset_of!(Frame, registers.rax),
+    RBX = const offset_of!(Frame, registers.rbx),
+    RCX = const offset_of!(Frame, registers.rcx),
+    RDX = const offset_of!(Frame, registers.rdx),
+    RSI = const offset_of!(Frame, registers.rsi),
+    RDI = const offset_of!(Frame, registers.rdi),
+    RBP = const offset_of!(Frame, registers.rbp),
+    R8 = const offset_of!(Frame, registers.r8),
+    R9 = const offset_of!(Frame, registers.r9),
+    R10 = const offset_of!(Frame, registers.r10),
+    R11 = const offset_of!(Frame, registers.r11),
+    R12 = const offset_of!(Frame, registers.r12),
+    R13 = const offset_of!(Frame, registers.r13),
+    R14 = const offset_of!(Frame, registers.r14),
+    R15 = const offset_of!(Frame, registers.r15),
+    RSP = const offset_of!(Frame, registers.rsp),
+    RIP = const offset_of!(Frame, registers.rip),
+    RFLAGS = const offset_of!(Frame, registers.rflags),
     VECTOR = const offset_of!(Frame, vector),
     ERROR = const offset_of!(Frame, error),
     CR2 = const offset_of!(Frame, cr2),
@@ -334,12 +311,12 @@ start_on_kernel_stack:
     FRAME = const CORE_FRAME,
     SCRATCH = const CORE_SCRATCH,
     STACK_TOP = const CORE_STACK_TOP,
-    SYSCALL = const SYSCALL,
     STRIDE = const AREA_STRIDE,
     CORE_PAGE = const area::CORE_PAGE,
     initial_fx = sym INITIAL_FX,
     USER_DATA = const USER_DATA,
     USER_CODE = const USER_CODE,
+    kernel_called = sym kernel_called,
     kernel_enter = sym kernel_enter,
     kernel_interrupted = sym kernel_interrupted,
     kernel_fatal = sym kernel_fatal,

@@ -7,30 +7,16 @@ use core::ptr::NonNull;
 use bitflags::bitflags;
 use static_assertions::const_assert_eq;
 
+pub use idl::abi::FxArea;
+use idl::abi::Registers;
+
 use super::features::mxcsr_mask;
 
-/// The area FXSAVE writes: x87, MXCSR and XMM0 to 15 (SDM vol 1, 10.5).
-#[derive(Clone, Copy, Debug)]
-#[repr(C, align(16))]
-pub struct FxArea(pub [u8; 512]);
-
-impl FxArea {
-    /// The state after FNINIT with the default MXCSR and zero registers.
-    pub const INITIAL: FxArea = {
-        let mut bytes = [0; 512];
-        bytes[0] = 0x7f; // FCW 0x037f
-        bytes[1] = 0x03;
-        bytes[24] = 0x80; // MXCSR 0x1f80
-        bytes[25] = 0x1f;
-        FxArea(bytes)
-    };
-
-    /// Clears the bits of MXCSR that this processor does not have, which FXRSTOR would refuse with a #GP in the
-    /// kernel. Needed whenever the area was written by a user (SDM vol 1, 11.6.6).
-    pub fn sanitise(&mut self) {
-        let word = u32::from_le_bytes([self.0[24], self.0[25], self.0[26], self.0[27]]) & mxcsr_mask();
-        self.0[24..28].copy_from_slice(&word.to_le_bytes());
-    }
+/// Clears the bits of MXCSR that this processor does not have, which FXRSTOR would refuse with a #GP in the kernel.
+/// Needed whenever the area was written by a user (SDM vol 1, 11.6.6).
+pub fn sanitise(FxArea(bytes): &mut FxArea) {
+    let word = u32::from_le_bytes([bytes[24], bytes[25], bytes[26], bytes[27]]) & mxcsr_mask();
+    bytes[24..28].copy_from_slice(&word.to_le_bytes());
 }
 
 bitflags! {
@@ -48,50 +34,13 @@ bitflags! {
     }
 }
 
-/// User registers. The order of the first fields is private to the kernel.
+/// What there is to save and load of user code.
 #[derive(Clone, Debug)]
 #[repr(C, align(16))]
 pub struct Frame {
-    /// General register.
-    pub rax: u64,
-    /// General register.
-    pub rbx: u64,
-    /// General register.
-    pub rcx: u64,
-    /// General register.
-    pub rdx: u64,
-    /// General register.
-    pub rsi: u64,
-    /// General register.
-    pub rdi: u64,
-    /// General register.
-    pub rbp: u64,
-    /// General register.
-    pub r8: u64,
-    /// General register.
-    pub r9: u64,
-    /// General register.
-    pub r10: u64,
-    /// General register.
-    pub r11: u64,
-    /// General register.
-    pub r12: u64,
-    /// General register.
-    pub r13: u64,
-    /// General register.
-    pub r14: u64,
-    /// General register.
-    pub r15: u64,
-    /// Stack pointer.
-    pub rsp: u64,
-    /// Next instruction; checked at exit.
-    pub rip: u64,
-    /// Flags; sanitised at exit.
-    pub rflags: u64,
-    /// Base of FS; only the kernel sets it, and a user who loads the selector loses it until the next switch.
-    pub fs_base: u64,
-    /// Base of GS; as for FS.
-    pub gs_base: u64,
+    /// The general registers. rip is checked at the exit and rflags sanitised; only the kernel sets the bases of FS and
+    /// GS, and a user who loads the selector loses it until the next switch.
+    pub registers: Registers,
     /// The vector of the last interrupt or exception.
     pub vector: u64,
     /// Its error code, or zero.
@@ -114,26 +63,7 @@ impl Frame {
     #[must_use]
     pub const fn new(rip: u64, rsp: u64, argument: u64) -> Frame {
         Frame {
-            rax: 0,
-            rbx: 0,
-            rcx: 0,
-            rdx: 0,
-            rsi: 0,
-            rdi: argument,
-            rbp: 0,
-            r8: 0,
-            r9: 0,
-            r10: 0,
-            r11: 0,
-            r12: 0,
-            r13: 0,
-            r14: 0,
-            r15: 0,
-            rsp,
-            rip,
-            rflags: 0x202,
-            fs_base: 0,
-            gs_base: 0,
+            registers: Registers { rip, rsp, rdi: argument, rflags: 0x202, ..Registers::ZERO },
             vector: 0,
             error: 0,
             cr2: 0,
@@ -145,7 +75,7 @@ impl Frame {
     /// Sets the next instruction back to the SYSCALL that was executed last. Its registers are still there.
     pub fn rewind_syscall(&mut self) {
         if self.flags.contains(FrameFlags::VIA_SYSCALL) {
-            self.rip = self.rip.wrapping_sub(SYSCALL_LENGTH);
+            self.registers.rip = self.registers.rip.wrapping_sub(SYSCALL_LENGTH);
         }
     }
 }
