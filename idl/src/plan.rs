@@ -73,6 +73,17 @@ pub struct SubOsPlan {
     pub duty: Duty,
     /// How often it is built again when it dies of itself; beyond that its death is a failure of the run.
     pub restarts: u8,
+    /// With what status it may end.
+    pub ends: Ends,
+}
+
+/// With what status a subOS may end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Ends {
+    /// With 0: any other is a failure of the run.
+    Well,
+    /// With any: what it loses may cost its first program the life.
+    Anyhow,
 }
 
 /// When a subOS is created.

@@ -2,8 +2,8 @@
 #![allow(clippy::unwrap_used, reason = "a test may stop where it stands")]
 
 use idl::plan::{
-    Action, Chunks, CoreNumber, Duty, Holder, Holds, LotNumber, MAX_ENCODED, Manner, Plan, PlanError, Start,
-    Step, SubOsIndex, SubOsPlan, When, decode, encode,
+    Action, Chunks, CoreNumber, Duty, Ends, Holder, Holds, LotNumber, MAX_ENCODED, Manner, Plan, PlanError,
+    Start, Step, SubOsIndex, SubOsPlan, When, decode, encode,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -27,6 +27,7 @@ prop_compose! {
             start: if boot { Start::AtBoot } else { Start::ByStep },
             duty: if duty { Duty::Progress } else { Duty::None },
             restarts: 0,
+            ends: Ends::Anyhow,
         }
     }
 }
@@ -123,6 +124,7 @@ fn a_plan_is_checked_on_both_sides() {
         start: Start::AtBoot,
         duty: Duty::None,
         restarts: 0,
+        ends: Ends::Anyhow,
     };
     let with = |suboses: &[SubOsPlan], action| {
         let step = Step { when: When::Now, patience_ms: 0, action };

@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 use core::mem::take;
 
 use idl::dialogue::Heard;
-use idl::plan::{Duty, Plan, Start, SubOsIndex};
+use idl::plan::{Duty, Ends, Plan, Start, SubOsIndex};
 use idl::types::Ticks;
 
 use crate::beat::Beat;
@@ -159,7 +159,10 @@ impl Director {
     /// What was heard from a subOS.
     pub fn heard(&mut self, subos: SubOsIndex, heard: Heard) {
         let Some(member) = self.members.get_mut(usize::from(subos.0)) else { return };
-        if let Some(reason) = crate::hear::take_in(member, subos, heard, &mut self.news) {
+        let anyhow = self.plan.subos(subos).is_some_and(|planned| planned.ends == Ends::Anyhow);
+        if let Some(reason) = crate::hear::take_in(member, subos, heard, &mut self.news)
+            && !anyhow
+        {
             let reason = alloc::format!("{} {reason}", self.plan.name(subos));
             self.fail(reason);
         }

@@ -4,7 +4,7 @@ mod fake;
 
 use fake::{Behaviour, Call, FakeMachine, Fault};
 use idl::plan::{
-    Action, Chunks, CoreNumber, Duty, Holder, Holds, LotNumber, Manner, Plan, Start, Step, SubOsIndex,
+    Action, Chunks, CoreNumber, Duty, Ends, Holder, Holds, LotNumber, Manner, Plan, Start, Step, SubOsIndex,
     SubOsPlan, When,
 };
 use supervisor_server::order::Moment;
@@ -25,6 +25,7 @@ fn subos(name: &str, cores: u64, lots: &[u32]) -> SubOsPlan {
         start: Start::AtBoot,
         duty: Duty::None,
         restarts: 0,
+        ends: Ends::Well,
     }
 }
 

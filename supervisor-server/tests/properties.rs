@@ -4,7 +4,7 @@ mod fake;
 
 use fake::{Behaviour, Call, FakeMachine, Fault};
 use idl::plan::{
-    Action, Chunks, CoreNumber, Duty, Holder, Holds, LotNumber, Manner, Plan, Start, Step, SubOsIndex,
+    Action, Chunks, CoreNumber, Duty, Ends, Holder, Holds, LotNumber, Manner, Plan, Start, Step, SubOsIndex,
     SubOsPlan, When,
 };
 use idl::record::Record;
@@ -88,6 +88,7 @@ fn subos(number: u8) -> impl Strategy<Value = SubOsPlan> {
             start: if boot { Start::AtBoot } else { Start::ByStep },
             duty,
             restarts,
+            ends: if boot { Ends::Well } else { Ends::Anyhow },
         },
     )
 }

@@ -249,7 +249,7 @@ impl<P: Platform> Linux<P> {
         match denied {
             Denied::Unmapped => self.fault_signal(tid, Signal::SEGV, g::SEGV_MAPERR, address),
             Denied::Forbidden => self.fault_signal(tid, Signal::SEGV, g::SEGV_ACCERR, address),
-            Denied::BeyondFile => self.fault_signal(tid, Signal::BUS, g::BUS_ADRERR, address),
+            Denied::BeyondFile | Denied::Lost => self.fault_signal(tid, Signal::BUS, g::BUS_ADRERR, address),
             Denied::NoMemory => {
                 self.report.out_of_memory += 1;
                 let pid = self.task(tid).process;

@@ -96,6 +96,13 @@ impl<P: Platform> Linux<P> {
         if self.machine.frames.retire(range) == 0 { Ok(()) } else { Err(Errno::ENOMEM) }
     }
 
+    /// The memory behind the frames of `range` was taken without asking: none of them is given out again. Who shows
+    /// one learns of it when it is used next ([`Platform::lost`]).
+    pub fn lose_pool(&mut self, range: &Range<u32>) {
+        // Those that are held go when their holders let go of them.
+        let _ = self.machine.frames.retire(range);
+    }
+
     /// Counts of the frame pool.
     #[must_use]
     pub fn pool(&self) -> PoolCounts {

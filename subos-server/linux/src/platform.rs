@@ -53,7 +53,7 @@ pub enum Stream {
     Error,
 }
 
-/// The platform had no memory for a page table.
+/// The platform had no memory for a page table, or none behind the frame any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OutOfTables;
 
@@ -67,6 +67,12 @@ pub trait Platform {
     fn read(&self, frame: Frame, offset: usize, out: &mut [u8]);
     /// Copies bytes into a frame, from an offset on. The range lies in the frame.
     fn write(&mut self, frame: Frame, offset: usize, bytes: &[u8]);
+    /// Whether the memory behind a frame is gone: it can be taken at any moment, also in the middle of a copy, and does
+    /// not come back. Asked after a copy, or after a mapping that failed, it says whether that is why: what was read
+    /// then is nothing, and what was written is nowhere.
+    fn lost(&self, _frame: Frame) -> bool {
+        false
+    }
     /// An empty address space, or `None` when the stock is used up.
     fn new_space(&mut self) -> Option<Space>;
     /// Gives a space back. Nothing is mapped in it any more, and no guest runs in it.

@@ -6,6 +6,7 @@ use linux::registers::{Access, Context, Trap};
 use linux::{Linux, PoolUse, Work};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 /// A platform of plain memory. No guest runs on it; it checks what it is asked.
 struct Plain {
@@ -14,12 +15,37 @@ struct Plain {
     stock: usize,
     now: std::cell::Cell<u64>,
     random: u8,
+    /// What is lost after so many more copies.
+    doomed: std::cell::RefCell<Vec<(u32, Range<u32>)>>,
+    lost: std::cell::RefCell<Vec<Range<u32>>>,
+    printed: Vec<u8>,
 }
 
 impl Plain {
     fn new(frames: usize) -> Self {
         let spaces = BTreeMap::new();
-        Self { frames: vec![[0xa5; 4096]; frames], spaces, stock: 6, now: std::cell::Cell::new(0), random: 0 }
+        Self {
+            frames: vec![[0xa5; 4096]; frames],
+            spaces,
+            stock: 6,
+            now: std::cell::Cell::new(0),
+            random: 0,
+            doomed: Default::default(),
+            lost: Default::default(),
+            printed: Vec::new(),
+        }
+    }
+
+    /// A copy was made: memory may go at any of them.
+    fn copied(&self) {
+        self.doomed.borrow_mut().retain_mut(|(left, range)| {
+            if *left == 0 {
+                self.lost.borrow_mut().push(range.clone());
+                return false;
+            }
+            *left -= 1;
+            true
+        });
     }
 
     fn pages(&mut self, space: Space) -> &mut BTreeMap<u64, (Frame, Prot)> {
@@ -29,10 +55,22 @@ impl Plain {
 
 impl Platform for Plain {
     fn read(&self, frame: Frame, offset: usize, out: &mut [u8]) {
+        self.copied();
+        if self.lost(frame) {
+            out.fill(0xee);
+            return;
+        }
         out.copy_from_slice(&self.frames[frame.0 as usize][offset..offset + out.len()]);
     }
     fn write(&mut self, frame: Frame, offset: usize, bytes: &[u8]) {
+        self.copied();
+        if self.lost(frame) {
+            return;
+        }
         self.frames[frame.0 as usize][offset..offset + bytes.len()].copy_from_slice(bytes);
+    }
+    fn lost(&self, frame: Frame) -> bool {
+        self.lost.borrow().iter().any(|range| range.contains(&frame.0))
     }
     fn new_space(&mut self) -> Option<Space> {
         let free = (0..).map(Space).find(|space| !self.spaces.contains_key(space))?;
@@ -47,7 +85,7 @@ impl Platform for Plain {
         assert!(pages.is_empty(), "a space that is given back is empty");
     }
     fn map(&mut self, space: Space, page: VirtualPage, frame: Frame, prot: Prot) -> Result<(), OutOfTables> {
-        if self.pages(space).len() >= 64 {
+        if self.pages(space).len() >= 64 || self.lost(frame) {
             return Err(OutOfTables);
         }
         let before = self.pages(space).insert(page.0, (frame, prot));
@@ -71,7 +109,9 @@ impl Platform for Plain {
         1_700_000_000_000_000_000
     }
     fn console(&mut self, _stream: Stream, bytes: &[u8]) -> usize {
-        bytes.len() / 2
+        let taken = bytes.len().div_ceil(2);
+        self.printed.extend(&bytes[..taken]);
+        taken
     }
     fn entropy(&mut self, bytes: &mut [u8]) {
         for byte in bytes {
@@ -151,6 +191,8 @@ enum Event {
     Exception(u8),
     Slice,
     Release,
+    /// After so many copies these frames are lost.
+    Lose(u32, u32, u32),
 }
 
 fn event() -> impl Strategy<Value = Event> {
@@ -162,6 +204,7 @@ fn event() -> impl Strategy<Value = Event> {
         1 => (0u8..32).prop_map(Event::Exception),
         1 => Just(Event::Slice),
         1 => Just(Event::Release),
+        1 => (0u32..40, 0u32..256, 1u32..60).prop_map(|(copies, first, count)| Event::Lose(copies, first, count)),
     ]
 }
 
@@ -191,6 +234,14 @@ fn play(events: Vec<Event>) {
             // What cannot move stays; nothing else may happen.
             let _ = linux.release_pool(&(192..224));
         }
+        if let Event::Lose(copies, first, count) = event {
+            let range = first..(first + count).min(256);
+            linux.platform().doomed.borrow_mut().push((copies, range.clone()));
+            if turn % 2 == 0 {
+                // Half of the time nobody tells; the other half it is told before it happens.
+                linux.lose_pool(&range);
+            }
+        }
         let mut patience = 2000;
         let work = loop {
             match linux.next(executor, context) {
@@ -217,13 +268,83 @@ fn play(events: Vec<Event>) {
                 Trap::PageFault { address, access }
             }
             Event::Exception(vector) => Trap::Exception { vector },
-            Event::Slice | Event::Release => Trap::Slice,
+            Event::Slice | Event::Release | Event::Lose(..) => Trap::Slice,
         };
         linux.trapped(executor, trap, context);
         if turn % 16 == 0 {
             linux.audit().expect("every count adds up");
         }
     }
+    linux.audit().expect("every count adds up");
+}
+
+/// One call of the first executor's program, and what it answers.
+fn call(linux: &mut Linux<Plain>, context: &mut Context, number: u64, words: [u64; 6]) -> i64 {
+    let executor = ExecutorId(0);
+    assert!(matches!(linux.next(executor, context), Work::Run { .. }), "there is a program to run");
+    context.registers.rax = number;
+    let to = &mut context.registers;
+    [to.rdi, to.rsi, to.rdx, to.r10, to.r8, to.r9] = words;
+    linux.trapped(executor, Trap::Syscall, context);
+    let _ = linux.next(executor, context);
+    context.registers.rax.cast_signed()
+}
+
+fn touch(linux: &mut Linux<Plain>, context: &mut Context, address: u64, access: Access) {
+    assert!(matches!(linux.next(ExecutorId(0), context), Work::Run { .. }), "there is a program to run");
+    linux.trapped(ExecutorId(0), Trap::PageFault { address, access }, context);
+}
+
+const WRITE: u64 = 1;
+const PIPE: u64 = 22;
+
+#[test]
+fn what_is_lost_reaches_nobody_and_ends_who_had_it() {
+    let mut linux = system();
+    start(&mut linux);
+    let mut context = Context::default();
+    let path = DATA + 0x400;
+    assert_eq!(call(&mut linux, &mut context, PIPE, [DATA + 0x100, 0, 0, 0, 0, 0]), 0);
+    assert_eq!(call(&mut linux, &mut context, WRITE, [4, path, 8, 0, 0, 0]), 8);
+    // The memory of its page goes in the middle of the copy into the pipe.
+    linux.platform().doomed.borrow_mut().push((0, 0..100));
+    assert_eq!(call(&mut linux, &mut context, WRITE, [4, path, 8, 0, 0, 0]), -14, "EFAULT");
+    // Where it went, nothing is but what was written before.
+    assert_eq!(
+        call(&mut linux, &mut context, 0, [3, 0x7fff_0000_0000, 64, 0, 0, 0]),
+        -14,
+        "nowhere to read to"
+    );
+    // The program touches the page itself.
+    touch(&mut linux, &mut context, path, Access::Read);
+    let _ = linux.next(ExecutorId(0), &mut context);
+    let ended = linux.ended().expect("it has ended");
+    assert_eq!(ended.shell_code(), 128 + 7, "by SIGBUS");
+    linux.audit().expect("every count adds up");
+    // Others are as they should be, and get other memory.
+    linux.lose_pool(&(0..100));
+    start(&mut linux);
+    assert_eq!(call(&mut linux, &mut context, PIPE, [DATA + 0x100, 0, 0, 0, 0, 0]), 0);
+    assert_eq!(call(&mut linux, &mut context, WRITE, [4, path, 8, 0, 0, 0]), 8);
+    linux.audit().expect("every count adds up");
+}
+
+#[test]
+fn a_lost_copy_of_a_file_comes_back_from_the_file() {
+    let mut linux = system();
+    start(&mut linux);
+    let mut context = Context::default();
+    let path = DATA + 0x400;
+    assert_eq!(call(&mut linux, &mut context, WRITE, [1, path, 8, 0, 0, 0]), 8);
+    linux.platform().doomed.borrow_mut().push((0, 192..224));
+    assert_eq!(call(&mut linux, &mut context, WRITE, [1, path, 8, 0, 0, 0]), 8);
+    touch(&mut linux, &mut context, path, Access::Read);
+    assert_eq!(call(&mut linux, &mut context, WRITE, [1, path, 8, 0, 0, 0]), 8);
+    for _ in 0..9 {
+        let _ = linux.next(ExecutorId(0), &mut context);
+    }
+    let printed = String::from_utf8_lossy(&linux.platform().printed).into_owned();
+    assert!("/program/program/program".starts_with(&printed) && !printed.is_empty(), "{printed}");
     linux.audit().expect("every count adds up");
 }
 

@@ -7,7 +7,7 @@ use idl::plan::{self, Chunks, MAX_LOTS, MAX_SUBOSES, SubOsPlan};
 use toml::Spanned;
 
 use super::complaint::{Complaint, Result};
-use super::text::{Duty, Manifest, Source, Start};
+use super::text::{Duty, Ends, Manifest, Source, Start};
 use super::{Overrides, SubOs, text};
 use crate::image::{PROGRAMS, program_named};
 
@@ -155,6 +155,10 @@ fn one(subos: &text::SubOs, raw: &Manifest, machine: &Machine) -> Result<SubOsPl
             Duty::Programs => plan::Duty::Programs,
         },
         restarts: subos.restarts,
+        ends: match subos.ends {
+            Ends::Well => plan::Ends::Well,
+            Ends::Anyhow => plan::Ends::Anyhow,
+        },
     })
 }
 

@@ -50,6 +50,19 @@ pub(super) struct SubOs {
     pub(super) compare: Compare,
     #[serde(default)]
     pub(super) restarts: u8,
+    #[serde(default)]
+    pub(super) ends: Ends,
+}
+
+/// With what status a subOS may end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Ends {
+    /// With 0.
+    #[default]
+    Well,
+    /// With any.
+    Anyhow,
 }
 
 fn nothing() -> Spanned<String> {

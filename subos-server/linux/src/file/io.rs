@@ -52,7 +52,7 @@ impl<P: Platform> Linux<P> {
         match &file.kind {
             FileKind::Regular(ino) => {
                 let body = self.inodes.body_mut(*ino).ok_or(Errno::EINVAL)?;
-                Ok(Moved::Bytes(body.read(offset, out, &mut self.machine)))
+                Ok(Moved::Bytes(body.read(offset, out, &mut self.machine)?))
             }
             FileKind::Text(_, text) => {
                 let from = usize::try_from(offset).unwrap_or(usize::MAX).min(text.len());

@@ -1,5 +1,6 @@
 //! How a page comes to be: at a fault of the program, or when a call reaches into its memory.
 
+use super::address::PageRange;
 use super::areas::{Backing, Role, Sharing};
 use super::{Machine, Memory, Page};
 use crate::error::Errno;
@@ -17,13 +18,15 @@ pub(crate) enum Denied {
     Forbidden,
     /// The file ends before the page: SIGBUS.
     BeyondFile,
+    /// What the page held is lost, with the memory that it lay in: SIGBUS.
+    Lost,
     /// No frame, record or page table was left.
     NoMemory,
 }
 
 impl From<Errno> for Denied {
-    fn from(_: Errno) -> Self {
-        Self::NoMemory
+    fn from(errno: Errno) -> Self {
+        if errno == Errno::EIO { Self::Lost } else { Self::NoMemory }
     }
 }
 
@@ -56,6 +59,15 @@ impl Memory {
             return Err(Denied::Forbidden);
         }
         let write = access == Access::Write;
+        if let Some(frame) = self.pages.get(&number).map(|page| page.frame)
+            && machine.platform.lost(frame)
+        {
+            if machine.has_lost(frame) {
+                return Err(Denied::Lost);
+            }
+            // It was a clean copy of a file's page, and comes back from there.
+            self.drop_pages(PageRange { start: number, end: number + 1 }, machine);
+        }
         if let Some(page) = self.pages.get_mut(&number) {
             let shared_frame = machine.frames.holders(page.frame) > 1 || machine.frames.is_cache(page.frame);
             if write && area.sharing == Sharing::Private && shared_frame {
@@ -90,11 +102,7 @@ impl Memory {
                             machine.frames.retain(frame);
                             frame
                         }
-                        None => {
-                            let frame = machine.zeroed()?;
-                            body.copy_page(page, frame, machine);
-                            frame
-                        }
+                        None => machine.filled(|platform, frame| body.copy_page(page, frame, platform))?,
                     },
                 }
             }
@@ -113,7 +121,14 @@ impl Memory {
         inodes: &mut Inodes,
     ) -> Result<(), Denied> {
         let frame = self.ensure(number, access, machine, inodes)?;
-        self.install(number, frame, machine)?;
+        match self.install(number, frame, machine) {
+            // That its memory is gone shows only now. If it was a copy, there is another to be had.
+            Err(Denied::Lost) => {
+                let frame = self.ensure(number, access, machine, inodes)?;
+                self.install(number, frame, machine)?;
+            }
+            done => done?,
+        }
         if access != Access::Write {
             self.install_neighbours(number, machine, inodes);
         }
@@ -145,7 +160,7 @@ impl Memory {
             machine
                 .platform
                 .map(self.space, VirtualPage(number), frame, prot)
-                .map_err(|_| Denied::NoMemory)?;
+                .map_err(|_| if machine.platform.lost(frame) { Denied::Lost } else { Denied::NoMemory })?;
         } else {
             machine.platform.protect(self.space, VirtualPage(number), 1, prot);
         }

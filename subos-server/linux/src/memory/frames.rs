@@ -10,7 +10,7 @@ use alloc::vec::Vec;
 use core::ops::Range;
 
 use crate::error::{Errno, Result};
-use crate::platform::{Frame, Platform};
+use crate::platform::Frame;
 
 /// What the frames of a range may be used for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,11 +111,14 @@ impl FramePool {
         Ok(frame)
     }
 
-    /// A frame of zeros, held once.
-    pub(crate) fn take_zeroed<P: Platform>(&mut self, platform: &mut P) -> Result<Frame> {
-        let frame = self.take()?;
-        platform.clear_frame(frame);
-        Ok(frame)
+    /// Forgets a frame that was just taken: the memory behind it is gone.
+    pub(crate) fn discard(&mut self, frame: Frame) {
+        match &mut self.states[frame.0 as usize] {
+            State::General(_) => self.counts.general -= 1,
+            State::Cache(_) => self.counts.cache -= 1,
+            State::Absent => {}
+        }
+        self.states[frame.0 as usize] = State::Absent;
     }
 
     /// A frame of the page cache with undefined contents, held once.

@@ -40,16 +40,59 @@ pub(crate) struct Machine<P> {
 }
 
 impl<P: Platform> Machine<P> {
+    /// A general frame that was filled like this, held once. Those whose memory is gone are passed over.
+    pub(crate) fn filled(&mut self, mut fill: impl FnMut(&mut P, Frame)) -> Result<Frame> {
+        loop {
+            let frame = self.frames.take()?;
+            if self.fills(frame, &mut fill) {
+                return Ok(frame);
+            }
+        }
+    }
+
+    /// Whether a frame could be filled; if not, it is forgotten. What is known to be lost is not touched.
+    fn fills(&mut self, frame: Frame, fill: &mut impl FnMut(&mut P, Frame)) -> bool {
+        if !self.platform.lost(frame) {
+            fill(&mut self.platform, frame);
+        }
+        let lost = self.platform.lost(frame);
+        if lost {
+            self.frames.discard(frame);
+        }
+        !lost
+    }
+
+    /// A frame of the page cache that was filled like this, held once.
+    pub(crate) fn cached(&mut self, mut fill: impl FnMut(&mut P, Frame)) -> Option<Frame> {
+        loop {
+            let frame = self.frames.take_cache()?;
+            if self.fills(frame, &mut fill) {
+                return Some(frame);
+            }
+        }
+    }
+
     /// A frame of zeros.
     pub(crate) fn zeroed(&mut self) -> Result<Frame> {
-        self.frames.take_zeroed(&mut self.platform)
+        self.filled(|platform, frame| platform.clear_frame(frame))
     }
 
     /// A general frame with the contents of another.
+    ///
+    /// # Errors
+    /// `ENOMEM`; `EIO` when the contents are lost.
     pub(crate) fn copied(&mut self, from: Frame) -> Result<Frame> {
-        let frame = self.frames.take()?;
-        self.platform.copy_frame(from, frame);
+        let frame = self.filled(|platform, frame| platform.copy_frame(from, frame))?;
+        if self.platform.lost(from) {
+            self.frames.release(frame);
+            return Err(Errno::EIO);
+        }
         Ok(frame)
+    }
+
+    /// Whether what a frame held is lost, and not only a clean copy of it.
+    pub(crate) fn has_lost(&self, frame: Frame) -> bool {
+        self.platform.lost(frame) && !self.frames.is_cache(frame)
     }
 }
 

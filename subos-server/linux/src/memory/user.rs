@@ -43,8 +43,7 @@ impl Memory {
         let mut done = 0;
         while done < bytes.len() {
             let piece = piece(pointer.plus(done as u64), bytes.len() - done)?;
-            let frame = self.reach(piece.page, Access::Read, machine, inodes)?;
-            machine.platform.read(frame, piece.offset, &mut bytes[done..done + piece.length]);
+            self.copy_piece(&piece, &mut bytes[done..done + piece.length], machine, inodes)?;
             done += piece.length;
         }
         Ok(())
@@ -64,8 +63,14 @@ impl Memory {
         let mut done = 0;
         while done < bytes.len() {
             let piece = piece(pointer.plus(done as u64), bytes.len() - done)?;
-            let frame = self.reach(piece.page, Access::Write, machine, inodes)?;
-            machine.platform.write(frame, piece.offset, &bytes[done..done + piece.length]);
+            loop {
+                let frame = self.reach(piece.page, Access::Write, machine, inodes)?;
+                machine.platform.write(frame, piece.offset, &bytes[done..done + piece.length]);
+                // If it is lost, reaching it again says so, or finds another.
+                if !machine.platform.lost(frame) {
+                    break;
+                }
+            }
             done += piece.length;
         }
         Ok(())
@@ -88,9 +93,8 @@ impl Memory {
             // Most strings are short: a piece at a time is read, never past its page.
             let mut bytes = [0; STRING_PIECE];
             let piece = piece(pointer.plus(string.len() as u64), (limit - string.len()).min(STRING_PIECE))?;
-            let frame = self.reach(piece.page, Access::Read, machine, inodes)?;
             let bytes = &mut bytes[..piece.length];
-            machine.platform.read(frame, piece.offset, bytes);
+            self.copy_piece(&piece, bytes, machine, inodes)?;
             if let Some(end) = bytes.iter().position(|&byte| byte == 0) {
                 string.extend_from_slice(&bytes[..end]);
                 return Ok(string);
@@ -98,6 +102,24 @@ impl Memory {
             string.extend_from_slice(bytes);
         }
         Err(too_long)
+    }
+
+    /// Fills `bytes` from one page.
+    fn copy_piece<P: Platform>(
+        &mut self,
+        piece: &Piece,
+        bytes: &mut [u8],
+        machine: &mut Machine<P>,
+        inodes: &mut Inodes,
+    ) -> Result<()> {
+        loop {
+            let frame = self.reach(piece.page, Access::Read, machine, inodes)?;
+            machine.platform.read(frame, piece.offset, bytes);
+            // If it is lost, reaching it again says so, or finds another.
+            if !machine.platform.lost(frame) {
+                return Ok(());
+            }
+        }
     }
 
     fn reach<P: Platform>(

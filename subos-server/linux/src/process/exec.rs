@@ -200,7 +200,7 @@ impl<P: Platform> Linux<P> {
             let ino = self.find_program(tid, &path)?;
             let mut head = [0; HEAD];
             let body = self.inodes.body_mut(ino).ok_or(Errno::EACCES)?;
-            let length = body.read(0, &mut head, &mut self.machine);
+            let length = body.read(0, &mut head, &mut self.machine)?;
             let Some(line) = head[..length].strip_prefix(b"#!") else {
                 let path = self.absolute_path(tid, &path);
                 return Ok(Target { ino, path, arguments });

@@ -32,7 +32,8 @@ pub(crate) struct FileSource<'a, P> {
 impl<P: Platform> Source for FileSource<'_, P> {
     fn read(&mut self, offset: u64, out: &mut [u8]) -> usize {
         match self.inodes.body_mut(self.ino) {
-            Some(body) => body.read(offset, out, self.machine),
+            // A program that cannot be read is none.
+            Some(body) => body.read(offset, out, self.machine).unwrap_or(0),
             None => 0,
         }
     }

@@ -119,6 +119,10 @@ impl Platform for Machine {
         self.pools.write(frame, offset, bytes);
     }
 
+    fn lost(&self, frame: Frame) -> bool {
+        self.pools.is_lost(frame)
+    }
+
     fn new_space(&mut self) -> Option<Space> {
         if let Some(space) = self.free.pop() {
             return Some(space);
@@ -136,7 +140,10 @@ impl Platform for Machine {
     }
 
     fn map(&mut self, space: Space, page: VirtualPage, frame: Frame, prot: Prot) -> Result<(), OutOfTables> {
-        self.try_map(space, page, frame, prot).map_err(|_| OutOfTables)
+        self.try_map(space, page, frame, prot).map_err(|_| {
+            self.pools.probe(frame);
+            OutOfTables
+        })
     }
 
     fn unmap(&mut self, space: Space, first: VirtualPage, count: u64) {

@@ -1,10 +1,11 @@
-//! The first thread: it starts everything and then listens to the supervisor.
+//! The manager: it starts everything else and then listens to the supervisor.
 
 use alloc::collections::VecDeque;
 use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::convert::Infallible;
 use core::time::Duration;
 
 use idl::bundle::Bundle;
@@ -18,6 +19,7 @@ use userlib::cap::{Core, Guest, Notification, Thread, Uplink};
 use userlib::{Cap, Environment, Error, SlotIndex, environment, memory, slots, thread, time};
 
 use super::executor::Executor;
+use super::guard::Wards;
 use super::machine::Machine;
 use super::pool::{Pools, pages_in_use};
 use super::system::{DOORBELL, System};
@@ -46,6 +48,7 @@ struct Seat {
 /// The manager's state.
 struct Manager {
     system: Arc<System>,
+    wards: Wards,
     uplink: Cap<Uplink>,
     seats: Vec<Seat>,
     outbox: VecDeque<Report>,
@@ -56,15 +59,16 @@ struct Manager {
 ///
 /// # Errors
 /// A text that says why.
-pub(crate) fn run() -> Result<(), String> {
+pub(super) fn run(wards: &Wards) -> Result<Infallible, String> {
     let environment = environment();
     let kernel = |error: Error| format!("the kernel refused: {}", error.name());
     let notification = memory::create::<Notification>(0).map_err(kernel)?;
     environment.uplink().bind(notification.handle(), DOORBELL).map_err(kernel)?;
-    let linux = boot(&environment)?;
+    let linux = boot(&environment, wards)?;
     let system = Arc::new(System::new(linux, notification));
     let mut manager = Manager {
         system,
+        wards: wards.clone(),
         uplink: environment.uplink(),
         seats: Vec::new(),
         outbox: VecDeque::new(),
@@ -90,8 +94,8 @@ fn is_planted(slot: Option<SlotIndex>) -> bool {
 }
 
 /// A system with the files, in which the command is about to run.
-fn boot(environment: &Environment) -> Result<Linux<Machine>, String> {
-    let mut pools = Pools::default();
+fn boot(environment: &Environment, wards: &Wards) -> Result<Linux<Machine>, String> {
+    let mut pools = Pools::new(wards.clone());
     let lots: Vec<LotNumber> =
         (1..ROOT_LOTS).filter(|&lot| is_planted(idl::slots::root_lot(lot))).map(LotNumber).collect();
     let mut ranges = Vec::new();
@@ -155,6 +159,7 @@ impl Manager {
         let Some(id) = self.system.enlist(wake) else { return Err(Error::OutOfRange) };
         let executor = Executor { system: Arc::clone(&self.system), id, guest, wake };
         let builder = thread::Builder::new().priority(EXECUTOR_PRIORITY).core(capability);
+        let builder = self.wards.guarded(builder);
         let join = builder.spawn(move || panic!("an executor ended: {}", executor.run().name()))?;
         self.seats.push(Seat { core, capability, executor: id, thread: join.thread() });
         self.count_cores();
@@ -196,7 +201,7 @@ impl Manager {
             Event::CoreGranted { core } => drop(self.core_granted(core)),
             Event::CoreLost { core } => self.core_lost(core),
             Event::LotGranted { lot, .. } => self.lot_granted(lot),
-            Event::LotLost { lot } => self.system.linux.lock().platform_mut().pools.remove(lot),
+            Event::LotLost { lot } => self.lot_lost(lot),
             Event::LotWanted { lot, deadline } => self.give_lot(lot, deadline),
             // A core that is wanted goes without preparation.
             _ => {}
@@ -214,6 +219,14 @@ impl Manager {
         if let Ok(frames) = pools.add(lot) {
             linux.add_pool(frames, PoolUse::General);
         }
+    }
+
+    /// A lot went: by force, if nobody asked for it before.
+    fn lot_lost(&self, lot: LotNumber) {
+        let mut linux = self.system.linux.lock();
+        let Some(frames) = linux.platform().pools.of_lot(lot).map(|pool| pool.frames.clone()) else { return };
+        linux.lose_pool(&frames);
+        linux.platform_mut().pools.remove(lot);
     }
 
     /// Stops needing a lot, and says what it holds. In this order: once nothing refers to the lot, it may

@@ -3,6 +3,7 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::ops::Range;
+use core::sync::atomic::{AtomicBool, Ordering};
 
 use idl::abi::PAGE_SIZE;
 use idl::types::{LotNumber, PageIndex, Pages, Ticks};
@@ -10,6 +11,8 @@ use linux::platform::Frame;
 use userlib::cap::{Region, Untyped};
 use userlib::memory::{self, Mapping};
 use userlib::{Cap, Error, Rights, environment, slots, time};
+
+use super::guard::Wards;
 
 /// Bytes of a frame.
 const FRAME: usize = 4096;
@@ -19,16 +22,23 @@ pub(super) struct Pool {
     pub(super) lot: LotNumber,
     pub(super) frames: Range<u32>,
     pub(super) mapping: Arc<Mapping>,
+    /// Set when it was noticed that the lot is gone.
+    lost: Arc<AtomicBool>,
 }
 
 /// All lots, by the frames they give.
-#[derive(Default)]
 pub(super) struct Pools {
     pools: Vec<Pool>,
     next: u32,
+    wards: Wards,
 }
 
 impl Pools {
+    /// None yet. Whoever touches one is guarded.
+    pub(super) fn new(wards: Wards) -> Self {
+        Self { pools: Vec::new(), next: 0, wards }
+    }
+
     /// Makes a lot into frames.
     ///
     /// # Errors
@@ -56,7 +66,8 @@ impl Pools {
         let count = u32::try_from(pages).map_err(|_| Error::BadSize)?;
         let frames = self.next..self.next.checked_add(count).ok_or(Error::BadSize)?;
         self.next = frames.end;
-        self.pools.push(Pool { lot, frames: frames.clone(), mapping: Arc::new(mapping) });
+        let lost = self.wards.watch(&mapping);
+        self.pools.push(Pool { lot, frames: frames.clone(), mapping: Arc::new(mapping), lost });
         Ok(frames)
     }
 
@@ -84,6 +95,20 @@ impl Pools {
             pool.lot = LotNumber(u32::MAX);
             // The supervisor takes the memory in any case.
             let _ = slots::delete(pool.mapping.region().handle());
+        }
+    }
+
+    /// Whether a frame's memory is gone, as far as anybody has noticed; asked after a copy, that is far enough.
+    pub(super) fn is_lost(&self, frame: Frame) -> bool {
+        self.find(frame).is_none_or(|(_, pool, _)| pool.lost.load(Ordering::Acquire))
+    }
+
+    /// Looks whether a frame's memory is gone, where no copy would have told.
+    pub(super) fn probe(&self, frame: Frame) {
+        if let Some((_, pool, _)) = self.find(frame)
+            && pool.mapping.region().info().is_err()
+        {
+            pool.lost.store(true, Ordering::Release);
         }
     }
 

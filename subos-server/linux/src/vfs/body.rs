@@ -50,12 +50,15 @@ impl Body {
     }
 
     /// Reads at `offset`; the answer is how many bytes there were.
+    ///
+    /// # Errors
+    /// `EIO` when the first of them is lost.
     pub(crate) fn read<P: Platform>(
         &mut self,
         offset: u64,
         out: &mut [u8],
         machine: &mut Machine<P>,
-    ) -> usize {
+    ) -> Result<usize> {
         let there = usize::try_from(self.size.saturating_sub(offset)).unwrap_or(usize::MAX);
         let total = out.len().min(there);
         let mut done = 0;
@@ -63,20 +66,29 @@ impl Body {
             let (page, start) = split(offset + done as u64);
             let length = (PAGE - start).min(total - done);
             let out = &mut out[done..done + length];
-            match self.clean_page(page, machine) {
+            let frame = self.clean_page(page, machine);
+            match frame {
                 Some(frame) => machine.platform.read(frame, start, out),
                 None => self.bundle_bytes(page, start, out),
             }
+            match frame {
+                Some(frame) if machine.has_lost(frame) && done == 0 => return Err(Errno::EIO),
+                Some(frame) if machine.has_lost(frame) => return Ok(done),
+                // Only a copy went while it was read.
+                Some(frame) if machine.platform.lost(frame) => self.bundle_bytes(page, start, out),
+                _ => {}
+            }
             done += length;
         }
-        total
+        Ok(total)
     }
 
     /// Writes at `offset`, making the file longer as needed; the answer is how many bytes were
     /// written before memory ran out.
     ///
     /// # Errors
-    /// `ENOSPC` when not a byte could be written, `EFBIG` past the largest file.
+    /// `ENOSPC` when not a byte could be written, `EIO` when that is because the page is lost, `EFBIG` past the largest
+    /// file.
     pub(crate) fn write<P: Platform>(
         &mut self,
         offset: u64,
@@ -88,18 +100,28 @@ impl Body {
             return Err(Errno::EFBIG);
         }
         let mut done = 0;
+        let mut reason = Errno::ENOSPC;
         while done < bytes.len() {
             let (page, start) = split(offset + done as u64);
             let length = (PAGE - start).min(bytes.len() - done);
             if !machine.frames.has_room_for_files() {
                 break;
             }
-            let Ok(frame) = self.own_page(page, machine) else { break };
-            machine.platform.write(frame, start, &bytes[done..done + length]);
+            let owned = self.own_page(page, machine);
+            if let Ok(frame) = owned {
+                machine.platform.write(frame, start, &bytes[done..done + length]);
+            }
+            if owned == Err(Errno::EIO) || owned.is_ok_and(|frame| machine.has_lost(frame)) {
+                reason = Errno::EIO;
+                break;
+            }
+            if owned.is_err() {
+                break;
+            }
             done += length;
             self.size = self.size.max(offset + done as u64);
         }
-        if done == 0 && !bytes.is_empty() { Err(Errno::ENOSPC) } else { Ok(done) }
+        if done == 0 && !bytes.is_empty() { Err(reason) } else { Ok(done) }
     }
 
     /// Sets the size; what lies beyond is forgotten and reads as zeros if the file grows again.
@@ -125,14 +147,14 @@ impl Body {
     /// The frame that holds `page`, to read: the file's own, or a cached copy if the cache has room.
     /// The file holds it; a caller who keeps it adds itself.
     pub(crate) fn clean_page<P: Platform>(&mut self, page: u64, machine: &mut Machine<P>) -> Option<Frame> {
+        self.drop_lost_copy(page, machine);
         if let Some(there) = self.pages.get(&page) {
             return Some(there.frame());
         }
         if page * PAGE_U64 >= self.bundle.len() as u64 {
             return None;
         }
-        let frame = machine.frames.take_cache()?;
-        self.copy_page(page, frame, machine);
+        let frame = machine.cached(|platform, frame| self.copy_page(page, frame, platform))?;
         self.pages.insert(page, FilePage::Cached(frame));
         Some(frame)
     }
@@ -140,28 +162,33 @@ impl Body {
     /// The frame that holds `page`, to write. The file holds it.
     ///
     /// # Errors
-    /// `ENOMEM`.
+    /// `ENOMEM`; `EIO` when what it held is lost.
     pub(crate) fn own_page<P: Platform>(&mut self, page: u64, machine: &mut Machine<P>) -> Result<Frame> {
         if let Some(FilePage::Owned(frame)) = self.pages.get(&page) {
-            return Ok(*frame);
+            return if machine.has_lost(*frame) { Err(Errno::EIO) } else { Ok(*frame) };
         }
-        let frame = machine.frames.take()?;
-        self.copy_page(page, frame, machine);
+        // From the bundle, where the bytes stay: a copy could go while it is copied.
+        let frame = machine.filled(|platform, frame| self.copy_page(page, frame, platform))?;
         if let Some(old) = self.pages.insert(page, FilePage::Owned(frame)) {
             machine.frames.release(old.frame());
         }
         Ok(frame)
     }
 
-    /// Copies `page` into a frame.
-    pub(crate) fn copy_page<P: Platform>(&self, page: u64, frame: Frame, machine: &mut Machine<P>) {
-        match self.pages.get(&page) {
-            Some(there) => machine.platform.copy_frame(there.frame(), frame),
-            None => {
-                let mut bytes = ZEROS;
-                self.bundle_bytes(page, 0, &mut bytes);
-                machine.platform.write(frame, 0, &bytes);
-            }
+    /// Copies the bundle's bytes of `page` into a frame.
+    pub(crate) fn copy_page<P: Platform>(&self, page: u64, frame: Frame, platform: &mut P) {
+        let mut bytes = ZEROS;
+        self.bundle_bytes(page, 0, &mut bytes);
+        platform.write(frame, 0, &bytes);
+    }
+
+    /// Forgets a clean copy that is lost: it can be made again.
+    fn drop_lost_copy<P: Platform>(&mut self, page: u64, machine: &mut Machine<P>) {
+        if let Some(&FilePage::Cached(frame)) = self.pages.get(&page)
+            && machine.platform.lost(frame)
+        {
+            self.pages.remove(&page);
+            machine.frames.release(frame);
         }
     }
 
