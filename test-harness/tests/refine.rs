@@ -7,12 +7,13 @@ use std::sync::OnceLock;
 
 use libtest_mimic::{Arguments, Failed, Trial};
 use test_harness::cases::{CASES, Case, MUTANTS, Stage};
-use test_harness::check::game::{Game, judge};
+use test_harness::check::game::{Game, judge, judge_kept};
 use test_harness::check::journal::Journal;
 use test_harness::check::replay;
 use test_harness::failure::{Doing, Failure, Result};
 use test_harness::image::{Class, kernel};
 use test_harness::machine::{Accel, Clockwork, Exit, Outcome, end_with_us_on_signals};
+use test_harness::place;
 use test_harness::tools::Install;
 use test_harness::watch::picture;
 use test_harness::watch::recorded::{Wanted, steps};
@@ -84,7 +85,12 @@ fn same_again() -> Result<()> {
     if first != journal()? {
         return Err(Failure::new("the second run went otherwise"));
     }
-    // It can be drawn, too.
+    // It can be kept, compared again, and drawn.
+    let kept = place::scratch("check")?.join("test.journal");
+    first.save(&kept)?;
+    if Journal::load(&kept)? != first || judge_kept(&kept)?.operations == 0 {
+        return Err(Failure::new("what was kept is something else"));
+    }
     let shown = steps(&first, Wanted { kernel: 2, skip: 20, count: 30 })?;
     let drawn = picture::picture(&shown, "a game");
     if shown.len() == 30 && shown.iter().all(|step| drawn.contains(&step.asked)) {
