@@ -113,7 +113,35 @@ macro_rules! steps {
     )+ };
 }
 
+/// The checks of what is then carried out by [`Forest::grow`], [`Forest::pass`] or a step: a refusal is written down as the
+/// operation that was asked for; what may be done is written down when it is done.
+macro_rules! checks {
+    ($($(#[doc = $doc:literal])+ $code:ident $name:ident($($argument:ident: $type:ty),*) -> $plan:ty;)+) => { $(
+        $(#[doc = $doc])+
+        pub fn $name(&self, memory: &Memory, $($argument: $type),*) -> Result<$plan, Error> {
+            let plan = self.forest.$name(memory, $($argument),*);
+            if let Err(error) = &plan {
+                self.note(Code::$code, &($($argument,)*), &Err::<(), Error>(*error));
+            }
+            plan
+        }
+    )+ };
+}
+
 impl Forest {
+    checks! {
+        /// As in the model; errors too.
+        Derive check_derive(parent: SlotRef, dest: SlotRef, change: Change) -> Child;
+        /// As in the model; errors too.
+        Retype check_retype(untyped: SlotRef, dest: SlotRef, kind: Kind, bytes: u64, align: u64) -> Child;
+        /// As in the model; errors too.
+        Bind check_bind(region: SlotRef, space: SlotRef, dest: SlotRef, number: u16) -> Child;
+        /// As in the model; errors too.
+        Move check_move(source: SlotRef, dest: SlotRef) -> Passage;
+        /// As in the model; errors too.
+        ResetBegin check_reset(untyped: SlotRef) -> SlotRef;
+    }
+
     operations! {
         /// As in the model; errors too.
         Plant plant(dest: SlotRef, capability: Capability) -> Result<(), Error>;

@@ -94,7 +94,7 @@ pub fn invoked(kernel: &mut Kernel, op: OpWord) -> Option<Result<Answer, Error>>
         number::PLANT => plant(kernel, argument, words[2]),
         // The kernel's forest does this wrong from now on, if there is a journal in which that can be seen.
         number::MUTATE => {
-            return Some(journal::mutate(&mut kernel.forest, argument).map(|()| Answer::NOTHING.into()));
+            return Some(journal::mutate(&mut kernel.forest, argument).map(|()| Answer::NOTHING));
         }
         _ => return Some(Err(Error::InvalidArgument)),
     }
