@@ -68,6 +68,10 @@ pub const RING_RECORDS: u64 = 32;
 /// Of those, the last ones that only kernels write, so that no program can keep events out.
 pub const RING_RESERVE: u64 = 8;
 
+/// How often a sender tries for a place in a ring while others are quicker. Two or three cores send into one; somebody
+/// who changes the ring all the time is mad, and is not waited for.
+pub const RING_PATIENCE: u32 = 64;
+
 /// Memory lots of all subOSes together.
 pub const LEDGER_LOTS: usize = caps::bounds::MAX_LOTS;
 
@@ -140,6 +144,7 @@ pub const TRACE_EVENTS: usize = 127;
 const_assert!(MAX_CORES <= 64);
 const_assert!(1 + MAX_CORES + MAX_LOTS <= ROOT_SLOTS as usize);
 const_assert!(PRIORITIES <= 16);
+const_assert!(RING_RECORDS.is_power_of_two() && RING_RESERVE < RING_RECORDS);
 const_assert!(CHUNK.is_multiple_of(PAGE));
 const_assert!(AREA_STRIDE.is_power_of_two());
 const_assert!(CHUNK.is_multiple_of(AREA_STRIDE));

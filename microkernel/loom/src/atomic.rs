@@ -40,7 +40,7 @@ impl Step {
             return None;
         }
         before_step();
-        let weakness = weakness(Location::caller());
+        let weakness = weakness(Location::caller(), order);
         Some(Self { order: if weakness.is_some() { Ordering::Relaxed } else { order }, weakness })
     }
 
@@ -65,7 +65,10 @@ macro_rules! atomic {
             /// As in `core`.
             #[track_caller]
             pub fn load(&self, order: Ordering) -> $value {
-                Step::begin(order).map_or_else(<$value>::default, |step| self.0.load(step.order))
+                match Step::begin(order) {
+                    Some(step) if step.weakness != Some(Weakness::Omitted) => self.0.load(step.order),
+                    _ => <$value>::default(),
+                }
             }
 
             /// As in `core`.

@@ -4,7 +4,7 @@
 //! that thread, and tests do not disturb each other.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fs;
 use std::panic::{self, AssertUnwindSafe, Location};
 use std::path::{Path, PathBuf};
@@ -49,6 +49,7 @@ type Blow = Rc<dyn Fn()>;
 
 thread_local! {
     static PLANTED: RefCell<Option<(Place, Weakness)>> = const { RefCell::new(None) };
+    static SEEN: RefCell<Option<BTreeSet<(PathBuf, u32)>>> = const { RefCell::new(None) };
     static BLOWS: RefCell<HashMap<ThreadId, Blow>> = RefCell::new(HashMap::new());
     static SPINS: RefCell<HashMap<ThreadId, u32>> = RefCell::new(HashMap::new());
     static SILENT: Cell<bool> = const { Cell::new(false) };
@@ -124,6 +125,39 @@ pub fn finds_fault(name: &str, preemptions: Preemptions, model: fn()) {
     assert!(fails(preemptions, model), "{name} does not find what is wrong with it");
 }
 
+/// Weakens every step of a file that the models take and that orders something, one after the other, and says which nobody
+/// misses: the line of each. Steps of one line are weakened together.
+#[must_use]
+pub fn unmissed(file: &str, models: &[(Preemptions, fn())]) -> BTreeSet<String> {
+    SEEN.set(Some(BTreeSet::new()));
+    models.iter().for_each(|(preemptions, model)| {
+        run(*preemptions, *model);
+    });
+    let seen = SEEN.take().unwrap_or_default();
+    let missed = |(file, line): &(PathBuf, u32)| {
+        PLANTED.set(Some((Place { file: file.clone(), line: *line }, Weakness::Relaxed)));
+        let found = models.iter().any(|(preemptions, model)| fails(*preemptions, *model));
+        PLANTED.set(None);
+        found
+    };
+    seen.iter()
+        .filter(|(place, _)| place.ends_with(file))
+        .filter(|step| !missed(step))
+        .map(|(place, line)| source_line(place, *line))
+        .collect()
+}
+
+/// A line of the kernel's sources.
+fn source_line(file: &Path, line: u32) -> String {
+    let text = fs::read_to_string(kernel().join(file)).unwrap_or_default();
+    text.lines().nth(line as usize - 1).unwrap_or_default().trim().to_owned()
+}
+
+/// The kernel's folder.
+fn kernel() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
 fn fails(preemptions: Preemptions, model: fn()) -> bool {
     hush();
     SILENT.set(true);
@@ -163,7 +197,13 @@ fn hush() {
 }
 
 /// What is wrong with the step at this place.
-pub(crate) fn weakness(at: &Location<'_>) -> Option<Weakness> {
+pub(crate) fn weakness(at: &Location<'_>, order: Ordering) -> Option<Weakness> {
+    SEEN.with_borrow_mut(|seen| {
+        let place = at.file().rfind("src/sync/").map(|start| PathBuf::from(&at.file()[start..]));
+        if let (Some(seen), Some(place), true) = (seen, place, order != Ordering::Relaxed) {
+            seen.insert((place, at.line()));
+        }
+    });
     PLANTED.with_borrow(|planted| {
         let (place, weakness) = planted.as_ref()?;
         (at.line() == place.line && Path::new(at.file()).ends_with(&place.file)).then_some(*weakness)
@@ -227,9 +267,8 @@ impl Mutant {
     /// If the text does not stand there once: the sources have changed.
     fn place(&self) -> Place {
         let file = Path::new("src/sync").join(self.file);
-        let kernel = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
         let text =
-            fs::read_to_string(kernel.join(&file)).expect("the kernel's sources are beside this crate");
+            fs::read_to_string(kernel().join(&file)).expect("the kernel's sources are beside this crate");
         let before: Vec<&str> = text.split(self.text).collect();
         assert_eq!(before.len(), 2, "{}: {:?} stands there {} times", self.file, self.text, before.len() - 1);
         let line = before[0].matches('\n').count() + 1;

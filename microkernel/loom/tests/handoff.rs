@@ -246,11 +246,11 @@ fn a_core_is_never_in_two_kernels() {
     finds_fault("from one to another", BOUND, || from_one_to_another(Manners::Hasty, Supervisor::Careful));
     finds_fault("from one to another", BOUND, || from_one_to_another(Manners::Good, Supervisor::Hasty));
     for (text, weakness) in [
-        ("self.own.0.acknowledged.store(sequence.0, Ordering::Release)", Relaxed),
-        ("Sequence(self.own.0.acknowledged.load(Ordering::Acquire))", Relaxed),
+        ("self.acknowledged.0.store(sequence.0, Ordering::Release)", Relaxed),
+        ("Sequence(self.acknowledged.0.load(Ordering::Acquire))", Relaxed),
         ("self.supervisor.0.command.store(command.encode(next), Ordering::Release)", Relaxed),
         ("let word = self.supervisor.0.command.load(Ordering::Acquire)", Relaxed),
-        ("self.own.0.acknowledged.store(sequence.0, Ordering::Release)", Omitted),
+        ("self.acknowledged.0.store(sequence.0, Ordering::Release)", Omitted),
     ] {
         finds("from one to another", BOUND, mutant(text, weakness), model);
     }

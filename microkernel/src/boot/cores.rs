@@ -1,6 +1,6 @@
 //! Starting the other cores: all are reset at once, then woken one after the other, each until it has parked.
 
-use crate::arch::x86_64::mailbox::Mailbox;
+use crate::arch::x86_64::mailbox::{Command, Mailbox};
 use crate::arch::x86_64::{apic, area, clock, features, instructions, park, trampoline, traps};
 use crate::types::CoreId;
 
@@ -31,7 +31,9 @@ fn start(core: CoreId) -> bool {
     // SAFETY: the boot tables are loaded; the core started before has parked or never came.
     unsafe { trampoline::aim(stack, u64::from(core.0)) };
     let mailbox = Mailbox::of(core);
-    let has_parked = || mailbox.times_parked() > 0;
+    // Whoever comes to the park root answers there.
+    let order = mailbox.command(Command::Park);
+    let has_parked = || mailbox.acknowledged() >= order;
     apic::send_startup(core, trampoline::PAGE);
     if wait_until(has_parked, 1_000) {
         return true;

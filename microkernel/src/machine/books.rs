@@ -18,7 +18,7 @@ use crate::kernel::KernelCell;
 use crate::limits::{LEDGER_LOTS, MAX_CORES, MAX_SUBOSES};
 use crate::sync::Epoch;
 use crate::sync::bell::Target;
-use crate::sync::mailbox::{Mailbox, Sequence};
+use crate::sync::mailbox::Mailbox;
 use crate::sync::recall::Recall;
 use crate::sync::rounds::Rounds;
 use crate::types::{CoreId, PhysAddr, SubOsId, Ticks};
@@ -68,8 +68,6 @@ pub enum Errand {
     Leaving(Recall),
     /// It has parked; its kernel has let go of it, and other cores are asked to.
     Parked(Epoch),
-    /// It was told to join its new owner.
-    Entering(Sequence),
 }
 
 /// What is remembered about a lot that is on its way back.

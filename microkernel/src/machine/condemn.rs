@@ -51,7 +51,7 @@ fn rouse(cell: &KernelCell, me: CoreId) {
 
 /// Sends an event to the supervisor. A full ring loses it, but not the doorbell, and what matters can be asked.
 fn tell(share: Share, event: Event) {
-    let _ = share.up().push(event.to_words(), now(), Author::Kernel);
+    let _ = share.up().ring.push(event.to_words(), now(), Author::Kernel);
     doorbell::ring_up(share);
 }
 

@@ -62,9 +62,9 @@ fn give(books: &mut Books, core: &mut Core, id: ledger::SubOsId, which: CoreId) 
     let home_root = visit(books, core, id, |kernel| admit(kernel, which))??;
     let kernel = books.record(id).cell.ok_or(Error::WrongState)?;
     let arrival = Arrival { kernel, home_root, subos: number_of(id) };
-    let sequence = Mailbox::of(which).enter(arrival.to_words());
+    books.errands[which.index()] = Errand::None;
+    let _ = Mailbox::of(which).enter(arrival.to_words());
     arch::send_ipi(which, arch::Vector::PARK);
-    books.errands[which.index()] = Errand::Entering(sequence);
     Ok(())
 }
 

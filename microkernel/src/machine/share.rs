@@ -15,10 +15,13 @@ use idl::abi::REGISTER_WORDS;
 use static_assertions::const_assert;
 
 use crate::arch::x86_64::{layout, physmap};
-use crate::limits::{CONSOLE_BYTES, PAGE, RING_RECORDS, RING_RESERVE};
+use crate::limits::{CONSOLE_BYTES, PAGE};
 use crate::sync::bell::{Note, Target};
 use crate::sync::mailbox::Line;
-use crate::types::{PhysAddr, SubOsId, Ticks};
+use crate::sync::ring::{Ring, WORDS};
+use crate::types::{PhysAddr, SubOsId};
+
+pub use crate::sync::ring::{Author, Full};
 
 /// Pages of a share.
 pub const PAGES: u64 = 3 + CONSOLE_BYTES / PAGE;
@@ -29,14 +32,14 @@ pub const BYTES: usize = (PAGES * PAGE) as usize;
 pub const STRIDE: u64 = 1 << 20;
 /// The longest epitaph, in bytes.
 pub const EPITAPH_BYTES: usize = 2048;
-/// [`RING_RECORDS`] and [`CONSOLE_BYTES`] as lengths of arrays.
-#[allow(clippy::cast_possible_truncation, reason = "both are small")]
-const LENGTHS: (usize, usize) = (RING_RECORDS as usize, CONSOLE_BYTES as usize);
+/// [`CONSOLE_BYTES`] as a length of arrays.
+#[allow(clippy::cast_possible_truncation, reason = "it is small")]
+const CONSOLE_LENGTH: usize = CONSOLE_BYTES as usize;
 
 const_assert!(PAGES * PAGE <= STRIDE);
 const_assert!(size_of::<Direction>() as u64 == PAGE);
 const_assert!(size_of::<Epitaph>() as u64 <= PAGE);
-const_assert!(RING_RECORDS.is_power_of_two() && RING_RESERVE < RING_RECORDS);
+const_assert!(WORDS == REGISTER_WORDS);
 const_assert!(CONSOLE_BYTES.is_power_of_two());
 
 /// One direction: a doorbell, and a ring of records. One page.
@@ -46,18 +49,12 @@ pub struct Direction {
     pending: Line<Note>,
     /// The receiver's core that is interrupted, plus 1; 0 while it has none. Only the supervisor writes it.
     target: Line<Target>,
-    /// How many records were reserved by senders.
-    reserved: Line<AtomicU64>,
-    /// How many records the receiver took.
-    taken: Line<AtomicU64>,
     /// Console bytes ever written (in the page up), or ever read (in the page down).
     console: Line<AtomicU64>,
     unused: [AtomicU64; 176],
-    records: [RecordWords; LENGTHS.0],
+    /// [`idl::event::Record`]s.
+    pub ring: Ring,
 }
-
-/// An [`idl::event::Record`] as atomics: sequence, ticks, five words, one unused.
-type RecordWords = [AtomicU64; 8];
 
 /// What a subOS's kernel said when it died.
 #[repr(C)]
@@ -73,19 +70,6 @@ struct Epitaph {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Share {
     base: u64,
-}
-
-/// The ring holds as many records as it can.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Full;
-
-/// Who writes a record: the kernel's own are let into the last places of a ring.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Author {
-    /// A program.
-    Program,
-    /// A kernel, for an event.
-    Kernel,
 }
 
 impl Share {
@@ -121,9 +105,9 @@ impl Share {
         unsafe { &*((self.base + 2 * PAGE) as *const Epitaph) }
     }
 
-    fn console(&self) -> &'static [AtomicU8; LENGTHS.1] {
+    fn console(&self) -> &'static [AtomicU8; CONSOLE_LENGTH] {
         // SAFETY: as in `down`.
-        unsafe { &*((self.base + 3 * PAGE) as *const [AtomicU8; LENGTHS.1]) }
+        unsafe { &*((self.base + 3 * PAGE) as *const [AtomicU8; CONSOLE_LENGTH]) }
     }
 
     /// Whether so many bytes fit into the console. Until its only writer, the subOS's kernel, has written them, the
@@ -221,61 +205,6 @@ pub const fn address(subos: SubOsId) -> u64 {
 }
 
 impl Direction {
-    /// Adds a record. Several senders may do so at the same time.
-    ///
-    /// # Errors
-    /// [`Full`].
-    pub fn push(&self, words: [u64; REGISTER_WORDS], now: Ticks, author: Author) -> Result<(), Full> {
-        let room = match author {
-            Author::Program => RING_RECORDS - RING_RESERVE,
-            Author::Kernel => RING_RECORDS,
-        };
-        let mut position = self.reserved.0.load(Ordering::Relaxed);
-        loop {
-            if position.wrapping_sub(self.taken.0.load(Ordering::Acquire)) >= room {
-                return Err(Full);
-            }
-            let next = position.wrapping_add(1);
-            match self.reserved.0.compare_exchange_weak(position, next, Ordering::AcqRel, Ordering::Relaxed) {
-                Ok(_) => break,
-                Err(other) => position = other,
-            }
-        }
-        let [sequence, ticks, places @ ..] = self.record(position);
-        ticks.store(now.0, Ordering::Relaxed);
-        for (place, word) in places.iter().zip(words) {
-            place.store(word, Ordering::Relaxed);
-        }
-        sequence.store(position.wrapping_add(1), Ordering::Release);
-        Ok(())
-    }
-
-    /// The oldest record, if there is one. One receiver at a time.
-    #[must_use]
-    pub fn peek(&self) -> Option<[u64; REGISTER_WORDS]> {
-        let position = self.taken.0.load(Ordering::Relaxed);
-        let [sequence, _, places @ ..] = self.record(position);
-        if sequence.load(Ordering::Acquire) != position.wrapping_add(1) {
-            return None;
-        }
-        let mut words = [0; REGISTER_WORDS];
-        for (word, place) in words.iter_mut().zip(places) {
-            *word = place.load(Ordering::Relaxed);
-        }
-        Some(words)
-    }
-
-    /// Takes the oldest record off, which the receiver has read.
-    pub fn drop_oldest(&self) {
-        let position = self.taken.0.load(Ordering::Relaxed);
-        self.taken.0.store(position.wrapping_add(1), Ordering::Release);
-    }
-
-    fn record(&self, position: u64) -> &RecordWords {
-        // The number of records is a power of two, so the mask is below it.
-        &self.records[(position & (RING_RECORDS - 1)) as usize]
-    }
-
     /// The doorbell: whether something was sent that the receiver has not waited for yet.
     #[must_use]
     pub const fn note(&self) -> &Note {
@@ -292,47 +221,7 @@ impl Direction {
 #[cfg(test)]
 mod tests {
     extern crate std;
-    use std::boxed::Box;
-
     use super::*;
-
-    fn words(first: u64) -> [u64; 5] {
-        [first, 1, 2, 3, 4]
-    }
-
-    fn direction() -> Box<Direction> {
-        // SAFETY: all fields are atomics, for which zero is valid.
-        unsafe { Box::<Direction>::new_zeroed().assume_init() }
-    }
-
-    #[test]
-    fn records_come_out_in_order_and_the_last_places_are_the_kernels() {
-        let ring = direction();
-        for index in 0..RING_RECORDS - RING_RESERVE {
-            assert_eq!(ring.push(words(index), Ticks(0), Author::Program), Ok(()));
-        }
-        assert_eq!(ring.push(words(99), Ticks(0), Author::Program), Err(Full));
-        for index in RING_RECORDS - RING_RESERVE..RING_RECORDS {
-            assert_eq!(ring.push(words(index), Ticks(0), Author::Kernel), Ok(()));
-        }
-        assert_eq!(ring.push(words(99), Ticks(0), Author::Kernel), Err(Full));
-        for index in 0..RING_RECORDS {
-            assert_eq!(ring.peek(), Some(words(index)));
-            ring.drop_oldest();
-        }
-        assert_eq!(ring.peek(), None);
-    }
-
-    #[test]
-    fn a_lying_index_neither_panics_nor_reads_outside() {
-        let ring = direction();
-        ring.push(words(7), Ticks(0), Author::Program).unwrap();
-        ring.reserved.0.store(u64::MAX, Ordering::Relaxed);
-        assert_eq!(ring.push(words(8), Ticks(0), Author::Kernel), Err(Full));
-        ring.taken.0.store(u64::MAX - 3, Ordering::Relaxed);
-        assert_eq!(ring.peek(), None);
-        ring.push(words(8), Ticks(0), Author::Kernel).unwrap();
-    }
 
     fn low_byte(number: u64) -> u8 {
         number.to_le_bytes()[0]

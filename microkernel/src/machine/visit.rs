@@ -113,7 +113,7 @@ pub fn notify(id: ledger::SubOsId, event: idl::event::Event) {
     }
     let share = super::places().share(number);
     // A ring that is full to the last place is one that nobody reads.
-    let _ = share.down().push(event.to_words(), arch::now(), super::share::Author::Kernel);
+    let _ = share.down().ring.push(event.to_words(), arch::now(), super::share::Author::Kernel);
     super::doorbell::ring_down(number);
 }
 

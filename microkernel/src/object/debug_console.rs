@@ -63,7 +63,7 @@ impl Methods for Call {
 fn write_up(share: Share, bytes: &[u8]) {
     if share.write_console(bytes) && !bytes.is_empty() {
         // Lost if the ring of records is full; the doorbell makes the supervisor look all the same.
-        let _ = share.up().push(Event::Console {}.to_words(), arch::now(), Author::Kernel);
+        let _ = share.up().ring.push(Event::Console {}.to_words(), arch::now(), Author::Kernel);
         doorbell::ring_up(share);
     }
 }

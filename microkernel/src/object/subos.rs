@@ -83,7 +83,7 @@ impl Methods for Call {
                 return Ok(Request::Send(peer, words));
             }
             Call::Receive => {
-                let words = places().share(peer).up().peek().ok_or(Error::Empty)?;
+                let words = places().share(peer).up().ring.peek().ok_or(Error::Empty)?;
                 return Ok(Request::Receive(peer, words));
             }
             Call::Bind { notification, bits } => {
@@ -110,14 +110,14 @@ impl Methods for Call {
                 Outcome::Visit(visit)
             }
             Request::Send(peer, words) => {
-                let sent = places().share(peer).down().push(words, arch::now(), Author::Program);
+                let sent = places().share(peer).down().ring.push(words, arch::now(), Author::Program);
                 if sent.is_ok() {
                     doorbell::ring_down(peer);
                 }
                 Outcome::Ended(sent.map_err(|_| Error::Full))
             }
             Request::Receive(peer, words) => {
-                places().share(peer).up().drop_oldest();
+                places().share(peer).up().ring.drop_oldest();
                 Answer::of(words).into()
             }
             Request::Bind(peer, binding) => {

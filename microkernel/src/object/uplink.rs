@@ -32,7 +32,7 @@ impl Methods for Call {
             Call::Send { word_0, word_1, word_2, word_3, word_4 } => {
                 Request::Send(check_words([word_0, word_1, word_2, word_3, word_4])?)
             }
-            Call::Receive => Request::Receive(Share::own(kernel.id).down().peek().ok_or(Error::Empty)?),
+            Call::Receive => Request::Receive(Share::own(kernel.id).down().ring.peek().ok_or(Error::Empty)?),
             Call::Bind { notification, bits } => {
                 Request::Bind(kernel.check_doorbell(caller, SubOsId::SUPERVISOR, notification, bits)?)
             }
@@ -43,14 +43,14 @@ impl Methods for Call {
         let share = Share::own(kernel.id);
         match request {
             Request::Send(words) => {
-                let sent = share.up().push(words, arch::now(), Author::Program);
+                let sent = share.up().ring.push(words, arch::now(), Author::Program);
                 if sent.is_ok() {
                     doorbell::ring_up(share);
                 }
                 Outcome::Ended(sent.map_err(|_| Error::Full))
             }
             Request::Receive(words) => {
-                share.down().drop_oldest();
+                share.down().ring.drop_oldest();
                 Answer::of(words).into()
             }
             Request::Bind(binding) => {

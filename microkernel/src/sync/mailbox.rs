@@ -54,20 +54,13 @@ struct FromSupervisor {
     destination: [AtomicU64; 3],
 }
 
-#[derive(Debug, Default)]
-#[repr(C)]
-struct FromSelf {
-    acknowledged: AtomicU64,
-    /// How often this core has parked since boot.
-    parked: AtomicU64,
-}
-
 /// See the module's text. Zeroes are a mailbox in which nothing was ordered.
 #[derive(Debug, Default)]
 #[repr(C)]
 pub struct Mailbox {
     supervisor: Line<FromSupervisor>,
-    own: Line<FromSelf>,
+    /// The number of the last order that the core has carried out.
+    acknowledged: Line<AtomicU64>,
 }
 
 /// What a parked core does next.
@@ -102,13 +95,7 @@ impl Mailbox {
     /// The number of the last order that this core has carried out.
     #[must_use]
     pub fn acknowledged(&self) -> Sequence {
-        Sequence(self.own.0.acknowledged.load(Ordering::Acquire))
-    }
-
-    /// How often this core has parked since boot.
-    #[must_use]
-    pub fn times_parked(&self) -> u64 {
-        self.own.0.parked.load(Ordering::Acquire)
+        Sequence(self.acknowledged.0.load(Ordering::Acquire))
     }
 
     // -- the core's own side -------------------------------------------------------------------------------------
@@ -118,8 +105,7 @@ impl Mailbox {
     fn pending_command(&self) -> Option<(Command, Sequence)> {
         let word = self.supervisor.0.command.load(Ordering::Acquire);
         let sequence = Sequence(word >> KIND_BITS);
-        (self.own.0.acknowledged.load(Ordering::Relaxed) < sequence.0)
-            .then(|| (Command::decode(word), sequence))
+        (self.acknowledged.0.load(Ordering::Relaxed) < sequence.0).then(|| (Command::decode(word), sequence))
     }
 
     /// Whether the core is wanted away from its subOS: every preemption point and every wait asks this.
@@ -139,7 +125,10 @@ impl Mailbox {
     #[must_use]
     pub fn attend(&self) -> Next {
         match self.pending_command() {
-            Some((Command::Enter, sequence)) => Next::Enter(self.destination(), sequence),
+            Some((Command::Enter, sequence)) => {
+                let words = self.supervisor.0.destination.each_ref();
+                Next::Enter(words.map(|word| word.load(Ordering::Relaxed)), sequence)
+            }
             Some((_, sequence)) => {
                 self.acknowledge(sequence);
                 Next::Look
@@ -148,18 +137,9 @@ impl Mailbox {
         }
     }
 
-    fn destination(&self) -> Destination {
-        self.supervisor.0.destination.each_ref().map(|word| word.load(Ordering::Relaxed))
-    }
-
     /// Says that an order has been carried out.
     pub fn acknowledge(&self, sequence: Sequence) {
-        self.own.0.acknowledged.store(sequence.0, Ordering::Release);
-    }
-
-    /// Counts one parking.
-    pub fn count_parking(&self) {
-        self.own.0.parked.fetch_add(1, Ordering::AcqRel);
+        self.acknowledged.0.store(sequence.0, Ordering::Release);
     }
 }
 

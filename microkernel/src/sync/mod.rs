@@ -12,6 +12,7 @@ pub mod board;
 pub mod lock;
 pub mod mailbox;
 pub mod recall;
+pub mod ring;
 pub mod rounds;
 
 pub use board::{Board, Epoch};

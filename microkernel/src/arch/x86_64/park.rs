@@ -161,7 +161,6 @@ unsafe extern "C" fn parked(area_base: u64) -> ! {
     forget();
     let mailbox = core.mailbox();
     let _ = mailbox.take_pending();
-    mailbox.count_parking();
     wait(core)
 }
 
