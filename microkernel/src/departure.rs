@@ -10,7 +10,7 @@ use crate::memory::Ref;
 use crate::object::address_space::AddressSpace;
 use crate::object::thread::{Own, State, Thread};
 use crate::outcome::NextThread;
-use crate::sync::Epoch;
+use crate::sync::Asked;
 use crate::types::{PhysAddr, Ticks};
 
 /// The way out to a thread.
@@ -31,8 +31,8 @@ pub enum Leave {
     Idle,
     /// The core is wanted elsewhere.
     Park,
-    /// The current thread may not go on before all cores have acknowledged.
-    Wait(Ref<Thread>, Epoch),
+    /// The current thread may not go on before these cores have acknowledged.
+    Wait(Asked),
 }
 
 impl Kernel {
@@ -50,12 +50,11 @@ impl Kernel {
                 self.set_timer();
                 return Leave::Idle;
             };
-            let quiet = Epoch(self.memory[thread].quiet);
-            if quiet != Epoch(0) {
-                if !self.board.is_quiet(quiet) {
-                    return Leave::Wait(thread, quiet);
+            if let Some(asked) = self.memory[thread].quiet {
+                if !self.board.is_answered(asked) {
+                    return Leave::Wait(asked);
                 }
-                self.memory[thread].quiet = 0;
+                self.memory[thread].quiet = None;
             }
             if self.guest_must_end(thread) {
                 self.leave_guest(
@@ -119,25 +118,14 @@ impl Kernel {
         let ordinary = core_free
             && thread.state == State::Ready
             && thread.guest.is_none()
-            && thread.quiet == 0
+            && thread.quiet.is_none()
             && self.seats[thread.seat.index()] == Some(self.me);
         let root = thread.space().filter(|_| ordinary).map(AddressSpace::root_at)?;
         Some(WayOut { thread: who, frame: NonNull::from(&mut thread.frame), root })
     }
 
-    /// A thread that was held may go on, now that every core has acknowledged.
-    pub fn settled(&mut self, thread: Ref<Thread>, epoch: Epoch) {
-        if self.current() == Some(thread)
-            && self.board.is_quiet(epoch)
-            && thread.is_ready(&self.memory)
-            && self.memory[thread].quiet == epoch.0
-        {
-            self.memory[thread].quiet = 0;
-        }
-    }
-
     /// The page tables that a thread runs on: its guest's while it is in one.
-    fn root_of(&self, thread: Ref<Thread>) -> Option<PhysAddr> {
+    pub fn root_of(&self, thread: Ref<Thread>) -> Option<PhysAddr> {
         let at = match self.memory[thread].guest {
             Some(guest) => guest.space(),
             None => thread.own(Own::Space),

@@ -24,7 +24,7 @@ use crate::object::thread::{Own, State, Thread};
 use crate::outcome::{Answer, NextThread};
 use crate::removal::Removal;
 use crate::scheduler::{CoreState, RunQueue};
-use crate::sync::{Board, Epoch, Guard, KernelLock, Wait};
+use crate::sync::{Asked, Board, Epoch, Guard, KernelLock, Wait};
 use crate::trace;
 use crate::types::{CoreId, PhysAddr, SubOsId, Ticks};
 
@@ -219,7 +219,7 @@ pub fn called(core: &mut Core) -> Exit {
     if let Step::Leave(next) = step
         && let Some(way) = kernel.at_once(next)
     {
-        return run(core, guard, way);
+        return run(core, kernel, guard, way);
     }
     finish(core, cell, guard, kernel, step)
 }
@@ -263,23 +263,22 @@ fn finish(
                 step = Step::Leave(NextThread::Same);
             }
             Step::Leave(next) => match kernel.leave(next) {
-                Leave::Run(way) => return run(core, guard, way),
+                Leave::Run(way) => return run(core, kernel, guard, way),
                 Leave::Idle => {
-                    leave_for(core, kernel.home_root, guard);
+                    leave_for(core, kernel, kernel.home_root, guard);
                     return Exit::Idle;
                 }
                 Leave::Park => {
-                    leave_for(core, kernel.home_root, guard);
+                    leave_for(core, kernel, kernel.home_root, guard);
                     return Exit::Park;
                 }
-                Leave::Wait(thread, epoch) => {
+                Leave::Wait(asked) => {
                     let id = core.id();
-                    leave_for(core, kernel.home_root, guard);
-                    cell.board.wait(id, epoch, flush_all, || park_requested(id));
+                    leave_for(core, kernel, kernel.home_root, guard);
+                    cell.board.wait(id, asked, flush_all, || park_requested(id) || cell.lock.is_poisoned());
                     let Some(again) = cell.enter(id, unless_wanted(id)) else { return Exit::Park };
                     (guard, kernel) = again;
                     kernel.refresh(core);
-                    kernel.settled(thread, epoch);
                     step = Step::Leave(NextThread::Same);
                 }
             },
@@ -289,17 +288,29 @@ fn finish(
 
 /// Leaves for a thread.
 #[inline]
-fn run(core: &mut Core, guard: Guard<'_>, way: WayOut) -> Exit {
+fn run(core: &mut Core, kernel: &mut Kernel, guard: Guard<'_>, way: WayOut) -> Exit {
     core.thread = way.thread.address().as_u64();
-    leave_for(core, way.root, guard);
+    leave_for(core, kernel, way.root, guard);
     // SAFETY: the frame lies in a thread that is current on this core: its memory is not reused before every core has
     // acknowledged leaving it, and nobody touches a current thread's frame.
     Exit::Run(unsafe { FramePtr::new(way.frame) })
 }
 
+/// Leaves a kernel whose lock this core does not hold, for good. From here on the core uses nothing but the home root, the
+/// image and its own area, and nothing it has in its TLB, until it has flushed on the park root: nobody waits for it.
+pub fn depart(core: &mut Core) {
+    if let (Some(cell), Some(arrival)) = (core.kernel(), core.arrival()) {
+        // SAFETY: the home root is this kernel's own, and goes only when this core has said that it has parked.
+        unsafe { core.load_root(arrival.home_root) };
+        cell.board.leave(core.id());
+    }
+}
+
 /// Lets go of the kernel, on the page tables that the core goes on with: those it came on may be of a space that was
-/// taken away during this entry, and once the lock is free their memory may be used again.
-fn leave_for(core: &mut Core, root: PhysAddr, guard: Guard<'_>) {
+/// taken away during this entry, and once the lock is free their memory may be used again. What it goes on with is noted
+/// under the lock, so that whoever takes mappings away knows whom to ask.
+fn leave_for(core: &mut Core, kernel: &mut Kernel, root: PhysAddr, guard: Guard<'_>) {
+    kernel.here().root = root;
     // SAFETY: the root is a space's of this kernel, or its home root: both carry its kernel half.
     unsafe { core.load_root(root) };
     drop(guard);
@@ -338,6 +349,9 @@ impl Kernel {
             Cause::Fault(fault) => {
                 self.here().counters.faults += 1;
                 let Some(thread) = self.runner() else { return Step::Leave(NextThread::Pick) };
+                if self.is_outgrown(thread, fault) {
+                    return Step::Leave(NextThread::Same);
+                }
                 if self.memory[thread].guest.is_some() {
                     return Step::Leave(self.guest_fault(thread, fault));
                 }
@@ -438,21 +452,22 @@ impl Kernel {
         }
     }
 
-    /// Asks every core to let go of what was taken away, and holds `thread`, if given,
-    /// until they have.
+    /// Asks every core to let go of what was taken away, and holds `thread`, if given, until they have.
     pub fn hold_until_quiet(&mut self, thread: Option<Ref<Thread>>) -> Epoch {
         let epoch = self.board.raise();
-        let others = self.board.members() & !self.me.bit();
-        for core in CoreId::all_in(others) {
+        self.board.answer(self.me, flush_all);
+        self.hold(thread, Asked { epoch, cores: self.board.members() & !self.me.bit() });
+        epoch
+    }
+
+    /// Interrupts those who were asked, and holds `thread`, if given, until they have answered.
+    pub fn hold(&mut self, thread: Option<Ref<Thread>>, asked: Asked) {
+        for core in CoreId::all_in(asked.cores) {
             send_ipi(core, Vector::FLUSH);
         }
-        self.board.answer(self.me, flush_all);
-        if others != 0
-            && let Some(thread) = thread
-        {
-            self.memory[thread].quiet = epoch.0;
+        if let Some(thread) = thread.filter(|_| asked.cores != 0) {
+            self.memory[thread].quiet = Some(asked);
         }
-        epoch
     }
 
     /// What one of a thread's own slots holds, if that is still to be used.

@@ -16,7 +16,7 @@ use crate::object::endpoint::Endpoint;
 use crate::object::notification::Notification;
 use crate::object::thread::Thread;
 use crate::outcome::{Answer, NextThread, Outcome};
-use crate::sync::Epoch;
+use crate::sync::{Asked, Epoch};
 use crate::syscall::Caller;
 use crate::types::PhysAddr;
 
@@ -109,7 +109,7 @@ impl Kernel {
     pub fn await_quiet(&mut self, thread: Ref<Thread>) {
         self.quieten();
         if self.current() == Some(thread) && !self.board.is_quiet(self.removal.latest) {
-            self.memory[thread].quiet = self.removal.latest.0;
+            self.memory[thread].quiet = Some(Asked::of_all(self.removal.latest));
         }
     }
 

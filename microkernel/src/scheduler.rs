@@ -12,7 +12,7 @@ use crate::memory::{Memory, Ref};
 use crate::object::thread::{State, Thread};
 use crate::outcome::NextThread;
 use crate::queue::Queue;
-use crate::types::{CoreId, Priority, Ticks};
+use crate::types::{CoreId, PhysAddr, Priority, Ticks};
 
 /// The ready threads of one core that are not running.
 #[derive(Clone, Copy, Debug, Default)]
@@ -97,6 +97,8 @@ pub struct CoreState {
     pub active: bool,
     /// The thread whose frame the core's entry code writes.
     pub current: Option<Ref<Thread>>,
+    /// The page root that it runs on while it is not in the kernel.
+    pub root: PhysAddr,
     /// Its ready threads.
     pub run: RunQueue,
     /// When the core came.
@@ -116,6 +118,7 @@ impl CoreState {
     pub const ABSENT: Self = Self {
         active: false,
         current: None,
+        root: PhysAddr(0),
         run: RunQueue::EMPTY,
         arrived: Ticks(0),
         since: Ticks(0),

@@ -143,6 +143,12 @@ macro_rules! arithmetic {
 
             /// As in `core`.
             #[track_caller]
+            pub fn fetch_max(&self, value: $value, order: Ordering) -> $value {
+                self.modify(order, |it| it.max(value), |step| self.0.fetch_max(value, step.order))
+            }
+
+            /// As in `core`.
+            #[track_caller]
             pub fn fetch_or(&self, value: $value, order: Ordering) -> $value {
                 self.modify(order, |it| it | value, |step| self.0.fetch_or(value, step.order))
             }

@@ -8,7 +8,7 @@ use kernel_loom::explore::Weakness::{Omitted, Relaxed, Torn};
 use kernel_loom::explore::{Check, Mutant, Weakness, finds, finds_fault};
 use kernel_loom::machine::{Flag, Line, Memory, Page, Translation};
 use kernel_loom::sync::mailbox::{Command, Mailbox};
-use kernel_loom::sync::{Board, Epoch, KernelLock, Wait};
+use kernel_loom::sync::{Asked, Board, Epoch, KernelLock, Wait};
 use kernel_loom::types::CoreId;
 use loom::thread;
 
@@ -65,6 +65,8 @@ enum Fault {
     DoesNotAwaitParking,
     /// The supervisor puts a core on the board without the lock.
     JoinsWithoutTheLock,
+    /// A core says what root it goes on with when it has let go of the lock.
+    NotesItsRootTooLate,
 }
 
 /// What a core does on an interrupt; a mutant of the model forgets something.
@@ -118,7 +120,7 @@ fn unlinking(how: Answer) {
     own.touch(&kernel.pages[0]);
     let epoch = kernel.take_away(FIRST, &kernel.pages[0], &mut own);
     kernel.lines.iter().for_each(Line::send);
-    kernel.board.wait(FIRST, epoch, || own.flush(), || false);
+    kernel.board.wait(FIRST, Asked::of_all(epoch), || own.flush(), || false);
     kernel.pages[0].memory.write();
     kernel.lines.iter().for_each(Line::send);
     for core in cores {
@@ -149,11 +151,11 @@ fn take_away_and_reuse(kernel: &Kernel, core: CoreId, fault: Fault) {
     let epoch = kernel.board.raise();
     kernel.board.answer(core, || flush(&mut own));
     if fault == Fault::WaitsWithTheLock {
-        kernel.board.wait(core, epoch, || flush(&mut own), || false);
+        kernel.board.wait(core, Asked::of_all(epoch), || flush(&mut own), || false);
         drop(held);
     } else {
         drop(held);
-        kernel.board.wait(core, epoch, || flush(&mut own), || false);
+        kernel.board.wait(core, Asked::of_all(epoch), || flush(&mut own), || false);
     }
     let held = kernel.lock.acquire(core, || Wait::On).unwrap();
     kernel.inside.write();
@@ -237,7 +239,7 @@ fn a_core_leaves(fault: Fault) {
     kernel.inside.write();
     let epoch = kernel.take_away(FIRST, &kernel.pages[0], &mut own);
     drop(held);
-    kernel.board.wait(FIRST, epoch, || own.flush(), || false);
+    kernel.board.wait(FIRST, Asked::of_all(epoch), || own.flush(), || false);
     kernel.pages[0].memory.write();
     core.join().unwrap();
     supervisor.join().unwrap();
@@ -272,11 +274,55 @@ fn a_core_joins(fault: Fault) {
     let held = kernel.lock.acquire(FIRST, || Wait::On).unwrap();
     let epoch = kernel.take_away(FIRST, &kernel.pages[0], &mut own);
     drop(held);
-    kernel.board.wait(FIRST, epoch, || own.flush(), || false);
+    kernel.board.wait(FIRST, Asked::of_all(epoch), || own.flush(), || false);
     kernel.pages[0].memory.write();
     kernel.done.raise();
     kernel.lines[1].send();
     supervisor.join().unwrap();
+    core.join().unwrap();
+}
+
+/// A core loads a root while another takes a page of that space away: either it is on the root and is asked, or it loads
+/// the root later and finds nothing.
+fn a_core_loads_the_root(fault: Fault) {
+    let kernel = Kernel::of(&[FIRST, SECOND]);
+    let other = Arc::clone(&kernel);
+    let core = thread::spawn(move || {
+        let mut translation = Translation::NONE;
+        let held = other.lock.acquire(SECOND, || Wait::On).unwrap();
+        other.inside.write();
+        other.board.answer(SECOND, || ());
+        if fault == Fault::NotesItsRootTooLate {
+            drop(held);
+            translation.touch(&other.pages[0]);
+            other.done.raise();
+        } else {
+            other.done.raise();
+            drop(held);
+        }
+        translation.touch(&other.pages[0]);
+        // Raised twice: by whoever takes away, too, at its end.
+        while other.done.count() < 2 {
+            other.lines[SECOND.index()].wait();
+            other.board.answer(SECOND, || translation.flush());
+            translation.touch(&other.pages[0]);
+        }
+    });
+    let mut own = Translation::NONE;
+    own.touch(&kernel.pages[0]);
+    let held = kernel.lock.acquire(FIRST, || Wait::On).unwrap();
+    kernel.inside.write();
+    kernel.pages[0].unmap();
+    let asked = kernel.board.ask(if kernel.done.count() > 0 { SECOND.bit() } else { 0 });
+    for core in CoreId::all_in(asked.cores) {
+        kernel.lines[core.index()].send();
+    }
+    own.flush();
+    drop(held);
+    kernel.board.wait(FIRST, asked, || own.flush(), || false);
+    kernel.pages[0].memory.write();
+    kernel.done.raise();
+    kernel.lines[SECOND.index()].send();
     core.join().unwrap();
 }
 
@@ -296,7 +342,7 @@ fn a_core_never_answers() {
     let looks = std::cell::Cell::new(0);
     kernel.board.wait(
         FIRST,
-        epoch,
+        Asked::of_all(epoch),
         || own.flush(),
         || {
             looks.set(looks.get() + 1);
@@ -324,7 +370,7 @@ fn what_was_unlinked_is_flushed_before_it_is_used_again() {
         |text, weakness| finds("unlinking", BOUND, mutant(text, weakness), || unlinking(Answer::Properly));
     mutant("mine.store(epoch, Ordering::SeqCst)", Relaxed);
     mutant("self.acknowledged[core.index()].load(Ordering::SeqCst) >= epoch.0", Relaxed);
-    mutant("Epoch(self.epoch.fetch_add(1", Omitted);
+    mutant("self.everyone.fetch_max(epoch.0", Omitted);
 }
 
 #[test]
@@ -349,6 +395,15 @@ fn cores_come_and_go() {
         a_core_leaves(Fault::None)
     });
     finds_fault("a core joins", BOUND, || a_core_joins(Fault::JoinsWithoutTheLock));
+}
+
+#[test]
+fn who_is_on_the_root_is_asked() {
+    let _ = Check::of("the board and a root", &[21])
+        .explore("a core loads the root", BOUND, || a_core_loads_the_root(Fault::None));
+    finds_fault("a core loads the root", BOUND, || a_core_loads_the_root(Fault::NotesItsRootTooLate));
+    let late = mutant("self.asked[core.index()].store(epoch.0, Ordering::SeqCst)", Omitted);
+    finds("a core loads the root", BOUND, late, || a_core_loads_the_root(Fault::None));
 }
 
 #[test]

@@ -81,13 +81,14 @@ fn leave_later(core: &mut Core, first: Exit) -> FramePtr {
                 Err(fault) => Cause::Fault(fault),
             },
             Exit::Idle => Cause::Woken(idle(core)),
-            Exit::ParkAndRedo => {
-                redo(core);
-                // SAFETY: as for `Exit::Park`.
+            leaving @ (Exit::Park | Exit::ParkAndRedo) => {
+                if leaving == Exit::ParkAndRedo {
+                    redo(core);
+                }
+                kernel::depart(core);
+                // SAFETY: the kernel has let go of its lock, and nothing on this stack is needed any more.
                 unsafe { park::leave(core.id()) }
             }
-            // SAFETY: the kernel has let go of its lock, and nothing on this stack is needed any more.
-            Exit::Park => unsafe { park::leave(core.id()) },
         };
         exit = enter(core, cause);
     }

@@ -44,6 +44,7 @@ mod number {
     pub(super) const PLANT: u64 = 17;
     pub(super) const LOSE_ROOTS: u64 = 18;
     pub(super) const MUTATE: u64 = 19;
+    pub(super) const PARK: u64 = 20;
 }
 
 /// Does what was asked, if this is such an invocation.
@@ -90,6 +91,11 @@ pub fn invoked(kernel: &mut Kernel, op: OpWord) -> Option<Result<Answer, Error>>
         number::LOSE_ROOTS => {
             let first = SlotRef::at(argument);
             kernel.roots = first.map(|first| Table { first, count: crate::limits::ROOT_SLOTS });
+        }
+        // In the supervisor's kernel: a core is told to park, and the supervisor does not come back to it.
+        number::PARK => {
+            let mut books = places().shelf().open(kernel.me, || {});
+            super::cores::tell_to_park(&mut books, CoreId(argument.to_le_bytes()[0]));
         }
         number::PLANT => plant(kernel, argument, words[2]),
         // The kernel's forest does this wrong from now on, if there is a journal in which that can be seen.

@@ -3,20 +3,23 @@
 mod tables;
 
 use caps::{Error, Handle, Kind, Rights, Slots};
+use idl::abi::USER_END;
 use idl::kernel::address_space::{Call, Mapping};
 use idl::types::{BindingNumber, PageIndex, Pages, UserPage};
 
 pub use tables::{AddressSpace, MAX_PAGES, MIN_PAGES, entry_rights, page_entry};
 
 use super::Methods;
-use crate::arch::flush_page;
 use crate::arch::x86_64::paging::{BindingNumber as Number, Pte};
+use crate::arch::{Vector, flush_page};
+use crate::entry::Fault;
 use crate::kernel::Kernel;
 use crate::limits::{MAP_BUDGET, PAGE};
 use crate::memory::Ref;
+use crate::object::thread::Thread;
 use crate::outcome::{Answer, Outcome};
 use crate::syscall::{Caller, object_of};
-use crate::types::{PhysAddr, VirtAddr};
+use crate::types::{CoreId, PhysAddr, VirtAddr};
 
 /// What mappings can allow.
 const MAPPABLE: Rights = Rights::READ.union(Rights::WRITE).union(Rights::EXECUTE);
@@ -140,7 +143,7 @@ impl Kernel {
             }
         }
         if changed {
-            self.flush_others(caller);
+            self.flush_others(caller, space);
         }
         count
     }
@@ -153,14 +156,19 @@ impl Kernel {
         count: Count,
         rights: Rights,
     ) -> Count {
-        let mut done = 0;
+        let (mut done, mut shrunk) = (0, false);
         for at in (0..count).map(|index| at.plus(index * PAGE)) {
             let Ok(entry) = self.protected(space, at, rights) else { break };
+            shrunk |=
+                space.entry(&self.memory, at).is_some_and(|before| !rights.contains(entry_rights(before)));
             space.replace(&mut self.memory, at, entry);
             flush_page(at);
             done += 1;
         }
-        self.flush_others(caller);
+        // Of rights that only grew nobody else need hear: see `is_outgrown`.
+        if shrunk {
+            self.flush_others(caller, space);
+        }
         done
     }
 
@@ -175,12 +183,40 @@ impl Kernel {
         Ok(page_entry(entry.address(), rights, entry.binding()))
     }
 
-    /// The caller goes on only when no other core can still use what a mapping said before.
-    fn flush_others(&mut self, caller: &Caller) {
-        if self.board.members() & !self.me.bit() != 0 {
-            self.hold_until_quiet(Some(caller.thread));
+    /// The caller goes on only when no other core can still use what a mapping said before: of those that run on this
+    /// space now. Whoever loads its root later flushes by that.
+    fn flush_others(&mut self, caller: &Caller, space: Ref<AddressSpace>) {
+        let there = CoreId::all_in(self.board.members() & !self.me.bit())
+            .filter(|core| self.cores[core.index()].root == space.root())
+            .fold(0, |cores, core| cores | core.bit());
+        if there != 0 {
+            let asked = self.board.ask(there);
+            self.hold(Some(caller.thread), asked);
         }
     }
+
+    /// Whether a page fault comes of a translation from before the page got more rights: nobody tells other cores of that,
+    /// and the processor has forgotten the translation by faulting (SDM vol 3, 4.10.4.1).
+    pub fn is_outgrown(&self, thread: Ref<Thread>, fault: Fault) -> bool {
+        if fault.vector != Vector::PAGE_FAULT || fault.address >= USER_END {
+            return false;
+        }
+        let space = self.root_of(thread).map(AddressSpace::of_root);
+        let entry = space.and_then(|space| space.entry(&self.memory, VirtAddr(fault.address)));
+        entry.is_some_and(|entry| fault_is_allowed(fault.error, entry_rights(entry)))
+    }
+}
+
+/// Whether these rights allow an access that a page fault with this error code was about. An entry that was not there, or
+/// is malformed, was no matter of rights.
+fn fault_is_allowed(error: u64, rights: Rights) -> bool {
+    const PRESENT: u64 = 1 << 0;
+    const WRITE: u64 = 1 << 1;
+    const RESERVED: u64 = 1 << 3;
+    const FETCH: u64 = 1 << 4;
+    let wanted = [(WRITE, Rights::WRITE), (FETCH, Rights::EXECUTE)];
+    error & (PRESENT | RESERVED) == PRESENT
+        && wanted.iter().all(|(bit, right)| error & bit == 0 || rights.contains(*right))
 }
 
 fn check_rights(rights: Rights) -> Result<(), Error> {
@@ -193,4 +229,20 @@ fn check_range(address: UserPage, pages: Pages) -> Result<Count, Error> {
     let last = Pages(pages.0.checked_sub(1).ok_or(Error::BadRange)?);
     address.checked_add(last).ok_or(Error::BadRange)?;
     Ok(u64::from(pages.0).min(MAP_BUDGET))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fault_is_of_old_rights_only_if_the_new_ones_allow_it() {
+        let (read, write) = (Rights::READ, Rights::READ | Rights::WRITE);
+        let execute = Rights::READ | Rights::EXECUTE;
+        assert!(fault_is_allowed(0b0_0101, read) && fault_is_allowed(0b0_0111, write));
+        assert!(fault_is_allowed(0b1_0101, execute));
+        assert!(!fault_is_allowed(0b0_0111, execute) && !fault_is_allowed(0b1_0101, write));
+        // Nothing was mapped there; a malformed entry.
+        assert!(!fault_is_allowed(0b0_0110, write) && !fault_is_allowed(0b0_1101, read));
+    }
 }

@@ -1,9 +1,13 @@
 //! The flush board: how one core learns that all others have let go.
 //!
 //! A core that takes something away (a mapping, an object's memory) raises the epoch under the lock and tells the
-//! others by interrupt. Each core, on every entry, flushes its TLB and acknowledges the epoch it saw. What was
-//! taken away is reused only when every core of the kernel has acknowledged. Nobody waits for that with the lock
+//! others by interrupt. Each core, on every entry, flushes its TLB and acknowledges the last epoch it was asked for. What
+//! was taken away is reused only when every core that was asked has acknowledged. Nobody waits for that with the lock
 //! held, and a core that waits acknowledges what others ask meanwhile: it holds nothing, being on the home root.
+//!
+//! Who is asked: every core, or, when all that went is mappings of one space, the cores that run on its root. The holder
+//! of the lock knows them, since cores change roots under the lock; and a core that loads the root later finds nothing of
+//! what went, since loading a root flushes.
 
 use crate::atomic::{AtomicU64, Ordering, spin_loop};
 use crate::limits::MAX_CORES;
@@ -13,19 +17,41 @@ use crate::types::CoreId;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Epoch(pub u64);
 
+/// Who was asked to let go of what was taken away before an epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Asked {
+    /// The epoch.
+    pub epoch: Epoch,
+    /// The cores, one bit each.
+    pub cores: u64,
+}
+
+impl Asked {
+    /// All cores were.
+    #[must_use]
+    pub const fn of_all(epoch: Epoch) -> Self {
+        Self { epoch, cores: u64::MAX }
+    }
+}
+
 /// One kernel's flush board. Cores of other kernels never touch it.
 #[derive(Debug)]
 pub struct Board {
     epoch: AtomicU64,
     members: AtomicU64,
+    /// The last epoch that every core was asked for.
+    everyone: AtomicU64,
+    /// The last one that each core was asked for beside.
+    asked: [AtomicU64; MAX_CORES],
     acknowledged: [AtomicU64; MAX_CORES],
 }
 
 impl Default for Board {
     /// A board without cores.
     fn default() -> Self {
-        let acknowledged = core::array::from_fn(|_| AtomicU64::default());
-        Self { epoch: AtomicU64::default(), members: AtomicU64::default(), acknowledged }
+        let [asked, acknowledged] = [(); 2].map(|()| core::array::from_fn(|_| AtomicU64::default()));
+        let [epoch, members, everyone] = [(); 3].map(|()| AtomicU64::default());
+        Self { epoch, members, everyone, asked, acknowledged }
     }
 }
 
@@ -36,8 +62,23 @@ impl Board {
         self.members.load(Ordering::SeqCst)
     }
 
-    /// Raises the epoch. What was taken away before must be gone from memory by now.
+    /// Raises the epoch and asks every core. What was taken away before must be gone from memory by now.
     pub fn raise(&self) -> Epoch {
+        let epoch = self.begin();
+        self.everyone.fetch_max(epoch.0, Ordering::SeqCst);
+        epoch
+    }
+
+    /// Raises the epoch and asks these cores, one bit each. Under the kernel's lock.
+    pub fn ask(&self, cores: u64) -> Asked {
+        let epoch = self.begin();
+        for core in CoreId::all_in(cores) {
+            self.asked[core.index()].store(epoch.0, Ordering::SeqCst);
+        }
+        Asked { epoch, cores }
+    }
+
+    fn begin(&self) -> Epoch {
         Epoch(self.epoch.fetch_add(1, Ordering::SeqCst) + 1)
     }
 
@@ -49,17 +90,18 @@ impl Board {
 
     /// Flushes, if this core has yet to, and says that it has let go of everything taken away before.
     pub fn answer(&self, core: CoreId, flush: impl FnOnce()) {
-        let (epoch, mine) = (self.epoch.load(Ordering::SeqCst), &self.acknowledged[core.index()]);
+        let (asked, mine) = (&self.asked[core.index()], &self.acknowledged[core.index()]);
+        let epoch = asked.load(Ordering::SeqCst).max(self.everyone.load(Ordering::SeqCst));
         if mine.load(Ordering::Relaxed) < epoch {
             flush();
             mine.store(epoch, Ordering::SeqCst);
         }
     }
 
-    /// Waits, without any lock, until every core has let go of what was taken away before this epoch, or `give_up`
-    /// says that this core has better things to do. What others ask meanwhile it answers.
-    pub fn wait(&self, core: CoreId, epoch: Epoch, mut flush: impl FnMut(), give_up: impl Fn() -> bool) {
-        while !self.is_quiet(epoch) && !give_up() {
+    /// Waits, without any lock, until every core has let go that was asked to, or `give_up` says that this core has
+    /// better things to do. What others ask meanwhile it answers.
+    pub fn wait(&self, core: CoreId, asked: Asked, mut flush: impl FnMut(), give_up: impl Fn() -> bool) {
+        while !self.is_answered(asked) && !give_up() {
             self.answer(core, &mut flush);
             spin_loop();
         }
@@ -72,7 +114,7 @@ impl Board {
         self.members.fetch_or(core.bit(), Ordering::SeqCst);
     }
 
-    /// The core has left this kernel and let go of everything.
+    /// The core has left this kernel and let go of everything. A core that parks says so itself, without the lock.
     pub fn leave(&self, core: CoreId) {
         self.members.fetch_and(!core.bit(), Ordering::SeqCst);
     }
@@ -80,7 +122,13 @@ impl Board {
     /// Whether every core has let go of what was taken away before this epoch.
     #[must_use]
     pub fn is_quiet(&self, epoch: Epoch) -> bool {
-        self.have_let_go(self.members(), epoch)
+        self.is_answered(Asked::of_all(epoch))
+    }
+
+    /// Whether those who were asked have let go, as far as they have not left.
+    #[must_use]
+    pub fn is_answered(&self, asked: Asked) -> bool {
+        self.have_let_go(self.members() & asked.cores, asked.epoch)
     }
 
     /// Whether these cores, one bit each, have let go of what was taken away before this epoch: for who knows the
@@ -113,6 +161,27 @@ mod tests {
         assert_eq!(flushes(&board, CoreId(1)), 0);
         board.leave(CoreId(5));
         assert!(board.is_quiet(epoch));
+    }
+
+    #[test]
+    fn who_is_not_asked_neither_flushes_nor_is_waited_for() {
+        let board = Board::default();
+        for core in [1, 5, 7] {
+            board.join(CoreId(core));
+        }
+        let asked = board.ask(CoreId(5).bit() | CoreId(7).bit());
+        assert!(!board.is_answered(asked));
+        assert_eq!(flushes(&board, CoreId(1)), 0);
+        assert_eq!(flushes(&board, CoreId(5)), 1);
+        assert!(!board.is_answered(asked));
+        board.leave(CoreId(7));
+        assert!(board.is_answered(asked));
+        // What all are asked for is another matter, whether it was asked before or after.
+        assert!(!board.is_quiet(asked.epoch));
+        let all = board.raise();
+        let _ = board.ask(CoreId(5).bit());
+        assert_eq!((flushes(&board, CoreId(1)), flushes(&board, CoreId(5))), (1, 1));
+        assert!(board.is_quiet(all) && board.is_quiet(asked.epoch));
     }
 
     #[test]

@@ -198,6 +198,11 @@ impl KernelLock {
         }
     }
 
+    /// Whether the kernel behind the lock has failed.
+    pub fn is_poisoned(&self) -> bool {
+        self.poisoned.load(Ordering::Acquire)
+    }
+
     /// Declares the kernel behind the lock failed: everyone who asks or waits is refused from now on. The holder, if
     /// it is not the caller, finds out by itself.
     pub fn poison(&self) {

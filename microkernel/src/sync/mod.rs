@@ -15,5 +15,5 @@ pub mod recall;
 pub mod ring;
 pub mod rounds;
 
-pub use board::{Board, Epoch};
+pub use board::{Asked, Board, Epoch};
 pub use lock::{Guard, KernelLock, Refused, Wait};

@@ -16,13 +16,14 @@ use userlib::{
 };
 
 use crate::guests::Den;
+pub(crate) use crate::quiet::only_who_runs_there_is_asked;
 use crate::rig::{CODE, DATA, PAGE_FAULT, PATIENCE, Rig};
 use crate::{Outcome, said};
 
 const SPIN: [u8; 2] = [0xeb, 0xfe];
 
 /// The cores of this subOS.
-fn cores() -> Result<Vec<Cap<Core>>, alloc::string::String> {
+pub(crate) fn cores() -> Result<Vec<Cap<Core>>, alloc::string::String> {
     let found: Vec<_> = (0..64).filter_map(|core| environment().core(core).ok()).collect();
     check!(found.len() > 1, "this needs several cores, and there are {}", found.len());
     Ok(found)
@@ -88,7 +89,7 @@ pub(crate) fn calls_cross_two_cores() -> Outcome {
 }
 
 /// A rig whose thread counts in its data on a core.
-fn counter(core: Cap<Core>) -> Result<Rig, alloc::string::String> {
+pub(crate) fn counter(core: Cap<Core>) -> Result<Rig, alloc::string::String> {
     let rig = Rig::new()?;
     rig.thread.schedule(Priority::ORDINARY, core.handle()).map_err(said("schedule"))?;
     // inc qword [rbx]; jmp
@@ -101,7 +102,7 @@ fn count(rig: &Rig) -> u64 {
     rig.data.word(0).map_or(0, |word| word.load(Ordering::Relaxed))
 }
 
-fn counts_on(rig: &Rig) -> Outcome {
+pub(crate) fn counts_on(rig: &Rig) -> Outcome {
     let (before, end) = (count(rig), time::after(PATIENCE));
     while count(rig) == before {
         check!(time::now().0 < end.0, "it does not run any more");

@@ -28,6 +28,7 @@ mod parlour;
 pub mod player;
 mod processes;
 mod puppet;
+mod quiet;
 mod rig;
 mod services;
 mod steward;
@@ -81,7 +82,7 @@ cases! {
         calls_cross_cores calls_cross_two_cores threads_change_cores stops_and_starts_race a_stopped_thread_stands
         mappings_go_on_every_core objects_go_while_in_use guests_go_while_entered signals_interrupt_guests
         everybody_makes_and_removes deadlines_on_every_core spaces_are_used_again_at_once
-        wild_values_on_many_cores
+        wild_values_on_many_cores only_who_runs_there_is_asked
     }
     objects {
         every_kind_is_made memory_comes_back_clean copies_have_no_more_rights derivation_has_a_bound
@@ -131,6 +132,7 @@ cases! {
         a_server_that_dies_in_mid_call lent_memory_is_taken_back_in_mid_call a_client_that_dies_in_mid_call
         a_flood_drowns_nobody
     }
+    quiet { a_core_that_parks_is_not_waited_for }
     processes { a_process_serves a_stray_write_is_reported a_panic_is_reported a_process_stays_in_its_budget }
 }
 
@@ -162,6 +164,7 @@ pub fn child(name: &str) -> Option<fn()> {
         .chain(walls::CHILDREN)
         .chain(SUBOSES)
         .chain(moves::CHILDREN)
+        .chain(quiet::CHILDREN)
         .find(|(known, _)| *known == name)
         .map(|(_, child)| *child)
 }

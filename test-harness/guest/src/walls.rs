@@ -17,9 +17,9 @@ use crate::wards::{ECHO, HELLO};
 use crate::{Outcome, said};
 
 /// The method of DebugConsole that only the hooks build knows.
-const HOOK: u8 = 255;
+pub(crate) const HOOK: u8 = 255;
 /// What a child says whose hook did it no harm.
-const SURVIVED: u64 = 5;
+pub(crate) const SURVIVED: u64 = 5;
 
 pub(crate) const CHILDREN: &[(&str, fn())] = &[("walls/mad", mad), ("walls/stay", stay)];
 

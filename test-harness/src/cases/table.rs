@@ -155,6 +155,8 @@ pub const CASES: &[Case] = &[
     Case::new("wild::values_for_suboses").cores(4).memory(512).seconds(30),
     Case::new("cores::calls_cross_two_cores").cores(3).memory(512).seconds(25),
     Case::new("ipc::many_badges_go_at_once"),
+    Case::new("cores::only_who_runs_there_is_asked").cores(4).memory(512).seconds(25),
+    Case::new("quiet::a_core_that_parks_is_not_waited_for").cores(4).hooks(),
     Case::new("moves::removing_without_end_keeps_nothing").cores(4).memory(512).seconds(30),
     Case::new("objects::an_abandoned_removal_ends"),
 ];

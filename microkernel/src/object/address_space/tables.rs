@@ -135,6 +135,12 @@ impl AddressSpace {
     pub fn root_at(space: PhysAddr) -> PhysAddr {
         space.plus(2 * PAGE)
     }
+
+    /// The space whose page tables have this root.
+    #[must_use]
+    pub fn of_root(root: PhysAddr) -> Ref<Self> {
+        Ref::at(PhysAddr(root.0 - 2 * PAGE))
+    }
 }
 
 impl Ref<AddressSpace> {

@@ -18,6 +18,7 @@ use crate::object::guest::Guest;
 use crate::object::notification::Notification;
 use crate::object::reply::Reply;
 use crate::queue::Link;
+use crate::sync::Asked;
 use crate::types::{CoreId, PhysAddr, Priority, Ticks};
 
 /// Bytes that retype carves for a thread.
@@ -110,8 +111,8 @@ pub struct Thread {
     pub guest: Option<Ref<Guest>>,
     /// When the guest is to be left at the latest.
     pub guest_deadline: Ticks,
-    /// It may not go on until every core has acknowledged this epoch; 0 for none.
-    pub quiet: u64,
+    /// It may not go on until all who were asked this have let go.
+    pub quiet: Option<Asked>,
     /// What is left of its time slice.
     pub slice: Ticks,
     /// How long it has run.
@@ -150,7 +151,7 @@ impl Thread {
             fault: None,
             guest: None,
             guest_deadline: Ticks::NEVER,
-            quiet: 0,
+            quiet: None,
             slice: Ticks(0),
             ran: Ticks(0),
         }
