@@ -258,7 +258,10 @@ fn finish(
                 // The world has moved on: the answer is delivered only if the caller is still there for it.
                 let there = caller.filter(|caller| kernel.current() == Some(*caller));
                 if let Some(caller) = there.filter(|caller| caller.is_ready(&kernel.memory)) {
-                    kernel.answer(caller, result);
+                    match result {
+                        Some(result) => kernel.answer(caller, result),
+                        None => kernel.memory[caller].frame.rewind_syscall(),
+                    }
                 }
                 step = Step::Leave(NextThread::Same);
             }

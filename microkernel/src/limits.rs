@@ -100,11 +100,11 @@ pub const BRIEF_MICROSECONDS: u64 = 50;
 /// Steps of a reclaim that one call takes at most.
 pub const VISIT_STEPS: u32 = 16;
 
-/// Pages of a lot on its way back that are cleared before interrupts are looked for: 256 KiB, some 15 microseconds.
-pub const SCRUB_BUDGET: u64 = 64;
+/// Pages that an operation of the supervisor clears or copies before interrupts are looked for: 32 KiB.
+pub const SCRUB_BUDGET: u64 = 8;
 
 /// How often one call does that at most, if no interrupt comes: 64 MiB, some milliseconds.
-pub const SCRUB_STEPS: u32 = 256;
+pub const SCRUB_STEPS: u32 = 2048;
 
 /// Pages that one call copies to a new subOS at most.
 pub const COPY_BUDGET: u64 = 64;

@@ -29,6 +29,8 @@ pub enum Stage {
     /// It has a kernel and nothing to run.
     #[default]
     Created,
+    /// Everything is there for its first program, which is being copied.
+    Filling,
     /// Its first program is in place.
     Loaded,
     /// Its first thread was started.
@@ -50,6 +52,8 @@ pub struct Record {
     pub condemned: bool,
     /// Pages copied so far of what is being attached.
     pub attached: u64,
+    /// Pages copied so far of its first program.
+    pub filled: u64,
     /// It is dying, and all its cores have left it or were given up.
     pub deserted: bool,
     /// The lot of it that is being cleared, once it is deserted.
@@ -108,6 +112,10 @@ pub struct Books {
     pub park: KernelHalf,
     /// How often cores moved, lots moved, and audits ran.
     pub moves: Moves,
+    /// The chunk that is being cleared for its first owner, and how many of its pages are.
+    pub scrubbing: (ChunkId, u64),
+    /// The operation stopped because an interrupt waits, and is to be asked for again.
+    again: bool,
 }
 
 /// What the machine part did since boot.
@@ -193,6 +201,8 @@ impl Shelf {
                 common: inventory.common,
                 park: inventory.park,
                 moves: Moves::default(),
+                scrubbing: (ChunkId(0), 0),
+                again: false,
             }),
         }
     }
@@ -281,6 +291,17 @@ impl Books {
         Ledger::new(cores, self.chunks, lots, &mut self.suboses)
     }
 
+    /// Stops an operation because an interrupt waits: its caller asks again by himself and does not see this error.
+    pub fn stop(&mut self) -> Error {
+        self.again = true;
+        Error::Busy
+    }
+
+    /// Whether the operation stopped so.
+    pub fn take_again(&mut self) -> bool {
+        core::mem::take(&mut self.again)
+    }
+
     /// The subOS that a SubOs capability names: its number, if its generation is still the present one.
     ///
     /// # Errors
@@ -354,13 +375,17 @@ impl Books {
         })
     }
 
-    /// Whether a chunk may hold what firmware or boot left there; from now on it does not.
-    pub fn take_soiled(&mut self, chunk: ChunkId) -> bool {
-        let Some(word) = self.soiled.get_mut(chunk.0 as usize / 64) else { return false };
-        let bit = 1 << (chunk.0 % 64);
-        let soiled = *word & bit != 0;
-        *word &= !bit;
-        soiled
+    /// Whether a chunk may hold what firmware or boot left there.
+    #[must_use]
+    pub fn is_soiled(&self, chunk: ChunkId) -> bool {
+        self.soiled.get(chunk.0 as usize / 64).is_some_and(|word| word & 1 << (chunk.0 % 64) != 0)
+    }
+
+    /// A chunk holds nothing, or what it should.
+    pub fn note_clean(&mut self, chunk: ChunkId) {
+        if let Some(word) = self.soiled.get_mut(chunk.0 as usize / 64) {
+            *word &= !(1 << (chunk.0 % 64));
+        }
     }
 
     /// Notes that a chunk may hold what firmware or boot left there.

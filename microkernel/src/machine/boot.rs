@@ -64,7 +64,7 @@ pub fn boot(info: BootInfo) -> Arrival {
     assert!(id.index == 0, "the first subOS is the supervisor's");
     let modules = bundle.map(|(start, length)| module_lot(&mut books, id, start, length));
     let lot = home_lot(&mut books, id);
-    create::scrub_soiled(&mut books, &lot);
+    while !create::scrub_soiled(&mut books, &lot) {}
     create::birth(&mut books, id, &lot, home_root);
     books.record(id).half = Some(home);
     let grant = LedgerChange::GrantCore { core: LedgerCore(FIRST.0), to: id };
@@ -120,7 +120,7 @@ fn module_lot(
     let Ok(lot) = placed else { panic!("the boot module at {start:?} cannot be subOS 0's: {placed:?}") };
     for chunk in (first..end).map(ChunkId) {
         // Not to be cleared: it holds what it should.
-        books.take_soiled(chunk);
+        books.note_clean(chunk);
     }
     books.ledger().lot(lot).expect("it was just placed")
 }
@@ -156,7 +156,8 @@ fn load_first(kernel: &mut Kernel, bundle: Option<(PhysAddr, u64)>, home_bytes: 
     let mut arguments = |startup: &mut Startup| startup.set_arguments(text.unwrap_or(""));
     let image = load::Image { start: start.plus(program.offset as u64), length: program.data.len() as u64 };
     let around = load::Circumstances { home_bytes, modules_length: length, arguments: &mut arguments };
-    if let Err(error) = load::build(kernel, image, around) {
+    let built = load::build(kernel, image, around).and_then(|()| load::fill_all(kernel, image));
+    if let Err(error) = built {
         panic!("the program {BOOT:?} cannot be loaded: {error}");
     }
 }

@@ -5,11 +5,11 @@ use caps::{Capability, Error, Handle, Kind, Rights, SlotIndex, SlotRef, Table};
 
 use super::books::{Books, Record, Stage};
 use super::{Target, cores, number_of, places, raw, share, visit};
-use crate::arch::x86_64::clock;
 use crate::arch::x86_64::half::HalfError;
+use crate::arch::x86_64::{apic, clock};
 use crate::arch::{Access, Core, KernelHalf};
 use crate::kernel::{Kernel, KernelCell, NewKernel};
-use crate::limits::{CHUNK, PAGE, ROOT_SLOTS, SLICE_MICROSECONDS};
+use crate::limits::{CHUNK, PAGE, ROOT_SLOTS, SCRUB_BUDGET, SLICE_MICROSECONDS};
 use crate::outcome::Answer;
 use crate::types::{PhysAddr, SubOsId};
 
@@ -54,7 +54,6 @@ fn build(books: &mut Books, id: ledger::SubOsId, home: u32) -> Result<(), Error>
     let root = half.root();
     books.record(id).half = Some(half);
     mapped?;
-    scrub_soiled(books, &entry);
     places().clear_share(number_of(id));
     birth(books, id, &entry, root);
     Ok(())
@@ -90,14 +89,25 @@ fn no_page(_: HalfError) -> Error {
     Error::NoResource
 }
 
-/// Clears those chunks of a lot that firmware or boot left something in. All others were cleared when they came
-/// back.
-pub fn scrub_soiled(books: &mut Books, lot: &LotEntry) {
+/// Clears those chunks of a lot that firmware or boot left something in, until an interrupt waits; says whether all are
+/// clear. All other chunks were cleared when they came back.
+pub fn scrub_soiled(books: &mut Books, lot: &LotEntry) -> bool {
     for chunk in lot.chunks() {
-        if books.take_soiled(chunk) {
-            raw::clear_pages(PhysAddr(chunk.address()), CHUNK / PAGE);
+        while books.is_soiled(chunk) {
+            let done =
+                Some(books.scrubbing).filter(|(begun, _)| *begun == chunk).map_or(0, |(_, pages)| pages);
+            raw::clear_pages(PhysAddr(chunk.address() + done * PAGE), SCRUB_BUDGET);
+            books.scrubbing = (chunk, done + SCRUB_BUDGET);
+            if books.scrubbing.1 == CHUNK / PAGE {
+                books.scrubbing.1 = 0;
+                books.note_clean(chunk);
+            }
+            if apic::interrupt_waits() {
+                return false;
+            }
         }
     }
+    true
 }
 
 /// Writes the kernel of a subOS into its home lot, with the table of roots, and plants the first of them.

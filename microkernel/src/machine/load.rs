@@ -4,9 +4,10 @@
 //! capabilities are in slots of the table of roots, so that the first program, which gets copies, cannot end
 //! itself by accident; the rest of the home lot is its own. Boot loads subOS 0 by the same code.
 
+use caps::ledger;
 use caps::{Capability, Change, Error, Kind, Rights, SlotIndex, SlotRef, Slots, Table};
 use idl::abi::{MESSAGE_PAGE, STACK_SIZE, STACK_TOP, STARTUP_PAGE};
-use idl::program::{HEADER_LEN, Program, Segment, SegmentFlags};
+use idl::program::{HEADER_LEN, Program, SegmentFlags};
 use idl::startup::Startup;
 use idl::{Words, slots};
 use zerocopy::{FromBytes, IntoBytes};
@@ -14,10 +15,10 @@ use zerocopy::{FromBytes, IntoBytes};
 use super::books::{Books, Stage};
 use super::visit::root_slot;
 use super::{Pages, Target, create, places, raw, visit};
-use crate::arch::x86_64::clock;
 use crate::arch::x86_64::core::Core;
 use crate::arch::x86_64::frame::Frame;
 use crate::arch::x86_64::paging::{BindingNumber, Pte};
+use crate::arch::x86_64::{apic, clock};
 use crate::kernel::Kernel;
 use crate::limits::{CHUNK, COPY_BUDGET, INIT_SLOTS, PAGE, SPACE_PAGES};
 use crate::memory::Ref;
@@ -73,7 +74,7 @@ pub fn attach(books: &mut Books, core: &mut Core, target: Target, pages: Pages) 
     let start = visit::visit(books, core, id, |kernel| modules(kernel, pages.count, done))??;
     let end = (done + COPY_BUDGET).min(pages.count);
     for page in done..end {
-        raw::copy_page(pages.start.plus(page * PAGE), start.plus(page * PAGE));
+        raw::copy_page(pages.start.plus(page * PAGE), start.plus(page * PAGE), PAGE);
     }
     books.record(id).attached = end;
     let progress = if end == pages.count { idl::types::Progress::Done } else { idl::types::Progress::More };
@@ -103,9 +104,32 @@ pub fn load(
     length: usize,
 ) -> Result<Answer, Error> {
     let id = target.find(books)?;
-    if create::is_supervisor(id) || books.record(id).stage != Stage::Created {
-        return Err(Error::WrongState);
+    let image = Image { start: pages.start, length: pages.count * PAGE };
+    match books.record(id).stage {
+        Stage::Created if !create::is_supervisor(id) => prepare(books, core, id, image, length)?,
+        Stage::Filling => {}
+        _ => return Err(Error::WrongState),
     }
+    let program = check(image)?;
+    let region = visit::visit(books, core, id, program_region)??;
+    while let Some(filled) = fill(image, &program, region, books.record(id).filled) {
+        books.record(id).filled = filled;
+        if apic::interrupt_waits() {
+            return Err(books.stop());
+        }
+    }
+    books.record(id).stage = Stage::Loaded;
+    Ok(Answer::NOTHING)
+}
+
+/// Makes everything that the first program needs but its bytes.
+fn prepare(
+    books: &mut Books,
+    core: &mut Core,
+    id: ledger::SubOsId,
+    image: Image,
+    length: usize,
+) -> Result<(), Error> {
     let home_bytes = books.lot_of(id, 0).map_or(0, |(_, lot)| lot.bytes());
     let modules_length = books.record(id).attached * PAGE;
     let mut arguments = |startup: &mut Startup| {
@@ -115,12 +139,46 @@ pub fn load(
         }
         startup.arguments_length = u32::try_from(length).unwrap_or(0);
     };
-    let image = Image { start: pages.start, length: pages.count * PAGE };
     let around = Circumstances { home_bytes, modules_length, arguments: &mut arguments };
-    let loaded = visit::visit(books, core, id, |kernel| build(kernel, image, around))?;
-    loaded?;
-    books.record(id).stage = Stage::Loaded;
-    Ok(Answer::NOTHING)
+    visit::visit(books, core, id, |kernel| build(kernel, image, around))??;
+    books.record(id).stage = Stage::Filling;
+    Ok(())
+}
+
+/// The region that the first program is copied to.
+fn program_region(kernel: &mut Kernel) -> Result<Capability, Error> {
+    kernel.memory.slot(root_slot(kernel, PROGRAM)?).capability().ok_or(Error::WrongState)
+}
+
+/// Copies the next page of a program to its region, when so many are done; says how many are then, or that all are. The
+/// image may have been changed meanwhile, but nothing is copied beyond the region.
+fn fill(image: Image, program: &Program, region: Capability, done: u64) -> Option<u64> {
+    let (mut page, mut place) = (done, 0);
+    for segment in program.segments() {
+        let (pages, to) = (segment.file_len.div_ceil(PAGE), place + page * PAGE);
+        if page < pages && to < region.size {
+            // What follows the bytes in their last page belongs to something else.
+            let bytes = segment.file_len - page * PAGE;
+            raw::copy_page(
+                image.start.plus(segment.offset + page * PAGE),
+                PhysAddr(region.object + to),
+                bytes,
+            );
+            return Some(done + 1);
+        }
+        page = page.saturating_sub(pages);
+        place += segment.pages() * PAGE;
+    }
+    None
+}
+
+/// Copies a whole program to its region, at boot.
+pub fn fill_all(kernel: &mut Kernel, image: Image) -> Result<(), Error> {
+    let (program, region, mut filled) = (check(image)?, program_region(kernel)?, 0);
+    while let Some(more) = fill(image, &program, region, filled) {
+        filled = more;
+    }
+    Ok(())
 }
 
 /// `SubOs.start`.
@@ -177,7 +235,7 @@ pub fn build(kernel: &mut Kernel, image: Image, around: Circumstances<'_>) -> Re
     let space =
         Ref::<AddressSpace>::at(PhysAddr(retype(kernel, SPACE, Kind::AddressSpace, tables * PAGE)?.object));
     retype(kernel, THREAD, Kind::Thread, crate::object::thread::SIZE)?;
-    let end = map_program(kernel, space, image, &program)?;
+    let end = map_program(kernel, space, &program)?;
     let furniture = furnish(kernel, space)?;
     hand_over(kernel, table)?;
     write_startup(kernel, furniture, &program, end, around);
@@ -244,19 +302,13 @@ fn map(kernel: &mut Kernel, space: Ref<AddressSpace>, at: VirtAddr, entry: Pte) 
     Ok(())
 }
 
-/// Copies the segments and maps them, each with its own rights; answers with where the program ends.
-fn map_program(
-    kernel: &mut Kernel,
-    space: Ref<AddressSpace>,
-    image: Image,
-    program: &Program,
-) -> Result<u64, Error> {
+/// Maps the segments, each with its own rights; answers with where the program ends.
+fn map_program(kernel: &mut Kernel, space: Ref<AddressSpace>, program: &Program) -> Result<u64, Error> {
     let region = retype(kernel, PROGRAM, Kind::Region, program.memory())?;
     let binding = bind(kernel, space, PROGRAM, PROGRAM_BINDING)?;
     let mut next = PhysAddr(region.object);
     let mut end = 0;
     for segment in program.segments() {
-        copy_segment(kernel, image, segment, next);
         for page in 0..segment.pages() {
             let at = VirtAddr(segment.address + page * PAGE);
             let entry = page_entry(next.plus(page * PAGE), rights_of(segment.flags), binding);
@@ -273,20 +325,6 @@ fn rights_of(flags: SegmentFlags) -> Rights {
     rights.set(Rights::WRITE, flags.contains(SegmentFlags::WRITE));
     rights.set(Rights::EXECUTE, flags.contains(SegmentFlags::EXECUTE));
     rights
-}
-
-/// Copies a segment's bytes; the memory is zero before.
-fn copy_segment(kernel: &mut Kernel, image: Image, segment: &Segment, to: PhysAddr) {
-    let pages = segment.file_len.div_ceil(PAGE);
-    for page in 0..pages {
-        raw::copy_page(image.start.plus(segment.offset + page * PAGE), to.plus(page * PAGE));
-    }
-    // What follows the bytes in their last page belongs to something else.
-    let used = segment.file_len % PAGE;
-    if used != 0 {
-        let last = kernel.memory.page_mut(to.plus((pages - 1) * PAGE));
-        last.as_mut_bytes().iter_mut().skip(used as usize).for_each(|byte| *byte = 0);
-    }
 }
 
 /// Maps startup page, message page and stack; answers with where the startup page is in memory.

@@ -37,7 +37,9 @@ pub fn grant(books: &mut Books, core: &mut Core, target: Target, chunks: u32) ->
     })?;
     let Some(Resource::Lot(lot)) = granted.first().copied() else { return Err(Error::NoResource) };
     let entry = books.ledger().lot(lot)?;
-    let given = give(books, core, id, &entry);
+    // Stopped, it gets the same lot again, of which some is clear.
+    let clear = create::scrub_soiled(books, &entry);
+    let given = if clear { give(books, core, id, &entry) } else { Err(books.stop()) };
     if given.is_err() {
         give_up(books, id, lot);
     } else {
@@ -54,7 +56,6 @@ fn give(books: &mut Books, core: &mut Core, id: ledger::SubOsId, entry: &LotEntr
         books.record(id).half = Some(half);
         mapped?;
     }
-    create::scrub_soiled(books, entry);
     let root = Capability::new(Kind::Untyped, Rights::all(), entry.address(), entry.bytes());
     visit(books, core, id, |kernel| {
         let slot = lot_slot(kernel, u32::from(entry.seat)).ok_or(Error::NoResource)?;

@@ -168,14 +168,12 @@ pub struct Pages {
 }
 
 /// Carries out an operation on behalf of the supervisor, whose kernel's lock is not held. The books are held
-/// throughout, so one operation runs at a time.
-///
-/// # Errors
-/// What the method declares; and `StaleHandle` when the subOS is gone.
-pub fn perform(core: &mut Core, visit: Visit) -> Result<Answer, Error> {
+/// throughout, so one operation runs at a time. `None` if it stopped because an interrupt waits: then it is to be asked
+/// for again, and goes on.
+pub fn perform(core: &mut Core, visit: Visit) -> Option<Result<Answer, Error>> {
     let mut books = places().shelf().open(core.id(), || {});
     destroy::end_orphans(&mut books);
-    match visit {
+    let result = match visit {
         Visit::Create { home, slot } => create::create(&mut books, core, home, slot),
         Visit::Attach(target, pages) => load::attach(&mut books, core, target, pages),
         Visit::Load(target, pages, length) => load::load(&mut books, core, target, pages, length),
@@ -192,7 +190,8 @@ pub fn perform(core: &mut Core, visit: Visit) -> Result<Answer, Error> {
         Visit::Machine(question) => Ok(questions::machine(&mut books, question)),
         Visit::Ledger(kind, index) => questions::ledger(&mut books, kind, index),
         Visit::Audit => audit::audit(&mut books, core),
-    }
+    };
+    (!books.take_again()).then_some(result)
 }
 
 /// Whether what is sent to this core gets lost: only tests make a core deaf.

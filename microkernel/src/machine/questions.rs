@@ -29,7 +29,7 @@ pub fn info(books: &mut Books, target: Target) -> Result<Answer, Error> {
     let state = match books.record(id).stage {
         _ if dying => SubOsState::Dying,
         _ if condemned => SubOsState::Condemned,
-        Stage::Created => SubOsState::Created,
+        Stage::Created | Stage::Filling => SubOsState::Created,
         Stage::Loaded => SubOsState::Loaded,
         Stage::Running => SubOsState::Running,
     };

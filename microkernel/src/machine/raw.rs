@@ -43,15 +43,20 @@ pub(super) fn clear_pages(start: PhysAddr, count: u64) {
     unsafe { physmap::pointer::<u8>(start).write_bytes(0, bytes) };
 }
 
-/// Copies a page of the supervisor's memory to one of a subOS that does not run yet.
-pub(super) fn copy_page(from: PhysAddr, to: PhysAddr) {
+/// Copies a page of the supervisor's memory, so many bytes of it at most, to one of a subOS that does not run yet, which is
+/// zero.
+pub(super) fn copy_page(from: PhysAddr, to: PhysAddr, bytes: u64) {
     assert!(from.is_aligned(PAGE) && to.is_aligned(PAGE), "pages are page-aligned");
     let source = physmap::pointer::<u64>(from);
     let target = physmap::pointer::<u64>(to);
-    for index in 0..(PAGE / 8) as usize {
+    let bytes = bytes.min(PAGE);
+    for index in 0..bytes.div_ceil(8) as usize {
         // SAFETY: within the page, which is memory of the supervisor's; volatile, since its programs may write it.
-        let word = unsafe { source.wrapping_add(index).read_volatile() };
-        // SAFETY: within the page, which is memory of a subOS whose lock is held and that has not started.
+        let mut word = unsafe { source.wrapping_add(index).read_volatile() };
+        if index as u64 == bytes / 8 {
+            word &= (1 << (8 * (bytes % 8))) - 1;
+        }
+        // SAFETY: within the page, which is memory of a subOS that has not started, and which nothing refers to.
         unsafe { target.wrapping_add(index).write(word) };
     }
 }

@@ -132,7 +132,7 @@ cases! {
         a_server_that_dies_in_mid_call lent_memory_is_taken_back_in_mid_call a_client_that_dies_in_mid_call
         a_flood_drowns_nobody
     }
-    quiet { a_core_that_parks_is_not_waited_for }
+    quiet { a_core_that_parks_is_not_waited_for long_operations_are_interrupted }
     processes { a_process_serves a_stray_write_is_reported a_panic_is_reported a_process_stays_in_its_budget }
 }
 

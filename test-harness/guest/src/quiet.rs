@@ -1,13 +1,19 @@
 //! Who is asked to let go of what is taken away, and who is waited for.
 
+use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use core::time::Duration;
 
+use idl::bundle::BOOT;
 use idl::event::Event;
-use idl::types::{Bits, CoreNumber, Deadline, PageIndex, Pages, UserPage};
+use idl::types::{Bits, Chunks, CoreNumber, Deadline, PageIndex, Pages, Priority, UserPage};
 use userlib::cap::{Core, Notification, Region};
 use userlib::memory::{self, Mapping};
+use userlib::thread::Builder;
 use userlib::{Cap, Error, Rights, check, check_eq, environment, slots, time};
 
+use crate::abroad::{Colony, patiently};
 use crate::cores::{cores, counter, counts_on};
 use crate::steward::{Child, PATIENCE, audit, compare, ledger};
 use crate::walls::{HOOK, SURVIVED};
@@ -102,4 +108,40 @@ pub(crate) fn only_who_runs_there_is_asked() -> Outcome {
     counts_on(&bystander)?;
     rig.stop()?;
     bystander.stop()
+}
+
+/// What the supervisor does at length lets interrupts in on the way: a more urgent thread runs again and again before one
+/// call has come back.
+pub(crate) fn long_operations_are_interrupted() -> Outcome {
+    let (count, stop) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
+    let (turns, until) = (Arc::clone(&count), Arc::clone(&stop));
+    let urgent = Builder::new().priority(Priority::HIGHEST).spawn(move || {
+        while !until.load(Ordering::Relaxed) {
+            time::sleep(Duration::from_micros(50));
+            turns.fetch_add(1, Ordering::Relaxed);
+        }
+    });
+    let urgent = urgent.map_err(said("spawn"))?;
+    let seen = || count.load(Ordering::Relaxed);
+    // Memory that nobody had before is cleared when it is given.
+    let begin = seen();
+    let colony = Colony::create(16)?;
+    let made = seen();
+    colony.load(BOOT, "quiet/tidy")?;
+    let loaded = seen();
+    let lot = colony.subos.grant_lot(Chunks(32)).map_err(said("grant_lot"))?;
+    let granted = seen();
+    stop.store(true, Ordering::Relaxed);
+    urgent.join(time::after(PATIENCE)).map_err(said("join"))?;
+    let turns = [made - begin, loaded - made, granted - loaded];
+    check!(
+        turns.iter().all(|turns| *turns >= 4),
+        "it had {turns:?} turns while a subOS was made, loaded, given memory"
+    );
+    colony.subos.grant_core(CoreNumber(1)).map_err(said("grant_core"))?;
+    colony.subos.start().map_err(said("start"))?;
+    check_eq!(colony.event(time::after(PATIENCE))?[0], HELLO);
+    patiently("reclaim_lot", || colony.subos.reclaim_lot(lot))?;
+    colony.destroy()?;
+    audit()
 }
