@@ -313,7 +313,7 @@ pub(crate) fn removing_without_end_keeps_nothing() -> Outcome {
     let free = free_chunks()?;
     let colony = Colony::launch("moves/restless", 16, 3)?;
     how_far(&colony)?;
-    for round in 0..4 {
+    for round in 0..2 {
         let lot = colony.subos.grant_lot(Chunks(1 + round)).map_err(said("grant_lot"))?;
         patiently("reclaim_lot", || colony.subos.reclaim_lot(lot))?;
         colony.reclaim_core(2)?;
@@ -338,7 +338,7 @@ fn restless() {
 }
 
 fn remove_for_ever() -> Result<(), Error> {
-    const TABLES: u32 = 256;
+    const TABLES: u32 = 128;
     let region = memory::create::<Region>(1)?;
     let mut spaces = Vec::new();
     for _ in 0..4 {
