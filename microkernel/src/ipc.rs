@@ -15,11 +15,12 @@ use idl::message::FAULT_LABEL;
 use crate::kernel::Kernel;
 use crate::limits::CANCEL_BUDGET;
 use crate::machine;
-use crate::memory::Ref;
+use crate::memory::{Memory, Ref};
 use crate::object::endpoint::Endpoint;
 use crate::object::reply::{Reply, Use};
 use crate::object::thread::{Own, Pending, State, Thread};
 use crate::outcome::NextThread;
+use crate::queue::Queue;
 use crate::types::{PhysAddr, Ticks};
 
 /// What an op word says of the message that goes with it, checked. `TooLong`: it claims more than fits;
@@ -87,7 +88,7 @@ impl Kernel {
     }
 
     /// The message that a thread sends: its own, or its fault's.
-    #[inline]
+    #[inline(always)]
     fn outgoing(&self, sender: Ref<Thread>) -> (MessageTag, [u64; REGISTER_WORDS]) {
         let thread = &self.memory[sender];
         if thread.pending == Pending::Fault {
@@ -99,7 +100,7 @@ impl Kernel {
 
     /// Sends to an endpoint, on behalf of the current thread or of one that made a fault: to a thread that waits
     /// there, else it queues.
-    #[inline]
+    #[inline(always)]
     pub fn send(&mut self, sender: Ref<Thread>, sending: Sending) -> NextThread {
         let endpoint = sending.endpoint;
         let from = &mut self.memory[sender];
@@ -137,7 +138,7 @@ impl Kernel {
 
     /// Copies the sender's message to the receiver and remembers who waits for the answer. Neither is in a queue
     /// any more; the caller decides who runs.
-    #[inline]
+    #[inline(always)]
     fn deliver(
         &mut self,
         sender: Ref<Thread>,
@@ -145,21 +146,21 @@ impl Kernel {
         reply: Ref<Reply>,
         (tag, words): (MessageTag, [u64; REGISTER_WORDS]),
     ) {
-        let badge = self.memory[sender].badge;
-        self.transfer(sender, receiver, tag, words, badge);
         let from = &mut self.memory[sender];
-        if from.pending == Pending::Send {
+        let badge = from.badge;
+        self.memory[reply].use_ = if from.pending == Pending::Send {
             from.pending = Pending::Nothing;
             from.frame.registers.rax = ResultWord::OK.0;
-            self.memory[reply].use_ = Use::Idle;
+            Use::Idle
         } else {
             from.state = State::AwaitingReply(reply);
-            self.memory[reply].use_ = Use::Pending(sender);
-        }
+            Use::Pending(sender)
+        };
+        self.transfer(sender, receiver, tag, words, badge);
     }
 
     /// The current thread waits for a message, with this idle reply object for the answer.
-    #[inline]
+    #[inline(always)]
     pub fn receive(
         &mut self,
         receiver: Ref<Thread>,
@@ -193,7 +194,7 @@ impl Kernel {
     }
 
     /// Whether a message can go from one thread to another. The sender's page may have gone while it queued.
-    #[inline]
+    #[inline(always)]
     fn check_pages(&self, sender: Ref<Thread>, receiver: Ref<Thread>, tag: MessageTag) -> Result<(), Error> {
         self.check_outgoing(sender, tag)?;
         let lacks_page = tag.is_long() && self.message_page(receiver).is_none();
@@ -201,7 +202,7 @@ impl Kernel {
     }
 
     /// The current thread answers who waits for this reply, as was checked.
-    #[inline]
+    #[inline(always)]
     pub fn reply(
         &mut self,
         replier: Ref<Thread>,
@@ -220,7 +221,7 @@ impl Kernel {
 
     /// The current thread answers who waits for this reply, if anybody does. An answer that does not fit is dropped,
     /// and its receiver told: the server's loop must not stop at one client's doing.
-    #[inline]
+    #[inline(always)]
     pub fn reply_or_dismiss(
         &mut self,
         replier: Ref<Thread>,
@@ -235,7 +236,7 @@ impl Kernel {
     }
 
     /// Copies a message: words, and for each capability a child of the sender's.
-    #[inline]
+    #[inline(always)]
     fn transfer(
         &mut self,
         from: Ref<Thread>,
@@ -324,30 +325,19 @@ impl Kernel {
 
     /// Takes a thread out of whatever it waits in. Its state is the caller's to set.
     pub fn unblock(&mut self, thread: Ref<Thread>) {
+        let leave = |queue: &mut Queue, memory: &mut Memory| queue.remove(memory, thread);
         self.deadlines.remove(&mut self.memory, thread);
         match self.memory[thread].state {
             State::Calling(endpoint) => {
-                self.memory.change_queue(
-                    endpoint,
-                    |it| &mut it.callers,
-                    |q, memory| q.remove(memory, thread),
-                );
+                self.memory.change_queue(endpoint, |it| &mut it.callers, leave);
             }
             State::Receiving(endpoint, reply) => {
-                self.memory.change_queue(
-                    endpoint,
-                    |it| &mut it.receivers,
-                    |q, memory| q.remove(memory, thread),
-                );
+                self.memory.change_queue(endpoint, |it| &mut it.receivers, leave);
                 self.memory[reply].use_ = Use::Idle;
             }
             State::AwaitingReply(reply) => self.memory[reply].use_ = Use::Idle,
             State::Waiting(notification) => {
-                self.memory.change_queue(
-                    notification,
-                    |it| &mut it.waiters,
-                    |q, memory| q.remove(memory, thread),
-                );
+                self.memory.change_queue(notification, |it| &mut it.waiters, leave);
             }
             State::Ready => self.dequeue(thread),
             State::Stopped | State::Faulted => {}
@@ -356,6 +346,7 @@ impl Kernel {
 
     /// The current thread, which queues somewhere by now, waits until this deadline at the latest: not at all if that
     /// has passed.
+    #[inline(always)]
     pub fn wait_until(&mut self, thread: Ref<Thread>, deadline: Option<Ticks>) -> NextThread {
         if deadline.is_some_and(|deadline| deadline <= self.now) {
             self.unblock(thread);

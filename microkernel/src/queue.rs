@@ -44,6 +44,7 @@ impl Queue {
     }
 
     /// Adds a thread at the end.
+    #[inline(always)]
     pub fn push_back(&mut self, memory: &mut Memory, thread: Ref<Thread>) {
         assert!(!memory[thread].link.queued, "a thread is in one queue at most");
         memory[thread].link = Link { next: None, previous: self.tail, queued: true };
@@ -75,6 +76,7 @@ impl Queue {
     }
 
     /// Takes a thread out, wherever in this queue it is.
+    #[inline(always)]
     pub fn remove(&mut self, memory: &mut Memory, thread: Ref<Thread>) {
         let link = memory[thread].link;
         assert!(link.queued, "only a queued thread is removed");
@@ -109,7 +111,7 @@ impl Queue {
 impl Memory {
     /// Changes a queue that lies in an object. Its links lie in other objects of the same memory, so it is taken out
     /// for the change and put back.
-    #[inline]
+    #[inline(always)]
     pub fn change_queue<T: Object>(
         &mut self,
         object: Ref<T>,

@@ -174,12 +174,16 @@ impl Kernel {
     }
 
     /// Wakes a thread that the current one hands its time to.
+    #[inline(always)]
     pub fn hand_over(&mut self, thread: Ref<Thread>) -> NextThread {
-        if self.core_of(thread) != Some(self.me) {
+        let woken = &mut self.memory[thread];
+        if self.seats[woken.seat.index()] != Some(self.me) {
             return self.make_ready(thread);
         }
-        self.deadlines.remove(&mut self.memory, thread);
-        self.memory[thread].state = State::Ready;
+        woken.state = State::Ready;
+        if woken.deadline.is_present() {
+            self.deadlines.remove(&mut self.memory, thread);
+        }
         NextThread::Switch(thread)
     }
 

@@ -109,7 +109,7 @@ impl Methods for Call {
     }
 }
 
-#[inline]
+#[inline(always)]
 fn sending(
     kernel: &Kernel,
     caller: &Caller,
@@ -125,7 +125,7 @@ fn sending(
 }
 
 /// The reply object that the caller names, and what it is used for.
-#[inline]
+#[inline(always)]
 fn reply(kernel: &Kernel, caller: &Caller) -> Result<(Ref<Reply>, Use), Error> {
     let found = kernel.argument(caller, caller.second, Kind::Reply, Rights::CALL)?;
     let reply = Ref::<Reply>::at(object_of(&found.capability));

@@ -142,7 +142,9 @@ impl Kernel {
     }
 
     /// Takes the bits of the notification that is bound to a thread.
+    #[inline(always)]
     pub fn take_bound_bits(&mut self, thread: Ref<Thread>) -> Option<u64> {
+        self.memory[thread].bound?;
         let notification = self.bound_notification(thread)?;
         self.take_bits(notification)
     }
@@ -156,6 +158,7 @@ impl Kernel {
 
     /// The notification that is bound to a thread, unless the capability by which it was bound has gone.
     #[must_use]
+    #[inline]
     pub fn bound_notification(&self, thread: Ref<Thread>) -> Option<Ref<Notification>> {
         let notification = self.memory[thread].bound?;
         self.own_capability(thread, Own::Notification, Kind::Notification).map(|_| notification)
