@@ -88,9 +88,12 @@ impl Kernel {
     pub fn remove(&mut self, caller: &Caller, slot: SlotRef, removing: Removing) -> Outcome {
         if self.removal.line.len() >= PROGRAM_REMOVALS && self.find(slot, removing).is_none() {
             self.sweep();
-            // What the first waits for may be another core, and this one comes again at once.
-            crate::arch::pause();
-            self.memory[caller.thread].frame.rewind_syscall();
+            // What it helped with may have been its own end.
+            if self.current() == Some(caller.thread) {
+                // What the first waits for may be another core, and this one comes again at once.
+                crate::arch::pause();
+                self.memory[caller.thread].frame.rewind_syscall();
+            }
             return Outcome::Deferred(NextThread::Same);
         }
         // It was checked that it can begin; if it falls with what goes, the next call is told.
@@ -195,19 +198,14 @@ impl Kernel {
     /// can be done with it from now on.
     fn take_away(&mut self, begun: &Begun, budget: u32) -> Result<bool, Error> {
         let (slot, mut effects) = (begun.slot, Effects::new());
+        let (forest, memory) = (&mut self.forest, &mut self.memory);
         let done = match begun.removing {
-            Removing::Revoke => {
-                self.forest.revoke_step(&mut self.memory, slot, budget, &mut effects)? == Step::Done
-            }
-            Removing::Delete if begun.emptied || self.memory.slot(slot).is_free() => {
-                self.forest.dying().is_none()
-            }
-            Removing::Delete => {
-                self.forest.delete_step(&mut self.memory, slot, budget, &mut effects)? == Step::Done
-            }
+            Removing::Revoke => forest.revoke_step(memory, slot, budget, &mut effects)? == Step::Done,
+            Removing::Delete if begun.emptied || memory.slot(slot).is_free() => forest.dying().is_none(),
+            Removing::Delete => forest.delete_step(memory, slot, budget, &mut effects)? == Step::Done,
             Removing::Reset => {
-                self.forest.reset_begin(&mut self.memory, slot)?;
-                self.forest.reset_step(&mut self.memory, slot, budget, &mut effects)? != Reset::Removing
+                forest.reset_begin(memory, slot)?;
+                forest.reset_step(memory, slot, budget, &mut effects)? != Reset::Removing
             }
         };
         self.perform(&effects);

@@ -99,6 +99,7 @@ cases! {
     trickery {
         a_waiting_message_cannot_be_changed a_revoked_binding_of_a_notification_ends deadlines_beyond_all_time
         a_refused_configuration_changes_nothing a_revoke_becomes_a_reset what_is_moved_is_moved_whole
+        who_helps_removes_itself
     }
     wild { values_in_every_argument op_words a_thread_with_a_table_of_its_own values_for_suboses }
     moves { cores_come_and_go_under_load lots_come_and_go_under_load a_flood_drowns_nobody

@@ -48,15 +48,16 @@ pub(crate) struct Rig {
 impl Rig {
     /// A rig whose thread was never started.
     pub(crate) fn new() -> Result<Self, String> {
-        Self::build().map_err(said("rig"))
+        memory::create(0).and_then(Self::of).map_err(said("rig"))
     }
 
-    fn build() -> Result<Self, Error> {
+    /// The same with a thread that the case has made.
+    pub(crate) fn of(thread: Cap<Thread>) -> Result<Self, Error> {
         let space = memory::create::<AddressSpace>(24)?;
         let (code, data) = (Mapping::new(Pages(1))?, Mapping::new(Pages(2))?);
         let rig = Self {
             space,
-            thread: memory::create::<Thread>(0)?,
+            thread,
             faults: memory::create::<Endpoint>(0)?,
             reply: memory::create::<Reply>(0)?,
             code,

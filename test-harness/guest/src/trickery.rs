@@ -4,17 +4,17 @@
 use alloc::string::String;
 use core::time::Duration;
 
-use idl::abi::{FxArea, GuestFrame, Registers};
+use idl::abi::{FxArea, GuestFrame, OpWord, Registers};
 use idl::message::{FAULT_LABEL, Message, Received};
 use idl::types::{Badge, Bits, Deadline, Progress, ThreadState};
 use userlib::cap::{Notification, Untyped, complete};
 use userlib::{
-    Cap, Error, Handle, Rights, SlotIndex, cap, check, check_eq, environment, memory, page, slots, thread,
-    time,
+    Cap, Error, Handle, Kind, Rights, SlotIndex, cap, check, check_eq, environment, memory, page, slots,
+    thread, time,
 };
 
 use crate::library::line;
-use crate::rig::{END, PATIENCE, Rig, code};
+use crate::rig::{DATA, END, PATIENCE, Rig, code};
 use crate::{Outcome, said};
 
 /// Who manages a thread cannot change what it says while its message waits: so nobody forges a fault, which only
@@ -156,6 +156,61 @@ pub(crate) fn a_revoke_becomes_a_reset() -> Outcome {
             slots::release(bell.handle().index());
         }
     }
+    Ok(())
+}
+
+/// A thread removes the memory that it is made of itself, and so much else that no more removals can wait: while it helps
+/// with the first, in order to begin one more, it goes in the middle of its call. That is its end, and nobody else's.
+pub(crate) fn who_helps_removes_itself() -> Outcome {
+    /// What there is to remove before the thread, from whichever end: more than goes until the line of removals is full.
+    const MUCH: usize = 60;
+    /// More removals than can wait.
+    const MANY: usize = 20;
+    let own = environment().cspace();
+    let budget = memory::create::<Untyped>(64).map_err(said("budget"))?;
+    let fill = || -> Result<(), Error> {
+        (0..MUCH).try_for_each(|_| memory::create_from::<Notification>(budget, 0).map(|_| ()))
+    };
+    fill().map_err(said("fill"))?;
+    let thread = memory::create_from(budget, 0).map_err(said("thread"))?;
+    fill().map_err(said("fill"))?;
+    let rig = Rig::of(thread).map_err(said("rig"))?;
+    // Of each call its word, and what it removes.
+    let mut calls = alloc::vec![(OpWord::new(Kind::CSpace, 5), budget.handle())];
+    for _ in 0..MANY {
+        let bell = memory::create::<Notification>(0).map_err(said("bell"))?;
+        calls.push((OpWord::new(Kind::CSpace, 4), bell.handle()));
+    }
+    for (place, (op, handle)) in calls.iter().enumerate() {
+        rig.data.write(16 * place, &op.0.to_le_bytes());
+        rig.data.write(16 * place + 8, &handle.0.to_le_bytes());
+    }
+    rig.load(&code![
+        [0x48, 0x8b, 0x03],       // mov rax, [rbx]
+        [0x48, 0x8b, 0x73, 0x08], // mov rsi, [rbx + 8]
+        [0x48, 0x83, 0xc3, 0x10], // add rbx, 16
+        [0x4c, 0x89, 0xef],       // mov rdi, r13
+        [0x0f, 0x05],             // syscall
+        [0xeb, 0xee],             // jmp to the first
+    ]);
+    let registers = Registers { rbx: DATA, r13: own.handle().0, ..Rig::registers() };
+    rig.go(&registers, &FxArea::default())?;
+    let end = time::after(PATIENCE);
+    let gone = |handle| own.info(handle).map(|_| ()) == Err(Error::EmptySlot);
+    while !gone(rig.thread.handle()) {
+        check!(time::now().0 < end.0, "the thread lives: {:?}", rig.thread.info());
+        time::sleep(Duration::from_millis(1));
+    }
+    check_eq!(rig.faults.receive(&rig.reply, Deadline::POLL), Err(Error::TimedOut));
+    // It did not come to its last calls; what it began ends, and everything can be removed again.
+    check_eq!(own.info(calls[MANY].1).map(|info| info.kind), Ok(Kind::Notification));
+    complete(|| own.revoke(budget.handle())).map_err(said("revoke"))?;
+    while !gone(calls[1].1) {
+        check!(time::now().0 < end.0, "what it began does not end");
+        time::sleep(Duration::from_millis(1));
+    }
+    complete(|| own.delete(calls[MANY].1)).map_err(said("delete"))?;
+    Rig::new()?.finish(&code![[0x90], END], &Rig::registers())?;
     Ok(())
 }
 

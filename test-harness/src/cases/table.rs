@@ -152,6 +152,7 @@ pub const CASES: &[Case] = &[
     Case::new("trickery::a_refused_configuration_changes_nothing"),
     Case::new("trickery::a_revoke_becomes_a_reset"),
     Case::new("trickery::what_is_moved_is_moved_whole"),
+    Case::new("trickery::who_helps_removes_itself"),
     Case::new("wild::values_for_suboses").cores(4).memory(512).seconds(30),
     Case::new("cores::calls_cross_two_cores").cores(3).memory(512).seconds(25),
     Case::new("ipc::many_badges_go_at_once"),
