@@ -34,7 +34,8 @@ pub const REVOKE_BUDGET: u32 = 16;
 /// Removals that can be under way in one kernel. One that does not end in a step is remembered, so that somebody ends it.
 pub const REMOVALS: usize = 24;
 
-/// Of those, how many programs may begin, so that the supervisor can always take what it wants.
+/// Of those, how many programs may begin, so that the supervisor's have room. It may ask for more at once than that, a lot
+/// or a core each: those are not begun before others have ended, and go on when it asks again.
 pub const PROGRAM_REMOVALS: usize = 16;
 
 /// Pages of page tables that one step of an unbinding scan visits at most.
@@ -144,6 +145,7 @@ pub const TRACE_EVENTS: usize = 127;
 const_assert!(MAX_CORES <= 64);
 const_assert!(1 + MAX_CORES + MAX_LOTS <= ROOT_SLOTS as usize);
 const_assert!(PRIORITIES <= 16);
+const_assert!(PROGRAM_REMOVALS < REMOVALS);
 const_assert!(RING_RECORDS.is_power_of_two() && RING_RESERVE < RING_RECORDS);
 const_assert!(CHUNK.is_multiple_of(PAGE));
 const_assert!(AREA_STRIDE.is_power_of_two());

@@ -136,7 +136,8 @@ impl Kernel {
             Some(0) => mine = self.removal.line.remove(0),
             None if self.removal.line.is_empty() => {}
             found => {
-                if found.is_none() {
+                // While there is no room, nothing is begun: whoever asks for it is told that there is more to do.
+                if found.is_none() && self.removal.line.len() < REMOVALS {
                     mine.gone = self.take_away(&mine, 0)?;
                     self.queue(mine, caller);
                 }
@@ -153,13 +154,12 @@ impl Kernel {
 
     /// Puts a removal into the line: a program's at the end, a visitor's or one that was the first to the front.
     fn queue(&mut self, mut begun: Begun, caller: Option<Ref<Thread>>) {
-        let line = &mut self.removal.line;
-        let place = if caller.is_some() { line.len() } else { 0 };
+        let place = if caller.is_some() { self.removal.line.len() } else { 0 };
         begun.emptied |= self.memory.slot(begun.slot).is_free();
         // One that is about what lies below falls with its capability.
         if !begun.emptied || begun.removing == Removing::Delete {
-            // There is room: programs leave some to visitors, who have one lot or core each under way.
-            let _ = line.insert(place, begun);
+            // It is either new, and then room was looked for, or it was in the line just now.
+            assert!(self.removal.line.insert(place, begun).is_ok(), "no removal is forgotten");
             let _ = self.forest.watch(&mut self.memory, begun.slot);
         }
     }
