@@ -1,13 +1,16 @@
 //! A game: the real code and the specification side by side, with every check after every operation.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 
 use caps::bounds::{MAX_DEPTH, PAGE};
-use caps::{Capability, Change, Error, Generation, InFlight, Kind, Reset, Rights, Slot, SlotRef, Table};
+use caps::{
+    Capability, Change, Error, Forest, Generation, InFlight, Kind, Reset, Rights, Slot, SlotRef, Table,
+};
 
 use crate::model::Model;
 use crate::operation::{Answer, Operation, Outcome};
-use crate::subject::Subject;
+use crate::subject::{Memory, Subject};
 use crate::transition::{Scrutiny, Transition, perform};
 
 /// What was reached: operations with what they answered.
@@ -100,9 +103,44 @@ impl Game {
             flights: Vec::new(),
             log: Vec::new(),
             reached: Reached::new(),
-            scrutiny: Scrutiny::Everything,
+            scrutiny: Scrutiny::asked(),
             before: Subject::new(slots),
         }
+    }
+
+    /// The same over memory that is spread: a root table, and some slots at the beginning of each chunk.
+    #[must_use]
+    pub fn spread(table: u32, chunks: u32, each: u32) -> Self {
+        let memory = Memory::spread(FIRST.number() + table, chunks, each);
+        let subject = Subject { forest: Forest::new(), memory };
+        Self { before: subject.clone(), subject, ..Self::empty(0, table) }
+    }
+
+    /// Takes everything out of a range of addresses, as slots by their numbers.
+    pub fn carry_away(&mut self, range: Range<u64>) -> Vec<(u32, Slot)> {
+        let inside = |(at, _): &(SlotRef, &Slot)| range.contains(&at.address());
+        let taken: Vec<(u32, Slot)> = self
+            .subject
+            .memory
+            .written()
+            .filter(inside)
+            .map(|(at, slot)| (at.number(), slot.clone()))
+            .filter(|(_, slot)| *slot != Slot::FREE)
+            .collect();
+        self.model.emptied.retain(|at, _| !range.contains(&at.address()));
+        self.model.fallen.retain(|(at, _)| !range.contains(&at.address()));
+        self.bring(taken.iter().map(|(number, _)| (*number, Slot::FREE)).collect());
+        taken
+    }
+
+    /// Puts slots there as they are.
+    pub fn bring(&mut self, slots: Vec<(u32, Slot)>) {
+        for (number, slot) in slots {
+            if let Some(at) = SlotRef::new(number) {
+                self.subject.memory.set(at, slot);
+            }
+        }
+        self.before.follow(&mut self.subject);
     }
 
     /// Lets a slot of the root table be as if it had been emptied this often.

@@ -195,6 +195,20 @@ impl Operation {
         }
     }
 
+    /// The slot that a capability comes to, if this is not refused.
+    #[must_use]
+    pub const fn destination(&self) -> Option<SlotRef> {
+        match *self {
+            Self::Plant { dest, .. }
+            | Self::Derive { dest, .. }
+            | Self::Retype { dest, .. }
+            | Self::Bind { dest, .. }
+            | Self::Move { dest, .. }
+            | Self::Land { dest, .. } => Some(dest),
+            _ => None,
+        }
+    }
+
     /// Every error that the documentation of the operation in `caps` names. The tests hold both directions: no
     /// other error is ever given, and each of these is.
     #[must_use]

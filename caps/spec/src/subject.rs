@@ -2,14 +2,19 @@
 
 use std::cell::Cell;
 
+use caps::bounds::CHUNK;
 use caps::{Effect, Effects, Forest, Reset, Slot, SlotIndex, SlotRef, Slots};
 
 use crate::operation::{Answer, Operation, Outcome};
 
-/// Memory as an array of slots: the slot with number `n` is the 64 bytes at address `64 n`.
+/// Memory as slots: the slot with number `n` is the 64 bytes at address `64 n`. It is an array, and behind that there may
+/// be a few slots at the beginning of each chunk of 2 MiB.
 #[derive(Clone, Debug)]
 pub struct Memory {
     slots: Vec<Slot>,
+    /// How many slots there are from number 0, and then at the beginning of each chunk.
+    low: u32,
+    each: u32,
     /// One bit for each slot that was ever written to: most of a large memory never is, and need not be looked at.
     written: Vec<u64>,
     /// The slots written to since somebody asked, perhaps more than once.
@@ -21,9 +26,17 @@ impl Memory {
     /// This many cleared slots.
     #[must_use]
     pub fn new(slots: u32) -> Self {
-        let count = slots as usize;
+        Self::spread(slots, 0, 0)
+    }
+
+    /// This many cleared slots from address 0, and so many at the beginning of each of so many chunks but the first.
+    #[must_use]
+    pub fn spread(low: u32, chunks: u32, each: u32) -> Self {
+        let count = (low + chunks * each) as usize;
         Self {
             slots: vec![Slot::FREE; count],
+            low,
+            each,
             written: vec![0; count.div_ceil(64)],
             journal: Vec::new(),
             touched: Cell::new(0),
@@ -58,8 +71,8 @@ impl Memory {
         (0_u32..).step_by(64).zip(&self.written).flat_map(|(first, &word)| {
             std::iter::successors(Some(word), |word| Some(word & word.wrapping_sub(1)))
                 .take_while(|&word| word != 0)
-                .filter_map(move |word| SlotRef::new(first + word.trailing_zeros()))
-                .map(|at| (at, self.peek(at)))
+                .map(move |word| first + word.trailing_zeros())
+                .filter_map(|index| Some((SlotRef::new(self.number(index))?, &self.slots[index as usize])))
         })
     }
 
@@ -82,11 +95,27 @@ impl Memory {
     /// The slot there, without counting it as touched.
     #[must_use]
     pub fn peek(&self, at: SlotRef) -> &Slot {
-        &self.slots[at.number() as usize]
+        &self.slots[self.index(at)]
+    }
+
+    fn index(&self, at: SlotRef) -> usize {
+        let (chunk, inside) = (at.number() / CHUNK_SLOTS, at.number() % CHUNK_SLOTS);
+        if at.number() < self.low {
+            return at.number() as usize;
+        }
+        assert!(inside < self.each, "there is no memory for {at:?}");
+        (self.low + (chunk - 1) * self.each + inside) as usize
+    }
+
+    fn number(&self, index: u32) -> u32 {
+        match index.checked_sub(self.low) {
+            None => index,
+            Some(behind) => (1 + behind / self.each) * CHUNK_SLOTS + behind % self.each,
+        }
     }
 
     fn write(&mut self, at: SlotRef) -> &mut Slot {
-        let index = at.number() as usize;
+        let index = self.index(at);
         self.written[index / 64] |= 1 << (index % 64);
         self.journal.push(at);
         &mut self.slots[index]
@@ -104,6 +133,10 @@ impl Slots for Memory {
         self.write(at)
     }
 }
+
+/// How many slots a chunk has.
+#[allow(clippy::cast_possible_truncation, reason = "it is 32768")]
+const CHUNK_SLOTS: u32 = (CHUNK / Slot::SIZE) as u32;
 
 /// A forest with its memory.
 #[derive(Clone, Debug)]
@@ -202,11 +235,10 @@ impl Subject {
             return;
         }
         let end = used.start + used.bytes;
-        for address in (end - bytes..end).filter(|address| address.is_multiple_of(Slot::SIZE)) {
-            // Memory that the world does not have holds no slots.
-            if let Some(at) = SlotRef::at(address).filter(|at| at.number() < self.memory.len()) {
-                self.memory.set(at, Slot::FREE);
-            }
+        let cleared = |(at, _): &(SlotRef, &Slot)| (end - bytes..end).contains(&at.address());
+        let dirty: Vec<SlotRef> = self.memory.written().filter(cleared).map(|(at, _)| at).collect();
+        for at in dirty {
+            self.memory.set(at, Slot::FREE);
         }
     }
 }

@@ -49,6 +49,14 @@ pub enum Scrutiny {
     Refinement,
 }
 
+impl Scrutiny {
+    /// Everything, unless the environment asks for the comparison with the specification alone, to see what it is worth.
+    #[must_use]
+    pub fn asked() -> Self {
+        if std::env::var_os("COMPARISON_ALONE").is_some() { Self::Refinement } else { Self::Everything }
+    }
+}
+
 /// Carries an operation out on `after`, which is as `before` and whose journal is empty.
 pub fn perform(before: &Subject, after: &mut Subject, operation: &Operation) -> Seen {
     let touched = after.memory.touched();

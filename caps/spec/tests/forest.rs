@@ -27,7 +27,7 @@ proptest! {
         moves in prop::collection::vec(any::<Throw>(), 1..160),
     ) {
         let mut game = Game::variant(start);
-        game.play(&moves).map_err(TestCaseError::fail)?;
+        game.play(&moves).map_err(|why| TestCaseError::fail(shown(&game, &why, start)))?;
     }
 
     /// I19: wherever it is interrupted, and in steps of whatever size it goes on, a removal ends in the same state.
@@ -37,7 +37,7 @@ proptest! {
         moves in prop::collection::vec(any::<Throw>(), 1..80),
     ) {
         let mut game = Game::variant(start);
-        game.play(&moves).map_err(TestCaseError::fail)?;
+        game.play(&moves).map_err(|why| TestCaseError::fail(shown(&game, &why, start)))?;
         let mut ends = [1, 3, 40].map(|budget| (budget, game.clone()));
         for (budget, end) in &mut ends {
             end.finish(*budget).map_err(|why| TestCaseError::fail(format!("{why}\n{}", end.story())))?;
@@ -50,6 +50,11 @@ proptest! {
     }
 }
 
+/// The failure of a game as a test to run.
+fn shown(game: &Game, why: &str, start: u8) -> String {
+    game.failure(why, &format!("Game::variant({start})"), || Game::variant(start))
+}
+
 /// One long game from a fixed seed.
 #[test]
 fn ten_thousand_operations_in_one_world() {
@@ -57,10 +62,9 @@ fn ten_thousand_operations_in_one_world() {
     for (count, throw) in throws(1).take(10_000).enumerate() {
         let operation = game.choose(throw);
         if let Err(why) = game.apply(&operation) {
-            panic!("operation {count}: {why}\n{}", game.story());
+            panic!("operation {count}: {}", game.failure(&why, "Game::new()", Game::new));
         }
         if count % 500 == 499 {
-            game.log.clear();
             game.finish(7).unwrap();
         }
     }

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use caps::{Error, Kind};
 use caps_spec::game::{Game, Reached};
+use caps_spec::ledger::LedgerGame;
 use caps_spec::operation::Operation;
 use caps_spec::play::throws;
 use caps_spec::record::{Method, Record};
@@ -31,6 +32,28 @@ fn every_documented_error_is_reached() {
     let scope = format!("{} outcomes", documented.len());
     let record = Record::new(Method::Random, "each error of each operation", &scope, &[25]);
     record.write(env!("CARGO_TARGET_TMPDIR"));
+}
+
+/// I25: every documented error of every operation is given, and no other.
+#[test]
+fn every_documented_error_of_the_ledger_is_reached() {
+    let mut documented = BTreeSet::new();
+    let mut reached = BTreeSet::new();
+    for seed in 0..100 {
+        let mut game = if seed % 4 == 0 { LedgerGame::crowded() } else { LedgerGame::booted() };
+        for throw in throws(seed).take(400) {
+            let operation = game.choose(throw);
+            documented.insert((operation.name(), None));
+            documented.extend(operation.errors().iter().map(|&error| (operation.name(), Some(error))));
+            game.apply(&operation).unwrap_or_else(|why| panic!("{why}\n{}", game.story()));
+        }
+        reached.append(&mut game.reached);
+    }
+    let missing: Vec<_> = documented.difference(&reached).collect();
+    assert!(missing.is_empty(), "never reached: {missing:?}");
+    assert_eq!(reached, documented);
+    let scope = format!("100 games of 400 operations, {} outcomes", documented.len());
+    Record::of_ledger(Method::Random, "games of a ledger", &scope).write(env!("CARGO_TARGET_TMPDIR"));
 }
 
 /// Chance seldom leaves a chain of full depth alone for long.

@@ -50,7 +50,8 @@ impl Ledger<'_> {
 
     /// Gives up on something that is on its way to the pool: it is never granted again. If a core has not parked
     /// by then, it may go on running for its holder, so none of the holder's memory can become quiet.
-    /// `OutOfRange`, `StaleHandle`, `WrongState` (it is not on its way).
+    /// `OutOfRange`, `StaleHandle`, `WrongState` (it is not on its way, or it is a lot that its holder still has
+    /// capabilities to: removing those asks nobody for an answer).
     pub fn quarantine(&mut self, resource: Resource) -> Result<(), Error> {
         let Holder::Leaving(from, phase) = self.holder(resource)? else {
             return Err(Error::WrongState);
@@ -64,6 +65,7 @@ impl Ledger<'_> {
                     entry.silent = entry.silent.saturating_add(1);
                 }
             }
+            Resource::Lot(_) if phase == Phase::Revoking => return Err(Error::WrongState),
             Resource::Lot(lot) => self.dissolve(lot, ChunkEntry::Quarantined),
         }
         Ok(())

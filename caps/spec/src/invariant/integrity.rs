@@ -50,7 +50,7 @@ pub fn touches_what_it_names(transition: &Transition<'_>) -> Result<(), String> 
             return Err(format!("{} changed {at:?} from {old:?} to {new:?}", operation.name()));
         }
     }
-    match destination(operation) {
+    match operation.destination() {
         Some(dest) if after.memory.peek(dest).is_free() => Err(format!("nothing came to {dest:?}")),
         _ => Ok(()),
     }
@@ -108,18 +108,6 @@ fn named(before: &Subject, operation: &Operation) -> BTreeSet<SlotRef> {
         | Operation::Vacant { .. } => vec![],
     };
     named.into_iter().collect()
-}
-
-fn destination(operation: &Operation) -> Option<SlotRef> {
-    match *operation {
-        Operation::Plant { dest, .. }
-        | Operation::Derive { dest, .. }
-        | Operation::Retype { dest, .. }
-        | Operation::Bind { dest, .. }
-        | Operation::Move { dest, .. }
-        | Operation::Land { dest, .. } => Some(dest),
-        _ => None,
-    }
 }
 
 /// The addresses that an operation said were cleared.

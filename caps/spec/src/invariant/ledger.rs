@@ -46,8 +46,10 @@ pub fn conserved(before: &LedgerMemory, after: &LedgerMemory) -> Result<(), Stri
 
 /// I26, as far as the ledger decides it, and the order of the phases: in one operation a resource stays, or takes one
 /// step of *pool, held, revoking, quiescing, scrubbing, pool*, or goes from held to quiescing when its holder is
-/// destroyed, or from any phase into quarantine. It never comes to the pool but from scrubbing, or reserved at boot.
+/// destroyed, or from any phase into quarantine, but that a chunk first loses its holder's capabilities. It never comes to
+/// the pool but from scrubbing, or reserved at boot.
 pub fn lawful(before: &LedgerMemory, after: &LedgerMemory) -> Result<(), String> {
+    let cores = before.cores.len();
     let holders = |memory: &LedgerMemory| -> Vec<Holder> {
         let mut memory = memory.clone();
         let count = u32::try_from(memory.chunks.len()).unwrap_or(u32::MAX);
@@ -56,7 +58,7 @@ pub fn lawful(before: &LedgerMemory, after: &LedgerMemory) -> Result<(), String>
         let chunks = (0..count).filter_map(|chunk| ledger.chunk(caps::ledger::ChunkId(chunk)).ok());
         cores.chain(chunks).collect()
     };
-    for (old, new) in holders(before).into_iter().zip(holders(after)) {
+    for (place, (old, new)) in holders(before).into_iter().zip(holders(after)).enumerate() {
         let way = match (old, new) {
             _ if old == new => true,
             (Holder::Reserved, Holder::Pool) | (Holder::Pool, Holder::SubOs(_)) => true,
@@ -64,7 +66,7 @@ pub fn lawful(before: &LedgerMemory, after: &LedgerMemory) -> Result<(), String>
             (Holder::Leaving(from, Phase::Revoking), Holder::Leaving(to, Phase::Quiescing)) => from == to,
             (Holder::Leaving(from, Phase::Quiescing), Holder::Leaving(to, Phase::Scrubbing)) => from == to,
             (Holder::Leaving(_, Phase::Scrubbing), Holder::Pool) => true,
-            (Holder::Leaving(..), Holder::Quarantined) => true,
+            (Holder::Leaving(_, phase), Holder::Quarantined) => place < cores || phase != Phase::Revoking,
             _ => false,
         };
         if !way {

@@ -291,6 +291,9 @@ impl LedgerModel {
     fn quarantine(&mut self, resource: Resource) -> Result<(), Error> {
         let holder = self.holder_mut(resource)?;
         let Holder::Leaving(from, phase) = *holder else { return Err(Error::WrongState) };
+        if phase == Phase::Revoking && matches!(resource, Resource::Lot(_)) {
+            return Err(Error::WrongState);
+        }
         *holder = Holder::Quarantined;
         match resource {
             Resource::Core(_) if phase != Phase::Scrubbing => drop(self.silent.insert(from)),

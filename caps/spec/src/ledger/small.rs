@@ -12,6 +12,7 @@ use caps::ledger::{
 
 use super::{LedgerMemory, LedgerModel, LedgerOperation, examine};
 use crate::small::{Extent, Symmetry};
+use crate::transition::Scrutiny;
 
 /// The size of a small ledger.
 #[derive(Clone, Copy, Debug)]
@@ -43,9 +44,16 @@ impl SmallLedger {
                 let answer = after.perform(&operation);
                 let refused = answer.refusal().is_some();
                 let wrong = if refused {
-                    examine(&memory, &mut after, &mut model, &operation, &answer)
+                    examine(&memory, &mut after, &mut model, &operation, &answer, Scrutiny::Everything)
                 } else {
-                    examine(&memory, &mut after, &mut model.clone(), &operation, &answer)
+                    examine(
+                        &memory,
+                        &mut after,
+                        &mut model.clone(),
+                        &operation,
+                        &answer,
+                        Scrutiny::Everything,
+                    )
                 };
                 wrong.map_err(|why| format!("{why}\nafter {operation:?}\nin {memory:?}"))?;
                 if refused {

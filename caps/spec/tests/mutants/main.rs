@@ -1,8 +1,9 @@
 //! The tests can fail: every bug of the museum is planted in a copy of the sources, and some test must find it.
 //!
 //! Building each takes a while, so that is done on request:
-//! `cargo test -p caps-spec --test mutants -- --ignored --nocapture`. What runs always is that each bug still can be
-//! planted, so that the museum keeps up with the code. No bug is in the sources themselves, under any configuration.
+//! `cargo test -p caps-spec --test mutants -- --ignored --nocapture`. With `UPDATE_MUSEUM=1` the table in `docs/mutants.md`
+//! is written anew by a whole run. What runs always is that each bug still can be planted, so that the museum keeps up with
+//! the code, and that none is in the sources themselves, under any configuration.
 #![allow(clippy::unwrap_used, reason = "a test may stop anywhere")]
 
 mod museum;
@@ -10,7 +11,6 @@ mod museum;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Instant;
 
 use museum::{MUSEUM, Mutant};
 
@@ -26,6 +26,28 @@ fn every_bug_can_still_be_planted() {
     }
 }
 
+/// No configuration of `caps` differs from another, so what is tested is what a kernel is built of; and no bug is in it.
+#[test]
+fn no_bug_is_in_what_a_kernel_is_built_of() {
+    let manifest = fs::read_to_string(root().join("caps/Cargo.toml")).unwrap();
+    assert!(!manifest.contains("[features]") && !root().join("caps/build.rs").exists());
+    for entry in sources(&root().join("caps/src")) {
+        let text = fs::read_to_string(&entry).unwrap();
+        let (conditions, of_tests) = (text.matches("cfg").count(), text.matches("#[cfg(test)]").count());
+        assert_eq!(conditions, of_tests, "{} depends on a configuration", entry.display());
+    }
+    for mutant in MUSEUM {
+        let source = fs::read_to_string(root().join("caps/src").join(mutant.file)).unwrap();
+        let planted = source.replacen(mutant.from, mutant.to, 1);
+        assert_ne!(source, planted, "{} changes nothing", mutant.name);
+    }
+}
+
+fn sources(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries.flat_map(|path| if path.is_dir() { sources(&path) } else { vec![path] }).collect()
+}
+
 /// Plants each bug in turn and expects that the tests of `caps` or of the specification fail. `MUTANT=text` restricts
 /// it to the names that contain the text.
 #[test]
@@ -33,29 +55,62 @@ fn every_bug_can_still_be_planted() {
 fn every_planted_bug_is_found() {
     let place = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("museum");
     copy_workspace(&place);
-    let (found, _) = run(&place);
-    assert!(found.is_none(), "without any bug, {} fails", found.unwrap());
+    let whole = run(&place, Checks::All);
+    assert!(whole.failed.is_empty(), "without any bug, {:?} fails", whole.failed);
     let only = std::env::var("MUTANT").unwrap_or_default();
-    let mut survivors = Vec::new();
+    let (mut survivors, mut table) = (Vec::new(), String::from(HEAD));
     for mutant in MUSEUM.iter().filter(|mutant| mutant.name.contains(&only)) {
-        let began = Instant::now();
         let file = place.join("caps/src").join(mutant.file);
         let source = fs::read_to_string(&file).unwrap();
         fs::write(&file, source.replacen(mutant.from, mutant.to, 1)).unwrap();
-        let (found, built) = run(&place);
+        let (all, compared) = (run(&place, Checks::All), run(&place, Checks::ComparisonAlone));
         fs::write(&file, source).unwrap();
-        assert!(built, "{} does not compile", mutant.name);
-        report(mutant, found.as_deref(), began);
-        if found.is_none() {
+        assert!(all.built, "{} does not compile", mutant.name);
+        let row = row(mutant, &all, &compared);
+        print!("{row}");
+        table += &row;
+        if all.failed.is_empty() {
             survivors.push(mutant.name);
         }
     }
     assert!(survivors.is_empty(), "not found: {survivors:?}");
+    if std::env::var_os("UPDATE_MUSEUM").is_some() && only.is_empty() {
+        let page = root().join("docs/mutants.md");
+        let text = fs::read_to_string(&page).unwrap();
+        let (before, _) = text.split_once(HEAD).unwrap();
+        fs::write(page, format!("{before}{table}")).unwrap();
+    }
 }
 
-fn report(mutant: &Mutant, found: Option<&str>, began: Instant) {
-    let by = found.unwrap_or("NOT FOUND");
-    println!("{:4.0} s  {:<62} {by}", began.elapsed().as_secs_f64(), mutant.name);
+const HEAD: &str = "| bug | found by | seconds | by the comparison with the specification alone |\n| --- | --- | --- | --- |\n";
+
+/// What a run of the tests showed.
+struct Run {
+    /// The tests that failed, in the order in which they ended.
+    failed: Vec<String>,
+    /// Whether there was something to run.
+    built: bool,
+    /// How long the tests ran, without building them.
+    seconds: f64,
+}
+
+/// What is looked at.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Checks {
+    /// Everything.
+    All,
+    /// Whether the answers and the states are those of the specification, in random games.
+    ComparisonAlone,
+}
+
+fn row(mutant: &Mutant, all: &Run, compared: &Run) -> String {
+    let by = match &all.failed[..] {
+        [] => "**not found**".to_owned(),
+        [one] => format!("`{one}`"),
+        [one, others @ ..] => format!("`{one}` and {} more", others.len()),
+    };
+    let alone = if compared.failed.is_empty() { "no" } else { "yes" };
+    format!("| {} | {by} | {:.1} | {alone} |\n", mutant.name, all.seconds)
 }
 
 /// The two crates as a workspace of their own.
@@ -84,26 +139,28 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// Runs the tests, but for those of this file. Says which failed first, if one did, and whether all was built.
-fn run(place: &Path) -> (Option<String>, bool) {
+/// Runs the tests that are soon done.
+fn run(place: &Path, checks: Checks) -> Run {
     let mut command = Command::new(env!("CARGO"));
-    command.args(["test", "--offline", "-p", "caps", "-p", "caps-spec", "--lib"]);
-    for test in ["forest", "ledger", "reached"] {
-        command.args(["--test", test]);
-    }
+    command.args(["test", "--offline", "-p", "caps", "-p", "caps-spec", "--test", "reached"]);
+    match checks {
+        Checks::All => command.args(["--lib", "--test", "machine", "--test", "swift"]),
+        Checks::ComparisonAlone => command.env("COMPARISON_ALONE", "1"),
+    };
     let output = command
         .args(["--no-fail-fast"])
         .current_dir(place)
-        .env("PROPTEST_MAX_SHRINK_ITERS", "0")
         .env("RUST_BACKTRACE", "0")
         .env_remove("CARGO_TARGET_DIR")
         .output()
         .unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
-    let failed: Vec<&str> = text
+    let failed = text
         .lines()
         .filter_map(|line| line.strip_suffix(" ... FAILED").and_then(|line| line.strip_prefix("test ")))
+        .map(str::to_owned)
         .collect();
-    let found = (!output.status.success()).then(|| failed.join(", "));
-    (found, text.contains("running "))
+    let times = text.lines().filter_map(|line| line.split_once("finished in ")?.1.strip_suffix('s'));
+    let seconds = times.filter_map(|time| time.parse::<f64>().ok()).sum();
+    Run { failed, built: text.contains("running "), seconds }
 }

@@ -258,6 +258,12 @@ pub(crate) const MUSEUM: &[Mutant] = &[
         "let _ = entry;",
     ),
     mutant(
+        "a lot is given up while its holder can use it",
+        PHASE,
+        "Resource::Lot(_) if phase == Phase::Revoking => return Err(Error::WrongState),",
+        "",
+    ),
+    mutant(
         "a lot is free without being scrubbed",
         PHASE,
         "*self.holder_mut(resource)? = Holder::Leaving(from, Phase::Scrubbing);",
