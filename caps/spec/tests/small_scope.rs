@@ -4,6 +4,7 @@
 
 use std::time::Instant;
 
+use caps::ledger::LotRole;
 use caps_spec::ledger::SmallLedger;
 use caps_spec::record::{Method, Record, grouped};
 use caps_spec::small::{Extent, Symmetry, World};
@@ -60,7 +61,12 @@ fn memory_in_three_slots() {
 }
 
 fn ledger(cores: u8, chunks: u32, suboses: usize) -> SmallLedger {
-    SmallLedger { cores, chunks, suboses, symmetry: Symmetry::Merged }
+    let roles = &[LotRole::Home, LotRole::Extra];
+    SmallLedger { cores, chunks, suboses, roles, symmetry: Symmetry::Merged }
+}
+
+fn with_windows(small: SmallLedger) -> SmallLedger {
+    SmallLedger { roles: &[LotRole::Home, LotRole::Extra, LotRole::Window], ..small }
 }
 
 fn explore_ledger(small: SmallLedger) -> (Extent, String) {
@@ -80,6 +86,13 @@ fn a_ledger_of_three_suboses_and_four_resources() {
 }
 
 #[test]
+fn a_ledger_with_windows() {
+    let (_, scope) = explore_ledger(with_windows(ledger(1, 2, 2)));
+    let name = "a ledger of 2 subOSes with 1 core and 2 chunks and windows";
+    Record::of_ledger(Method::Exhausted, name, &scope).write(env!("CARGO_TARGET_TMPDIR"));
+}
+
+#[test]
 #[ignore = "the next sizes: minutes"]
 fn the_next_sizes() {
     explore(&World::memory(4));
@@ -87,6 +100,7 @@ fn the_next_sizes() {
     explore(&World::tables(2, [2, 1]));
     explore(&World::bindings(6));
     explore(&World::tree(7));
+    explore_ledger(with_windows(ledger(2, 2, 3)));
     explore_ledger(ledger(2, 3, 3));
 }
 
@@ -107,7 +121,7 @@ fn merging_loses_no_state() {
 /// The same of the ledger, where it is the names of cores and of subOSes that do not matter.
 #[test]
 fn merging_loses_no_ledger() {
-    for small in [ledger(2, 1, 3), ledger(1, 2, 2)] {
+    for small in [with_windows(ledger(2, 1, 3)), ledger(1, 2, 2)] {
         let (merged, _) = explore_ledger(small);
         let (plain, _) = explore_ledger(SmallLedger { symmetry: Symmetry::Plain, ..small });
         assert_eq!(plain.forms, merged.states);

@@ -1,6 +1,6 @@
 //! The ledger adds up: counts, and the agreement of chunks and lots.
 
-use super::{ChunkEntry, ChunkId, CoreId, Holder, Ledger, Life, LotId, SubOsId};
+use super::{ChunkEntry, ChunkId, CoreId, Holder, Ledger, Life, LotId, SubOsId, Window};
 
 /// How many cores and chunks are where.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -74,8 +74,20 @@ impl Ledger<'_> {
     /// within a lot is of that lot.
     pub fn audit(&self) -> Result<(), Inconsistency> {
         for (id, lot) in self.lots() {
+            let other = match lot.window {
+                Window::Shared(other) => other,
+                _ => id.index,
+            };
+            let twin = self
+                .lots
+                .get(usize::from(other))
+                .filter(|twin| (twin.first, twin.count) == (lot.first, lot.count));
+            if twin.is_none_or(|twin| other != id.index && twin.window != Window::Shared(id.index)) {
+                return Err(Inconsistency::Lot(id));
+            }
             for chunk in lot.chunks() {
-                if self.chunks.get(chunk.position()) != Some(&ChunkEntry::Lot(id.index)) {
+                let entry = self.chunks.get(chunk.position());
+                if ![Some(&ChunkEntry::Lot(id.index)), Some(&ChunkEntry::Lot(other))].contains(&entry) {
                     return Err(Inconsistency::Chunk(chunk));
                 }
             }

@@ -101,10 +101,26 @@ pub enum ChunkEntry {
     Reserved,
     /// The pool's.
     Pool,
-    /// The lot with this number.
+    /// The lot with this number, or one of the two if it is a window.
     Lot(u16),
     /// Quarantined.
     Quarantined,
+}
+
+/// Whether a lot is a window, memory for two subOSes to share. Each has a lot of its own over the same chunks, which it
+/// gives back by itself; the chunks are free when both are back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[repr(u8)]
+pub enum Window {
+    /// It is not.
+    #[default]
+    None,
+    /// It is, and its holder has it alone: not shared yet, or the other has given it back.
+    Alone,
+    /// It is, and the lot with this number is the other's.
+    Shared(u16),
+    /// It is, and a core that never answered may still use it on the other's behalf.
+    Spoilt,
 }
 
 /// A lot: chunks `first .. first + count`. With a count of 0 the number is not in use.
@@ -121,6 +137,8 @@ pub struct LotEntry {
     pub seat: u8,
     /// Who holds it.
     pub holder: Holder,
+    /// Whether somebody else has the same chunks.
+    pub window: Window,
 }
 
 impl LotEntry {

@@ -17,7 +17,7 @@ mod transact;
 
 pub use audit::{Inconsistency, Tally};
 pub use entry::{
-    ChunkEntry, ChunkId, CoreId, Holder, Life, LotEntry, LotId, Phase, Resource, SubOsEntry, SubOsId,
+    ChunkEntry, ChunkId, CoreId, Holder, Life, LotEntry, LotId, Phase, Resource, SubOsEntry, SubOsId, Window,
 };
 pub use transact::{Change as LedgerChange, Granted, LotRole};
 
@@ -92,7 +92,7 @@ impl<'a> Ledger<'a> {
         self.cores.get(usize::from(core.0)).copied().ok_or(Error::OutOfRange)
     }
 
-    /// Who holds a chunk. `OutOfRange`.
+    /// Who holds a chunk; of a window, one of the two. `OutOfRange`.
     pub fn chunk(&self, chunk: ChunkId) -> Result<Holder, Error> {
         let entry = self.chunks.get(chunk.position()).ok_or(Error::OutOfRange)?;
         Ok(match entry {

@@ -1,6 +1,8 @@
 //! The steps by which a resource returns to the pool, and the destruction of a subOS.
 
-use super::{ChunkEntry, Holder, Ledger, Life, LotEntry, LotId, Phase, Resource, SubOsEntry, SubOsId};
+use super::{
+    ChunkEntry, Holder, Ledger, Life, LotEntry, LotId, Phase, Resource, SubOsEntry, SubOsId, Window,
+};
 use crate::Error;
 
 impl Ledger<'_> {
@@ -22,16 +24,20 @@ impl Ledger<'_> {
     /// Quiescing is done: a core has parked; for a lot, every core of its holder has acknowledged that it cannot
     /// reach it. `OutOfRange`, `StaleHandle`, `WrongState`; for a lot of a dying subOS `Busy` while one of its
     /// cores has not parked; for a lot `CoreSilent` if a core of its holder never answered: it cannot become
-    /// quiet then, only be quarantined.
+    /// quiet then, only be quarantined. A window that the other still has is the other's alone from then on.
     pub fn quiesced(&mut self, resource: Resource) -> Result<(), Error> {
         let (from, _) = self.leaving(resource, Phase::Quiescing)?;
-        if let Resource::Lot(_) = resource {
-            let entry = self.subos(from)?;
-            if entry.silent > 0 {
+        if let Resource::Lot(lot) = resource {
+            let (entry, window) = (self.subos(from)?, self.lot(lot)?.window);
+            if entry.silent > 0 || window == Window::Spoilt {
                 return Err(Error::CoreSilent);
             }
             if entry.life == Life::Dying && self.has_running_core(from) {
                 return Err(Error::Busy);
+            }
+            if let Window::Shared(other) = window {
+                self.leave(lot, other, Window::Alone);
+                return Ok(());
             }
         }
         *self.holder_mut(resource)? = Holder::Leaving(from, Phase::Scrubbing);
@@ -66,7 +72,10 @@ impl Ledger<'_> {
                 }
             }
             Resource::Lot(_) if phase == Phase::Revoking => return Err(Error::WrongState),
-            Resource::Lot(lot) => self.dissolve(lot, ChunkEntry::Quarantined),
+            Resource::Lot(lot) => match self.lot(lot)?.window {
+                Window::Shared(other) => self.leave(lot, other, Window::Spoilt),
+                _ => self.dissolve(lot, ChunkEntry::Quarantined),
+            },
         }
         Ok(())
     }
@@ -130,6 +139,12 @@ impl Ledger<'_> {
             Holder::Leaving(owner, phase) => owner == subos && phase != Phase::Scrubbing,
             _ => false,
         })
+    }
+
+    /// Ends one side of a window: the other's is this from now on.
+    fn leave(&mut self, id: LotId, other: u16, window: Window) {
+        self.lots[usize::from(other)].window = window;
+        self.dissolve(id, ChunkEntry::Lot(other));
     }
 
     /// Ends a lot: its chunks become this, its number is free again.

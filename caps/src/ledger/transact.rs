@@ -1,6 +1,6 @@
 //! Grants and reclaims: a list of changes is made whole or not at all.
 
-use super::{ChunkEntry, CoreId, Holder, Ledger, Life, LotEntry, LotId, Phase, Resource, SubOsId};
+use super::{ChunkEntry, CoreId, Holder, Ledger, Life, LotEntry, LotId, Phase, Resource, SubOsId, Window};
 use crate::Error;
 use crate::bounds::{MAX_CHANGES, MAX_LOTS_PER_SUBOS};
 
@@ -11,6 +11,8 @@ pub enum LotRole {
     Home,
     /// Any other.
     Extra,
+    /// Any other that can be shared.
+    Window,
 }
 
 /// One change of a transaction.
@@ -32,6 +34,13 @@ pub enum Change {
         /// As what.
         role: LotRole,
     },
+    /// Gives the chunks of a window that somebody has alone to another as well.
+    Share {
+        /// The window.
+        lot: LotId,
+        /// To whom.
+        with: SubOsId,
+    },
     /// Begins to take something back.
     Reclaim {
         /// What.
@@ -47,6 +56,7 @@ impl Change {
         match self {
             Self::GrantCore { core, .. } => Some(Resource::Core(core)),
             Self::GrantLot { .. } => None,
+            Self::Share { lot, .. } => Some(Resource::Lot(lot)),
             Self::Reclaim { resource, .. } => Some(resource),
         }
     }
@@ -64,7 +74,8 @@ impl Ledger<'_> {
     /// `StaleHandle`, `WrongState` (it is dying); for a core `OutOfRange`, `NoResource` (not in the pool),
     /// `NotOwner`; for a lot `BadSize` (no chunks), `NoResource` (no such run, or no number for it), `Full`
     /// (the subOS has as many lots as it can), `AlreadyBound` (it has a home lot), `OutOfRange`, `StaleHandle`,
-    /// `NotOwner`, `HomeLot`; `Busy` (it is being taken back already).
+    /// `NotOwner`, `HomeLot`; `WrongState` (it is no window that somebody has alone); `Busy` (it is
+    /// being taken back already).
     pub fn apply(&mut self, changes: &[Change]) -> Result<Granted, (usize, Error)> {
         if changes.len() > MAX_CHANGES {
             return Err((0, Error::TooLong));
@@ -105,6 +116,7 @@ impl Ledger<'_> {
         match change {
             Change::GrantCore { core, to } => self.grant_core(core, to),
             Change::GrantLot { chunks, to, role } => self.grant_lot(chunks, to, role).map(Resource::Lot),
+            Change::Share { lot, with } => self.share(lot, with).map(Resource::Lot),
             Change::Reclaim { resource, from } => self.begin_reclaim(resource, from),
         }
     }
@@ -129,17 +141,45 @@ impl Ledger<'_> {
     }
 
     fn fill_lot(&mut self, first: u32, count: u32, to: SubOsId, role: LotRole) -> Result<LotId, Error> {
+        let window = if role == LotRole::Window { Window::Alone } else { Window::None };
+        let id = self.add_lot(first, count, to, role, window)?;
+        for chunk in self.lots[usize::from(id.index)].chunks() {
+            self.chunks[chunk.position()] = ChunkEntry::Lot(id.index);
+        }
+        Ok(id)
+    }
+
+    /// Makes a lot over these chunks, which do not know of it yet.
+    fn add_lot(
+        &mut self,
+        first: u32,
+        count: u32,
+        to: SubOsId,
+        role: LotRole,
+        window: Window,
+    ) -> Result<LotId, Error> {
         let seat = self.seat(to, role)?;
         let unused = |lot: &LotEntry| lot.count == 0 && lot.generation != u32::MAX;
         let position = self.lots.iter().position(unused).ok_or(Error::NoResource)?;
         let index = u16::try_from(position).map_err(|_| Error::NoResource)?;
         let generation = self.lots[position].generation;
-        let lot = LotEntry { generation, first, count, seat, holder: Holder::SubOs(to) };
-        self.lots[position] = lot;
-        for chunk in lot.chunks() {
-            self.chunks[chunk.position()] = ChunkEntry::Lot(index);
-        }
+        self.lots[position] = LotEntry { generation, first, count, seat, holder: Holder::SubOs(to), window };
         Ok(LotId { index, generation })
+    }
+
+    fn share(&mut self, lot: LotId, with: SubOsId) -> Result<LotId, Error> {
+        self.check_alive(with)?;
+        let LotEntry { first, count, holder, window, .. } = self.lot(lot)?;
+        let Holder::SubOs(holder) = holder else { return Err(Error::Busy) };
+        if window != Window::Alone {
+            return Err(Error::WrongState);
+        }
+        if holder == with {
+            return Err(Error::InvalidArgument);
+        }
+        let side = self.add_lot(first, count, with, LotRole::Window, Window::Shared(lot.index))?;
+        self.lots[usize::from(lot.index)].window = Window::Shared(side.index);
+        Ok(side)
     }
 
     /// The number that the subOS's next lot gets.
@@ -148,7 +188,7 @@ impl Ledger<'_> {
         match role {
             LotRole::Home if taken(0) => Err(Error::AlreadyBound),
             LotRole::Home => Ok(0),
-            LotRole::Extra => (1..MAX_LOTS_PER_SUBOS).find(|&seat| !taken(seat)).ok_or(Error::Full),
+            _ => (1..MAX_LOTS_PER_SUBOS).find(|&seat| !taken(seat)).ok_or(Error::Full),
         }
     }
 
@@ -196,6 +236,11 @@ impl Ledger<'_> {
                     self.chunks[chunk.position()] = ChunkEntry::Pool;
                 }
                 self.lots[position] = LotEntry { generation: lot.generation, ..LotEntry::default() };
+            }
+            (Change::Share { lot, .. }, Resource::Lot(side)) => {
+                let generation = side.generation;
+                self.lots[usize::from(side.index)] = LotEntry { generation, ..LotEntry::default() };
+                self.lots[usize::from(lot.index)].window = Window::Alone;
             }
             (Change::Reclaim { from, .. }, resource) => {
                 if let Ok(holder) = self.holder_mut(resource) {

@@ -4,7 +4,7 @@ use core::num::NonZeroU64;
 
 use super::Answer;
 use caps::ledger::{
-    ChunkId, CoreId, Holder, LedgerChange, Life, LotEntry, LotId, LotRole, Phase, Resource, SubOsId,
+    ChunkId, CoreId, Holder, LedgerChange, Life, LotEntry, LotId, LotRole, Phase, Resource, SubOsId, Window,
 };
 use caps::{
     Capability, Change, Effect, Error, Found, Generation, Handle, InFlight, Kind, Reset, Rights, SlotRef,
@@ -147,7 +147,7 @@ fields! {
     Used { start, bytes }
     SubOsId { index, generation }
     LotId { index, generation }
-    LotEntry { generation, first, count, seat, holder }
+    LotEntry { generation, first, count, seat, holder, window }
     Answer { thread, op, result, first }
 }
 
@@ -162,10 +162,16 @@ choices! {
     }
     Phase { 0 = Revoking, 1 = Quiescing, 2 = Scrubbing }
     Life { 0 = Absent, 1 = Alive, 2 = Dying }
-    LotRole { 0 = Home, 1 = Extra }
+    LotRole { 0 = Home, 1 = Extra, 2 = Window }
+    Window { 0 = None, 1 = Alone, 2 = Shared(lot), 3 = Spoilt }
     Resource { 0 = Core(core), 1 = Lot(lot) }
     Holder { 0 = Reserved, 1 = Pool, 2 = SubOs(subos), 3 = Leaving(subos, phase), 4 = Quarantined }
-    LedgerChange { 0 = GrantCore { core, to }, 1 = GrantLot { chunks, to, role }, 2 = Reclaim { resource, from } }
+    LedgerChange {
+        0 = GrantCore { core, to },
+        1 = GrantLot { chunks, to, role },
+        2 = Reclaim { resource, from },
+        3 = Share { lot, with },
+    }
 }
 
 impl Journaled for () {
@@ -276,7 +282,9 @@ mod tests {
         same(LedgerChange::GrantCore { core: CoreId(2), to: subos });
         same(Err::<(), (usize, Error)>((3, Error::NoResource)));
         same(Answer { thread: 1, op: 2, result: 3, first: 4 });
-        same(LotEntry { generation: 1, first: 2, count: 3, seat: 4, holder: Holder::SubOs(subos) });
+        let window = Window::Shared(5);
+        same(LotEntry { generation: 1, first: 2, count: 3, seat: 4, holder: Holder::SubOs(subos), window });
+        same(LedgerChange::Share { lot: LotId { index: 4, generation: 1 }, with: subos });
     }
 
     #[test]

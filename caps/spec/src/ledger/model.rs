@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use caps::Error;
 use caps::bounds::{MAX_CHANGES, MAX_LOTS_PER_SUBOS};
 use caps::ledger::{
-    ChunkId, CoreId, Holder, Ledger, LedgerChange, Life, LotId, LotRole, Phase, Resource, SubOsId,
+    ChunkId, CoreId, Holder, Ledger, LedgerChange, Life, LotEntry, LotId, LotRole, Phase, Resource, SubOsId,
+    Window,
 };
 
 use super::{LedgerAnswer, LedgerOperation};
@@ -20,6 +21,10 @@ pub struct Lot {
     pub seat: u8,
     /// Who has it.
     pub holder: Holder,
+    /// Whether it can be shared: another lot may have the same chunks.
+    pub window: bool,
+    /// Whether a core that never answered may still use it, on behalf of somebody who had it too.
+    pub spoilt: bool,
 }
 
 /// The state of the specification.
@@ -107,8 +112,8 @@ impl LedgerModel {
     /// How many chunks there are: the sum over all that can have them.
     #[must_use]
     pub fn chunk_count(&self) -> u32 {
-        let held: usize = self.lots.values().map(|lot| lot.chunks.len()).sum();
-        let all = self.reserved.len() + self.pool.len() + self.quarantined.len() + held;
+        let held: BTreeSet<u32> = self.lots.values().flat_map(|lot| lot.chunks.iter().copied()).collect();
+        let all = self.reserved.len() + self.pool.len() + self.quarantined.len() + held.len();
         u32::try_from(all).unwrap_or(u32::MAX)
     }
 
@@ -162,12 +167,14 @@ impl LedgerModel {
             let named_before = match *change {
                 LedgerChange::GrantCore { core, .. } => granted.contains(&Resource::Core(core)),
                 LedgerChange::Reclaim { resource, .. } => granted.contains(&resource),
+                LedgerChange::Share { lot, .. } => granted.contains(&Resource::Lot(lot)),
                 LedgerChange::GrantLot { .. } => false,
             };
             let made = match *change {
                 _ if named_before => Err(Error::InvalidArgument),
                 LedgerChange::GrantCore { core, to } => copy.grant_core(core, to),
                 LedgerChange::GrantLot { chunks, to, role } => copy.grant_lot(chunks, to, role),
+                LedgerChange::Share { lot, with } => copy.share(lot, with),
                 LedgerChange::Reclaim { resource, from } => copy.reclaim(resource, from),
             };
             match made {
@@ -217,12 +224,19 @@ impl LedgerModel {
         if !chunks.is_subset(&self.pool) {
             return Err(Error::NoResource);
         }
+        let id = self.add_lot(chunks, to, role)?;
+        self.pool.retain(|chunk| !self.lots[&id].chunks.contains(chunk));
+        Ok(id)
+    }
+
+    /// A lot over these chunks: at the first free seat of its holder, with the first free number.
+    fn add_lot(&mut self, chunks: BTreeSet<u32>, to: SubOsId, role: LotRole) -> Result<LotId, Error> {
         let seats: BTreeSet<u8> =
             self.lots.values().filter(|lot| lot.holder.subos() == Some(to)).map(|lot| lot.seat).collect();
         let seat = match role {
             LotRole::Home if seats.contains(&0) => return Err(Error::AlreadyBound),
             LotRole::Home => 0,
-            LotRole::Extra => {
+            LotRole::Extra | LotRole::Window => {
                 (1..MAX_LOTS_PER_SUBOS).find(|seat| !seats.contains(seat)).ok_or(Error::Full)?
             }
         };
@@ -231,10 +245,32 @@ impl LedgerModel {
             .zip(&self.spent.0)
             .find(|&(index, &spent)| !taken(index) && spent < u32::MAX)
             .ok_or(Error::NoResource)?;
-        self.pool.retain(|chunk| !chunks.contains(chunk));
         let id = LotId { index, generation };
-        self.lots.insert(id, Lot { chunks, seat, holder: Holder::SubOs(to) });
+        let window = role == LotRole::Window;
+        self.lots.insert(id, Lot { chunks, seat, holder: Holder::SubOs(to), window, spoilt: false });
         Ok(id)
+    }
+
+    /// The other lot with the same chunks.
+    fn other_side(&self, lot: LotId) -> Option<LotId> {
+        let chunks = &self.lots.get(&lot)?.chunks;
+        self.lots.iter().find(|&(&id, other)| id != lot && other.chunks == *chunks).map(|(&id, _)| id)
+    }
+
+    /// Gives a window's chunks to another as well.
+    fn share(&mut self, lot: LotId, with: SubOsId) -> Result<Resource, Error> {
+        self.check_alive(with)?;
+        let Lot { chunks, holder, window, spoilt, .. } = self.lot(lot)?.clone();
+        if !matches!(holder, Holder::SubOs(_)) {
+            return Err(Error::Busy);
+        }
+        if !window || spoilt || self.other_side(lot).is_some() {
+            return Err(Error::WrongState);
+        }
+        if holder == Holder::SubOs(with) {
+            return Err(Error::InvalidArgument);
+        }
+        self.add_lot(chunks, with, LotRole::Window).map(Resource::Lot)
     }
 
     fn reclaim(&mut self, resource: Resource, from: SubOsId) -> Result<Resource, Error> {
@@ -274,8 +310,8 @@ impl LedgerModel {
     fn quiesced(&mut self, resource: Resource) -> Result<(), Error> {
         let holder = *self.holder_mut(resource)?;
         let Holder::Leaving(from, Phase::Quiescing) = holder else { return Err(Error::WrongState) };
-        if let Resource::Lot(_) = resource {
-            if self.silent.contains(&from) {
+        if let Resource::Lot(lot) = resource {
+            if self.silent.contains(&from) || self.lot(lot)?.spoilt {
                 return Err(Error::CoreSilent);
             }
             let running = |holder: &Holder| {
@@ -283,6 +319,11 @@ impl LedgerModel {
             };
             if self.life(from)? == Life::Dying && self.cores.values().any(running) {
                 return Err(Error::Busy);
+            }
+            // One side of a window is gone when it is quiet; the memory stays with the other.
+            if self.other_side(lot).is_some() {
+                self.dissolve(lot);
+                return Ok(());
             }
         }
         self.step(resource, Phase::Quiescing, Some(Phase::Scrubbing))
@@ -298,10 +339,16 @@ impl LedgerModel {
         match resource {
             Resource::Core(_) if phase != Phase::Scrubbing => drop(self.silent.insert(from)),
             Resource::Core(_) => {}
-            Resource::Lot(lot) => {
-                let chunks = self.dissolve(lot);
-                self.quarantined.extend(chunks);
-            }
+            Resource::Lot(lot) => match self.other_side(lot) {
+                Some(other) => {
+                    self.dissolve(lot);
+                    self.lots.entry(other).and_modify(|other| other.spoilt = true);
+                }
+                None => {
+                    let chunks = self.dissolve(lot);
+                    self.quarantined.extend(chunks);
+                }
+            },
         }
         Ok(())
     }
@@ -352,9 +399,16 @@ impl LedgerModel {
             .lots()
             .map(|(id, lot)| {
                 let chunks = lot.chunks().map(|chunk| chunk.0).collect();
-                (id, Lot { chunks, seat: lot.seat, holder: lot.holder })
+                let window = lot.window != Window::None;
+                let spoilt = lot.window == Window::Spoilt;
+                (id, Lot { chunks, seat: lot.seat, holder: lot.holder, window, spoilt })
             })
             .collect();
+        let shared = |id: LotId, lot: LotEntry| match (lot.window, self.other_side(id)) {
+            (Window::Shared(other), Some(side)) => other == side.index,
+            (Window::Shared(_), None) | (_, Some(_)) => false,
+            (_, None) => true,
+        };
         let with = |wanted: Holder| -> BTreeSet<u32> {
             (0..self.chunk_count()).filter(|&chunk| ledger.chunk(ChunkId(chunk)) == Ok(wanted)).collect()
         };
@@ -363,6 +417,7 @@ impl LedgerModel {
         let same = cores == self.cores
             && suboses == self.suboses
             && lots == self.lots
+            && ledger.lots().all(|(id, lot)| shared(id, lot))
             && chunks == expected
             && u32::try_from(ledger.chunk_count()) == Ok(self.chunk_count());
         if same { Ok(()) } else { Err(format!("{ledger:?}\nis not\n{self:?}")) }

@@ -127,6 +127,10 @@ impl LedgerGame {
     fn change(&self, a: u16, b: u16, c: u16, d: u16) -> LedgerChange {
         match a % 4 {
             0 => LedgerChange::GrantCore { core: core(b), to: self.subos(c) },
+            1 if b.is_multiple_of(5) => match self.resource(b / 80 * 16 + 7) {
+                Resource::Lot(lot) => LedgerChange::Share { lot, with: self.subos(c) },
+                Resource::Core(core) => LedgerChange::GrantCore { core, to: self.subos(c) },
+            },
             1 => LedgerChange::GrantLot { chunks: u32::from(b % 4), to: self.subos(c), role: role(d) },
             _ => {
                 let resource = self.resource(b);
@@ -208,5 +212,5 @@ fn core(a: u16) -> CoreId {
 }
 
 fn role(d: u16) -> LotRole {
-    if d.is_multiple_of(3) { LotRole::Home } else { LotRole::Extra }
+    [LotRole::Home, LotRole::Extra, LotRole::Window][usize::from(d % 3)]
 }

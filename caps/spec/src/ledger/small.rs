@@ -7,7 +7,7 @@
 use std::collections::{HashSet, VecDeque};
 
 use caps::ledger::{
-    ChunkEntry, ChunkId, CoreId, Holder, LedgerChange, Life, LotId, LotRole, Phase, Resource, SubOsId,
+    ChunkEntry, ChunkId, CoreId, Holder, LedgerChange, Life, LotId, LotRole, Phase, Resource, SubOsId, Window,
 };
 
 use super::{LedgerMemory, LedgerModel, LedgerOperation, examine};
@@ -23,6 +23,8 @@ pub struct SmallLedger {
     pub chunks: u32,
     /// SubOSes, the supervisor's included.
     pub suboses: usize,
+    /// What lots can be granted as; a window is tried to be shared as well.
+    pub roles: &'static [LotRole],
     /// Whether states are merged that differ only in the names of cores and of subOSes.
     pub symmetry: Symmetry,
 }
@@ -89,7 +91,7 @@ impl SmallLedger {
         lots.push(LotId { index: 0, generation: u32::MAX });
         let cores = (0..=self.cores).map(CoreId);
         let resources: Vec<Resource> =
-            cores.clone().map(Resource::Core).chain(lots.into_iter().map(Resource::Lot)).collect();
+            cores.clone().map(Resource::Core).chain(lots.iter().copied().map(Resource::Lot)).collect();
         let mut all = vec![LedgerOperation::Create];
         all.extend(cores.clone().map(LedgerOperation::ReleaseCore));
         all.extend((0..=self.chunks).map(|chunk| LedgerOperation::ReleaseChunk(ChunkId(chunk))));
@@ -97,8 +99,12 @@ impl SmallLedger {
         for &subos in &suboses {
             all.extend([LedgerOperation::Destroy(subos), LedgerOperation::Destroyed(subos)]);
             changes.extend(cores.clone().map(|core| LedgerChange::GrantCore { core, to: subos }));
-            for (chunks, role) in [(1, LotRole::Home), (1, LotRole::Extra), (2, LotRole::Extra)] {
-                changes.push(LedgerChange::GrantLot { chunks, to: subos, role });
+            for &role in self.roles {
+                changes.push(LedgerChange::GrantLot { chunks: 1, to: subos, role });
+            }
+            changes.push(LedgerChange::GrantLot { chunks: 2, to: subos, role: LotRole::Extra });
+            if self.roles.contains(&LotRole::Window) {
+                changes.extend(lots.iter().map(|&lot| LedgerChange::Share { lot, with: subos }));
             }
             changes.extend(resources.iter().map(|&resource| LedgerChange::Reclaim { resource, from: subos }));
         }
@@ -192,6 +198,15 @@ fn form(memory: &LedgerMemory, names: &[usize], symmetry: Symmetry) -> Vec<u8> {
             ChunkEntry::Lot(lot) => {
                 let lot = memory.lots[usize::from(*lot)];
                 form.extend([holder(lot.holder), lot.seat, small(lot.first as usize)]);
+                match lot.window {
+                    Window::None => form.push(0),
+                    Window::Alone => form.push(1),
+                    Window::Spoilt => form.push(2),
+                    Window::Shared(other) => {
+                        let other = memory.lots[usize::from(other)];
+                        form.extend([3, holder(other.holder), other.seat]);
+                    }
+                }
             }
         }
     }
@@ -233,7 +248,9 @@ impl LedgerModel {
             if lot.count > 0 {
                 let chunks = lot.chunks().map(|chunk| chunk.0).collect();
                 let id = LotId { index, generation: lot.generation };
-                model.lots.insert(id, super::Lot { chunks, seat: lot.seat, holder: lot.holder });
+                let (window, spoilt) = (lot.window != Window::None, lot.window == Window::Spoilt);
+                let lot = super::Lot { chunks, seat: lot.seat, holder: lot.holder, window, spoilt };
+                model.lots.insert(id, lot);
             }
         }
         for (index, entry) in (0..).zip(&memory.suboses) {

@@ -14,7 +14,7 @@ pub mod story;
 use std::collections::BTreeMap;
 
 use caps::bounds::{CHUNK, PAGE};
-use caps::ledger::{Holder, LedgerChange, Life, LotEntry, LotId, Phase, Resource, SubOsId};
+use caps::ledger::{Holder, LedgerChange, Life, LotEntry, LotId, Phase, Resource, SubOsId, Window};
 use caps::{Capability, Kind, Rights, Slot, SlotRef, Step};
 
 use crate::game::{FIRST, Game};
@@ -115,9 +115,12 @@ impl Machine {
             }
             (LedgerOperation::Apply(changes), LedgerAnswer::Granted(granted)) => {
                 for (change, resource) in changes.iter().zip(granted) {
-                    if let (LedgerChange::GrantLot { to, .. }, Resource::Lot(lot)) = (change, resource) {
-                        self.plant(*to, *lot)?;
-                    }
+                    let (to, lot) = match (change, resource) {
+                        (LedgerChange::GrantLot { to, .. }, Resource::Lot(lot))
+                        | (LedgerChange::Share { with: to, .. }, Resource::Lot(lot)) => (*to, *lot),
+                        _ => continue,
+                    };
+                    self.plant(to, lot)?;
                 }
             }
             (LedgerOperation::Quarantine(_), _) => {
@@ -145,7 +148,9 @@ impl Machine {
             game.bring(self.left.remove(&chunk.0).unwrap_or_default());
         }
         let dest = seat(entry.seat).ok_or("a seat without a slot")?;
-        let capability = Capability::new(Kind::Untyped, Rights::all(), entry.address(), bytes);
+        // What two share can be mapped, and nothing is made of it.
+        let kind = if entry.window == Window::None { Kind::Untyped } else { Kind::Region };
+        let capability = Capability::new(kind, Rights::all(), entry.address(), bytes);
         let planted = game.apply(&Operation::Plant { dest, capability })?;
         planted.map(|_| ()).map_err(|error| format!("a lot's root is refused: {error}"))
     }

@@ -33,6 +33,12 @@ impl Machine {
             16..=19 => {
                 decide(self.change(LedgerChange::Reclaim { resource: Resource::Core(core(c)), from: subos }))
             }
+            61..=64 => match lot {
+                Some((lot, _)) if self.has_seat(subos) => {
+                    decide(self.change(LedgerChange::Share { lot, with: subos }))
+                }
+                _ => decide(LedgerOperation::Create),
+            },
             20 => match lot {
                 Some((lot, holder)) => {
                     let from = holder.subos().unwrap_or(subos);
@@ -66,14 +72,23 @@ impl Machine {
 
     /// A lot, unless the subOS has as many as it has seats for.
     fn grant(&self, to: SubOsId, c: u16) -> Act {
-        let has = self.ledger.model.lots.values().filter(|lot| lot.holder.subos() == Some(to)).count();
-        let role = if c.is_multiple_of(5) { LotRole::Home } else { LotRole::Extra };
+        let role = match c % 5 {
+            0 => LotRole::Home,
+            1 => LotRole::Window,
+            _ => LotRole::Extra,
+        };
         let chunks = 1 + u32::from(c % 2);
-        if has + 1 < SEATS as usize {
+        if self.has_seat(to) {
             Act::Decide(self.change(LedgerChange::GrantLot { chunks, to, role }))
         } else {
             Act::Decide(LedgerOperation::Create)
         }
+    }
+
+    /// Whether there is a seat for one more lot.
+    fn has_seat(&self, of: SubOsId) -> bool {
+        let has = self.ledger.model.lots.values().filter(|lot| lot.holder.subos() == Some(of)).count();
+        has + 1 < SEATS as usize
     }
 
     fn some_lot(&self, b: u16) -> Option<(LotId, Holder)> {

@@ -96,6 +96,9 @@ fn change(change: &LedgerChange) -> String {
         LedgerChange::GrantLot { chunks, to, role } => {
             format!("GrantLot {{ chunks: {chunks}, to: {}, role: {} }}", subos(to), of_role(role))
         }
+        LedgerChange::Share { lot: of, with } => {
+            format!("Share {{ lot: {}, with: {} }}", lot(of), subos(with))
+        }
         LedgerChange::Reclaim { resource: what, from } => {
             format!("Reclaim {{ resource: {}, from: {} }}", resource(what), subos(from))
         }

@@ -247,8 +247,8 @@ pub(crate) const MUSEUM: &[Mutant] = &[
     mutant(
         "memory is free before the cores have parked",
         PHASE,
-        "return Err(Error::Busy);\n            }\n        }\n        *self",
-        "}\n        }\n        *self",
+        "return Err(Error::Busy);\n            }\n            if let Window",
+        "}\n            if let Window",
     ),
     mutant("memory of a silent core's holder comes to the pool", PHASE, "return Err(Error::CoreSilent);", ""),
     mutant(
@@ -262,6 +262,24 @@ pub(crate) const MUSEUM: &[Mutant] = &[
         PHASE,
         "Resource::Lot(_) if phase == Phase::Revoking => return Err(Error::WrongState),",
         "",
+    ),
+    mutant(
+        "a window is free while the other side has it",
+        PHASE,
+        "self.leave(lot, other, Window::Alone);",
+        "self.lots[usize::from(other)].window = Window::Alone; self.dissolve(lot, ChunkEntry::Pool);",
+    ),
+    mutant(
+        "a window that a silent core may use comes to the pool",
+        PHASE,
+        " || window == Window::Spoilt",
+        "",
+    ),
+    mutant(
+        "a window is shared with a third",
+        TRANSACT,
+        "if window != Window::Alone {",
+        "if window == Window::None {",
     ),
     mutant(
         "a lot is free without being scrubbed",
