@@ -35,9 +35,15 @@ impl LedgerGame {
     /// A machine of some size, everything reserved.
     #[must_use]
     pub fn sized(cores: u8, chunks: u32, lots: usize, suboses: usize) -> Self {
+        Self::at(LedgerMemory::new(cores, chunks, lots, suboses))
+    }
+
+    /// The game that begins in a given state.
+    #[must_use]
+    pub fn at(memory: LedgerMemory) -> Self {
         Self {
-            memory: LedgerMemory::new(cores, chunks, lots, suboses),
-            model: LedgerModel::new(cores, chunks, lots, suboses),
+            model: LedgerModel::of(&memory),
+            memory,
             log: Vec::new(),
             reached: BTreeSet::new(),
             scrutiny: Scrutiny::asked(),
