@@ -17,8 +17,8 @@ use userlib::{
 
 use crate::guests::Den;
 pub(crate) use crate::quiet::only_who_runs_there_is_asked;
-use crate::rig::{CODE, DATA, PAGE_FAULT, PATIENCE, Rig};
-use crate::{Outcome, said};
+use crate::rig::{CODE, DATA, PAGE_FAULT, Rig};
+use crate::{Outcome, PATIENCE, said};
 
 const SPIN: [u8; 2] = [0xeb, 0xfe];
 

@@ -9,8 +9,8 @@ use userlib::cap::{AddressSpace, Guest, Notification};
 use userlib::memory::{self, Mapping};
 use userlib::{Cap, Error, check, check_eq, page, slots, thread, time};
 
-use crate::rig::{CODE, DATA, END, PATIENCE, Rig, STACK, code};
-use crate::{Outcome, said};
+use crate::rig::{CODE, DATA, END, Rig, STACK, code};
+use crate::{Outcome, PATIENCE, said};
 
 /// A guest and its memory.
 pub(crate) struct Den {

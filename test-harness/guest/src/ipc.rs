@@ -16,8 +16,8 @@ use userlib::{
 };
 
 use crate::library::line;
-use crate::rig::{END, PATIENCE, Rig, code};
-use crate::{Outcome, said};
+use crate::rig::{END, Rig, code};
+use crate::{Outcome, PATIENCE, said};
 
 const BRIEF: Duration = Duration::from_millis(2);
 

@@ -44,6 +44,10 @@ use alloc::string::String;
 
 use userlib::Error;
 
+/// How long to wait for what must come. The harness ends a run by a deadline of its own, which is stretched by how slow
+/// the host is: so a slow host fails no case here that would end well.
+pub(crate) const PATIENCE: core::time::Duration = core::time::Duration::from_secs(60);
+
 /// What comes of a case: nothing, or what went wrong.
 pub type Outcome = Result<(), String>;
 

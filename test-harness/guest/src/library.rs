@@ -17,10 +17,7 @@ use userlib::sync::Mutex;
 use userlib::{Error, Rights, check, check_eq, slots, thread, time};
 
 use crate::parlour::{Host, Parlour, ParlourClient, ParlourDispatch, ParlourError};
-use crate::{Outcome, said};
-
-/// How long anything here may take at most.
-const PATIENCE: Duration = Duration::from_secs(5);
+use crate::{Outcome, PATIENCE, said};
 
 /// The heap grows over several regions, and gives back what was freed.
 pub(crate) fn heap_grows() -> Outcome {

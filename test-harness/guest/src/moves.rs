@@ -16,10 +16,7 @@ use userlib::{Cap, Error, Handle, Rights, check, check_eq, environment, memory, 
 use crate::abroad::{Colony, audit, clean, free_chunks, patiently};
 use crate::guests::Den;
 use crate::rig::{CODE, DATA, Rig};
-use crate::{Outcome, said};
-
-/// How long anything here may take at most: all cores are busy, and may have to share one of the host's.
-const PATIENCE: Duration = Duration::from_secs(20);
+use crate::{Outcome, PATIENCE, said};
 
 /// What the supervisor asks: how far, and to end.
 const HOW_FAR: u64 = 1;

@@ -8,8 +8,8 @@ use userlib::cap::{CSpace, Endpoint, Notification, Region, Thread, Untyped, cap,
 use userlib::memory::{self, Mapping};
 use userlib::{Cap, Error, Handle, Kind, Rights, SlotIndex, check, check_eq, environment, slots, thread};
 
-use crate::rig::{END, INVALID_OPCODE, PATIENCE, Rig, code};
-use crate::{Outcome, said};
+use crate::rig::{END, INVALID_OPCODE, Rig, code};
+use crate::{Outcome, PATIENCE, said};
 
 /// The kinds that can be made, with a size that will do.
 const KINDS: [(Kind, u64); 9] = [

@@ -16,10 +16,8 @@ use userlib::{Cap, Error, Rights, cap, check, check_eq, environment, println};
 
 use crate::library::{line, next_fault};
 use crate::parlour::{Host, ParlourClient, ParlourDispatch};
-use crate::{Outcome, said, services};
+use crate::{Outcome, PATIENCE, said, services};
 
-/// How long a child may take to answer.
-const PATIENCE: Duration = Duration::from_secs(5);
 /// An address at which nothing is ever mapped.
 const NOWHERE: u64 = 0x1_2340;
 

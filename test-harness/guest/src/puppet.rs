@@ -7,7 +7,6 @@
 use alloc::format;
 use alloc::string::String;
 use core::sync::atomic::{AtomicU64, Ordering};
-use core::time::Duration;
 
 use idl::abi::{OpWord, Registers, ResultWord};
 use idl::message::{Fault, Message, Received};
@@ -16,7 +15,7 @@ use userlib::cap::{Endpoint, Reply, Thread};
 use userlib::memory::{self, Mapping};
 use userlib::{Cap, Error, Handle, Rights, environment, page, time};
 
-use crate::said;
+use crate::{PATIENCE, said};
 
 /// UD2.
 const UNDEFINED: [u8; 2] = [0x0f, 0x0b];
@@ -26,8 +25,6 @@ const CODE: u64 = 16;
 pub(crate) const INVALID: u32 = 6;
 /// SYSCALL.
 const SYSCALL: [u8; 2] = [0x0f, 0x05];
-/// How long a puppet may take for anything.
-const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The thread.
 #[derive(Debug)]

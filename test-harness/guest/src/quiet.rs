@@ -15,10 +15,10 @@ use userlib::{Cap, Error, Rights, check, check_eq, environment, slots, time};
 
 use crate::abroad::{Colony, patiently};
 use crate::cores::{cores, counter, counts_on};
-use crate::steward::{Child, PATIENCE, audit, compare, ledger};
+use crate::steward::{Child, audit, compare, ledger};
 use crate::walls::{HOOK, SURVIVED};
 use crate::wards::HELLO;
-use crate::{Outcome, said};
+use crate::{Outcome, PATIENCE, said};
 
 pub(crate) const CHILDREN: &[(&str, fn())] = &[("quiet/tidy", tidy)];
 

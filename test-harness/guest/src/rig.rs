@@ -5,7 +5,6 @@
 
 use alloc::format;
 use alloc::string::String;
-use core::time::Duration;
 
 use idl::abi::{FxArea, GuestFrame, Registers};
 use idl::message::{Fault, Message, Received};
@@ -14,7 +13,7 @@ use userlib::cap::{AddressSpace, Endpoint, Region, Reply, Thread};
 use userlib::memory::{self, Mapping};
 use userlib::{Cap, Error, Handle, Rights, environment, page, time};
 
-use crate::said;
+use crate::{PATIENCE, said};
 
 /// Where the code lies.
 pub(crate) const CODE: u64 = 0x40_0000;
@@ -31,9 +30,6 @@ pub(crate) const PAGE_FAULT: u32 = 14;
 
 /// The end of a code: an invalid instruction, at which it is looked at.
 pub(crate) const END: [u8; 2] = [0x0f, 0x0b];
-
-/// How long anything here may take at most.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The thread and what it runs in.
 pub(crate) struct Rig {

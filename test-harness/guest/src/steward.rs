@@ -3,7 +3,6 @@
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::time::Duration;
 
 use idl::bundle::{BOOT, Bundle};
 use idl::event::Event;
@@ -15,10 +14,7 @@ use userlib::cap::{Notification, SubOs, complete};
 use userlib::{Cap, Error, cap, check, check_eq, environment, memory, page, slots, time};
 
 use crate::wards::HELLO;
-use crate::{Outcome, said};
-
-/// How long anything here may take at most.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(8);
+use crate::{Outcome, PATIENCE, said};
 
 /// A subOS that a case made.
 pub(crate) struct Child {

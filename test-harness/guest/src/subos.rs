@@ -10,14 +10,12 @@ use userlib::cap::{SubOs, complete};
 use userlib::memory::pages_for;
 use userlib::{Cap, cap, environment, page, println, slots, time};
 
-use crate::{Outcome, said};
+use crate::{Outcome, PATIENCE, said};
 
 /// The home lot of a subOS for a case: 8 MiB.
 pub(crate) const HOME: Chunks = Chunks(4);
 /// The core on which [`run`] runs one.
 const CORE: CoreNumber = CoreNumber(1);
-/// How long one may take.
-const PATIENCE: Duration = Duration::from_secs(5);
 /// What ends what a subOS prints.
 const END: &str = "that is all";
 

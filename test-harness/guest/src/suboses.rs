@@ -13,9 +13,9 @@ use idl::types::{
 use userlib::cap::{SubOs, complete};
 use userlib::{Cap, Error, cap, check, check_eq, environment, page, println, slots, time};
 
-use crate::steward::{Child, PATIENCE, audit, compare, ledger, state_of};
+use crate::steward::{Child, audit, compare, ledger, state_of};
 use crate::wards::{CHILDREN, COUNT, ECHO, LOT, WANTED};
-use crate::{Outcome, said};
+use crate::{Outcome, PATIENCE, said};
 
 /// A subOS is made, loaded, started, talks, and is gone without a trace.
 pub(crate) fn one_is_made_and_ends() -> Outcome {

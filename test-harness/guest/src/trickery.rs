@@ -14,8 +14,8 @@ use userlib::{
 };
 
 use crate::library::line;
-use crate::rig::{DATA, END, PATIENCE, Rig, code};
-use crate::{Outcome, said};
+use crate::rig::{DATA, END, Rig, code};
+use crate::{Outcome, PATIENCE, said};
 
 /// Who manages a thread cannot change what it says while its message waits: so nobody forges a fault, which only
 /// the kernel may send.

@@ -12,9 +12,9 @@ use idl::types::{
 use userlib::cap::{Notification, complete};
 use userlib::{Cap, Error, check, check_eq, environment, memory, page, time};
 
-use crate::steward::{Child, PATIENCE, audit, compare, ledger, state_of};
+use crate::steward::{Child, audit, compare, ledger, state_of};
 use crate::wards::{ECHO, HELLO};
-use crate::{Outcome, said};
+use crate::{Outcome, PATIENCE, said};
 
 /// The method of DebugConsole that only the hooks build knows.
 pub(crate) const HOOK: u8 = 255;

@@ -10,7 +10,7 @@ use userlib::cap::{AddressSpace, CSpace, Endpoint, Notification, Region, Untyped
 use userlib::memory::{self, Mapping};
 use userlib::{Cap, Error, Handle, Rights, SlotIndex, environment, println, thread, time};
 
-use crate::steward::PATIENCE;
+use crate::PATIENCE;
 
 /// What a child says when it runs.
 pub(crate) const HELLO: u64 = 1;

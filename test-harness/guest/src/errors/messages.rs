@@ -10,10 +10,8 @@ use userlib::{Cap, Error, Handle, check, environment, memory, slots, thread, tim
 use super::refused;
 use crate::library::line;
 use crate::puppet::{self, Call};
-use crate::{Outcome, said};
+use crate::{Outcome, PATIENCE, said};
 
-/// How long anything may take.
-const PATIENCE: Duration = Duration::from_secs(5);
 /// Long enough for another thread to begin to wait.
 const WHILE: Duration = Duration::from_millis(10);
 
