@@ -208,14 +208,16 @@ impl Kernel {
 }
 
 /// Whether these rights allow an access that a page fault with this error code was about. An entry that was not there, or
-/// is malformed, was no matter of rights.
+/// is malformed, was no matter of rights; nor was an access that the processor made as a kernel would, on behalf of an
+/// instruction of the program's: that one comes again however often it is tried.
 fn fault_is_allowed(error: u64, rights: Rights) -> bool {
     const PRESENT: u64 = 1 << 0;
     const WRITE: u64 = 1 << 1;
+    const USER: u64 = 1 << 2;
     const RESERVED: u64 = 1 << 3;
     const FETCH: u64 = 1 << 4;
     let wanted = [(WRITE, Rights::WRITE), (FETCH, Rights::EXECUTE)];
-    error & (PRESENT | RESERVED) == PRESENT
+    error & (PRESENT | USER | RESERVED) == PRESENT | USER
         && wanted.iter().all(|(bit, right)| error & bit == 0 || rights.contains(*right))
 }
 
@@ -242,7 +244,8 @@ mod tests {
         assert!(fault_is_allowed(0b0_0101, read) && fault_is_allowed(0b0_0111, write));
         assert!(fault_is_allowed(0b1_0101, execute));
         assert!(!fault_is_allowed(0b0_0111, execute) && !fault_is_allowed(0b1_0101, write));
-        // Nothing was mapped there; a malformed entry.
+        // Nothing was mapped there; a malformed entry; not the program's own access.
         assert!(!fault_is_allowed(0b0_0110, write) && !fault_is_allowed(0b0_1101, read));
+        assert!(!fault_is_allowed(0b0_0001, write) && !fault_is_allowed(0b0_0011, write));
     }
 }
