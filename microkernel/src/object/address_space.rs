@@ -211,13 +211,13 @@ impl Kernel {
 /// is malformed, was no matter of rights; nor was an access that the processor made as a kernel would, on behalf of an
 /// instruction of the program's: that one comes again however often it is tried.
 fn fault_is_allowed(error: u64, rights: Rights) -> bool {
-    const PRESENT: u64 = 1 << 0;
+    /// The entry was there, and the program itself wanted it.
+    const OWN: u64 = 1 << 0 | 1 << 2;
     const WRITE: u64 = 1 << 1;
-    const USER: u64 = 1 << 2;
     const RESERVED: u64 = 1 << 3;
     const FETCH: u64 = 1 << 4;
     let wanted = [(WRITE, Rights::WRITE), (FETCH, Rights::EXECUTE)];
-    error & (PRESENT | USER | RESERVED) == PRESENT | USER
+    error & (OWN | RESERVED) == OWN
         && wanted.iter().all(|(bit, right)| error & bit == 0 || rights.contains(*right))
 }
 
