@@ -45,7 +45,10 @@ pub const CASES: &[Case] = &[
     Case::new("walls::a_lying_kernel_is_found_out_by_a_visit").cores(4).hooks(),
     Case::new("walls::a_core_that_never_answers_is_quarantined").cores(4).hooks(),
     Case::new("walls::a_lot_waits_for_a_core_on_its_way_out").cores(4).hooks(),
-    Case::new("walls::a_panic_of_the_supervisors_kernel_ends_the_machine").hooks().panics(),
+    Case::new("walls::a_panic_of_the_supervisors_kernel_ends_the_machine")
+        .hooks()
+        .panics()
+        .says(&["microkernel/src/machine/hooks.rs:", "a test asked for it"]),
     Case::new("errors::of_untyped"),
     Case::new("errors::of_regions"),
     Case::new("errors::of_spaces"),
