@@ -44,6 +44,10 @@ mod number {
     pub(super) const PLANT: u64 = 17;
     pub(super) const LOSE_ROOTS: u64 = 18;
     pub(super) const MUTATE: u64 = 19;
+    pub(super) const READ_USER: u64 = 30;
+    pub(super) const WRITE_USER: u64 = 31;
+    pub(super) const EXECUTE_USER: u64 = 32;
+    pub(super) const EXECUTE_DATA: u64 = 33;
     pub(super) const PARK: u64 = 20;
 }
 
@@ -102,6 +106,10 @@ pub fn invoked(kernel: &mut Kernel, op: OpWord) -> Option<Result<Answer, Error>>
         number::MUTATE => {
             return Some(journal::mutate(&mut kernel.forest, argument).map(|()| Answer::NOTHING));
         }
+        number::READ_USER => touch(argument as *mut u64, Touch::Read),
+        number::WRITE_USER => touch(argument as *mut u64, Touch::Write),
+        number::EXECUTE_USER => execute(argument as *const u8),
+        number::EXECUTE_DATA => execute_data(kernel, argument),
         _ => return Some(Err(Error::InvalidArgument)),
     }
     Some(Ok(Answer::NOTHING))
@@ -165,6 +173,26 @@ fn touch(place: *mut u64, how: Touch) {
         }
         // SAFETY: none, as above.
         Touch::Write => unsafe { place.write_volatile(0x0bad_0bad) },
+    }
+}
+
+/// Jumps to a `ret`: it comes back if nothing forbids the jump.
+fn execute(place: *const u8) {
+    // SAFETY: none, as in `touch`.
+    let jump = unsafe { core::mem::transmute::<*const u8, extern "C" fn()>(place) };
+    jump();
+}
+
+/// `ret`, many times, where the image has what is only read.
+static RETURNS: [u8; 16] = [0xc3; 16];
+
+/// Executes what is data: in a core's area, in the image, in the subOS's own memory.
+fn execute_data(kernel: &Kernel, which: u64) {
+    let on_the_stack = core::hint::black_box([0xc3_u8; 16]);
+    match which {
+        0 => execute(on_the_stack.as_ptr()),
+        1 => execute(core::hint::black_box(&RETURNS).as_ptr()),
+        _ => execute(core::ptr::from_ref(kernel).cast()),
     }
 }
 

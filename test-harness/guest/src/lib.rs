@@ -27,6 +27,7 @@ mod objects;
 mod parlour;
 pub mod player;
 mod processes;
+mod protections;
 mod puppet;
 mod quiet;
 mod rig;
@@ -125,6 +126,11 @@ cases! {
         a_lock_that_is_held_for_ever_costs_its_holder a_lying_kernel_is_found_out_by_a_visit
         a_core_that_never_answers_is_quarantined a_lot_waits_for_a_core_on_its_way_out
         a_panic_of_the_supervisors_kernel_ends_the_machine
+    }
+    protections {
+        users_memory_is_not_the_kernels data_is_not_executed what_is_read_is_not_written
+        the_boot_core_reads_no_users_memory the_boot_core_writes_no_users_memory
+        the_boot_core_executes_no_users_code the_boot_core_executes_no_data the_boot_core_writes_no_image
     }
     errors {
         of_untyped of_regions of_spaces of_lookup of_tables of_threads of_guests of_endpoints of_replies

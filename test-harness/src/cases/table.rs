@@ -49,6 +49,14 @@ pub const CASES: &[Case] = &[
         .hooks()
         .panics()
         .says(&["microkernel/src/machine/hooks.rs:", "a test asked for it"]),
+    Case::new("protections::users_memory_is_not_the_kernels").cores(4).hooks(),
+    Case::new("protections::data_is_not_executed").cores(4).hooks(),
+    Case::new("protections::what_is_read_is_not_written").cores(4).hooks(),
+    Case::new("protections::the_boot_core_reads_no_users_memory").hooks().panics(),
+    Case::new("protections::the_boot_core_writes_no_users_memory").hooks().panics(),
+    Case::new("protections::the_boot_core_executes_no_users_code").hooks().panics(),
+    Case::new("protections::the_boot_core_executes_no_data").hooks().panics(),
+    Case::new("protections::the_boot_core_writes_no_image").hooks().panics(),
     Case::new("errors::of_untyped"),
     Case::new("errors::of_regions"),
     Case::new("errors::of_spaces"),

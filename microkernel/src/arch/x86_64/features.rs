@@ -61,8 +61,14 @@ fn read_mxcsr_mask() -> u32 {
 }
 
 /// Reads CPUID on the first core; the others are assumed equal, as every system in use assumes.
+///
+/// # Panics
+/// When the processor cannot keep data from being executed: the page tables of the kernel rest on that.
 pub fn detect() -> Features {
     let cpuid = CpuId::new();
+    let nx =
+        cpuid.get_extended_processor_and_feature_identifiers().is_some_and(|leaf| leaf.has_execute_disable());
+    assert!(nx, "this processor has no NX (CPUID 0x80000001, EDX bit 20), without which no wall stands");
     let mut found = Features::empty();
     if let Some(basic) = cpuid.get_feature_info() {
         found.set(Features::X2APIC, basic.has_x2apic());

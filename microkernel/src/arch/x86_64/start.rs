@@ -69,9 +69,14 @@ pvh_start:
     movl %cr4, %eax
     orl $0x620, %eax                // PAE, OSFXSR, OSXMMEXCPT: compiled code uses SSE at once
     movl %eax, %cr4
+    movl $0x80000001, %eax
+    cpuid
+    andl $0x100000, %edx            // NX is bit 20; a processor without it is refused once there are words
+    shrl $9, %edx                   // NXE is bit 11
+    leal 0x101(%edx), %esi          // SCE, LME
     movl $0xc0000080, %ecx          // EFER
     rdmsr
-    orl $0x901, %eax                // SCE, LME, NXE
+    orl %esi, %eax
     wrmsr
     movl %cr0, %eax
     andl $0x9ffffff3, %eax          // CD, NW, EM, TS off

@@ -50,7 +50,7 @@ trampoline_32:
     movl %eax, %cr3
     movl $0xc0000080, %ecx          // EFER
     rdmsr
-    orl $0x901, %eax                // SCE, LME, NXE
+    orl $0x901, %eax                // SCE, LME, NXE, which the first core has
     wrmsr
     movl %cr0, %eax
     andl $0x9ffffff3, %eax          // CD, NW, EM, TS off
