@@ -16,6 +16,11 @@ pub const COMMON_ERRORS: &[Error] = &[
     Error::InvalidArgument,
 ];
 
+/// Those of them with which every method refuses a target, whatever its arguments are; `MissingRight` too, if the method
+/// needs a right.
+pub const TARGET_ERRORS: &[Error] =
+    &[Error::EmptySlot, Error::StaleHandle, Error::WrongKind, Error::MissingRight];
+
 /// One declared method.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MethodInfo {

@@ -134,7 +134,7 @@ cases! {
     }
     errors {
         of_untyped of_regions of_spaces of_lookup of_tables of_threads of_guests of_endpoints of_replies
-        of_notifications of_consoles of_machine of_suboses of_condemned_suboses of_uplinks
+        of_notifications of_consoles of_machine of_suboses of_condemned_suboses of_uplinks of_every_target
     }
     mutants { none blind_to_rights a_greedy_copy an_early_done a_lost_effect a_stray_write }
     services {

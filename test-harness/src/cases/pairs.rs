@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use caps::{Error, Kind};
 use idl::kernel::methods;
-use idl::method::COMMON_ERRORS;
+use idl::method::{COMMON_ERRORS, MethodInfo, TARGET_ERRORS};
 use idl::record::Record;
 
 /// A set of (method, error) pairs, as `Kind.method` and the error's name.
@@ -39,8 +40,9 @@ impl Pairs {
             .collect();
         let show = |(method, error): &(String, String)| format!("{method} -> {error}");
         let missing = declared.difference(&observed).map(show).collect();
-        let undeclared =
-            self.0.iter().filter(|pair| !declared.contains(pair) && !declared.contains(&shared(pair)));
+        // Arguments are looked up as targets are, so that a method may answer so that needs no right itself.
+        let common = |error: &str| COMMON_ERRORS.iter().any(|common| common.name() == error);
+        let undeclared = self.0.iter().filter(|pair| !declared.contains(pair) && !common(&pair.1));
         (missing, undeclared.map(show).collect())
     }
 }
@@ -48,16 +50,26 @@ impl Pairs {
 /// What stands for the method in pairs of the errors that every method can answer with.
 const ANY: &str = "any";
 
-/// Every (method, error) pair that the kernel's interface declares. The errors that all methods share are wanted once,
-/// from any method.
+/// Every (method, error) pair that the kernel's interface declares. How a target is refused is wanted of each method; the
+/// other errors that all methods share are wanted once, from any method.
 #[must_use]
 pub fn declared_pairs() -> Vec<(String, String)> {
     let own = methods().flat_map(|method| {
         let name = format!("{:?}.{}", method.kind, method.name);
-        method.errors.iter().map(move |error| (name.clone(), error.name().to_owned()))
+        let errors =
+            method.errors.iter().chain(TARGET_ERRORS.iter().filter(|error| refuses(method, **error)));
+        errors.map(move |error| (name.clone(), error.name().to_owned()))
     });
-    let shared = COMMON_ERRORS.iter().map(|error| (ANY.to_owned(), error.name().to_owned()));
+    let shared = COMMON_ERRORS
+        .iter()
+        .filter(|error| !TARGET_ERRORS.contains(error))
+        .map(|error| (ANY.to_owned(), error.name().to_owned()));
     own.chain(shared).collect()
+}
+
+/// Whether a method can refuse a target so. Of reply objects there are no copies, and so none that lack a right.
+fn refuses(method: &MethodInfo, error: Error) -> bool {
+    error != Error::MissingRight || (!method.rights.is_empty() && method.kind != Kind::Reply)
 }
 
 #[cfg(test)]

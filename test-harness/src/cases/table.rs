@@ -61,6 +61,7 @@ pub const CASES: &[Case] = &[
     Case::new("errors::of_regions"),
     Case::new("errors::of_spaces"),
     Case::new("errors::of_lookup"),
+    Case::new("errors::of_every_target"),
     Case::new("errors::of_tables"),
     Case::new("errors::of_threads"),
     Case::new("errors::of_guests"),

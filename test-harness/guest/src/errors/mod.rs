@@ -4,6 +4,7 @@ mod memory;
 mod messages;
 mod supervising;
 mod tables;
+mod targets;
 mod threads;
 mod uplink;
 
@@ -11,6 +12,7 @@ pub(crate) use memory::{of_regions, of_spaces, of_untyped};
 pub(crate) use messages::{of_consoles, of_endpoints, of_notifications, of_replies};
 pub(crate) use supervising::{of_condemned_suboses, of_machine, of_suboses};
 pub(crate) use tables::{of_lookup, of_tables};
+pub(crate) use targets::of_every_target;
 pub(crate) use threads::{of_guests, of_threads};
 pub(crate) use uplink::{of_uplinks, subos as uplink_subos};
 

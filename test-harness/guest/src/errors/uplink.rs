@@ -23,6 +23,7 @@ pub(crate) fn subos() {
 }
 
 fn refusals() -> Outcome {
+    super::targets::of_uplinks()?;
     let uplink = environment().uplink();
     refused("a forged event", uplink.send(1 << 63, 0, 0, 0, 0), Error::InvalidArgument)?;
     while uplink.receive().is_ok() {}
