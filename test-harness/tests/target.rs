@@ -61,7 +61,7 @@ fn main() -> ExitCode {
     }
     let observed = Arc::new(Observed::default());
     let mut trials: Vec<Trial> = CASES.iter().map(|case| trial(case, &observed)).collect();
-    trials.extend(MANIFESTS.iter().map(|name| manifest(name)));
+    trials.extend(MANIFESTS.iter().map(|(name, says)| manifest(name, says)));
     // What must be observed by all cases together can only be told when all of them run. When some are left out this
     // is no case at all, rather than one that is skipped.
     if arguments.filter.is_none() && arguments.skip.is_empty() {
@@ -93,15 +93,32 @@ fn trial(case: &'static Case, observed: &Arc<Observed>) -> Trial {
     })
 }
 
-/// The manifests that are played as cases, each to a good end.
-const MANIFESTS: &[&str] = &["echo", "pingpong", "batch", "force", "demo"];
+/// The manifests that are played as cases, each to a good end, and what some subOS must print meanwhile.
+const MANIFESTS: &[(&str, &[&str])] = &[
+    ("echo", &[]),
+    ("pingpong", &[]),
+    ("batch", &[]),
+    ("force", &[]),
+    ("demo", &[]),
+    // Whether the registers are there, too, the story is judged by.
+    (
+        "crash",
+        &["init: echo-client (of core 1) crashed, time 1: ", "echo-client (of core 1) crashed, time 3: "],
+    ),
+];
 
-fn manifest(name: &'static str) -> Trial {
+fn manifest(name: &'static str, says: &'static [&'static str]) -> Trial {
     Trial::test(format!("manifest::{name}"), move || {
         let path = place::harness().join(format!("manifests/{name}.toml"));
         let manifest = load(&path, Overrides::default())?;
         let played = play(&stage()?.board(), name, &manifest, &documents()?, &mut |_, _| {})?;
         played.check().map_err(Failed::from)?;
+        let said = |text: &&str| {
+            played.story.output.values().any(|output| String::from_utf8_lossy(output).contains(*text))
+        };
+        if let Some(text) = says.iter().find(|text| !said(text)) {
+            return Err(Failed::from(format!("nobody said {text:?}")));
+        }
         if name == "force" { sums_are_right(&played) } else { Ok(()) }
     })
 }

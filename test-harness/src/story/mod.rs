@@ -149,6 +149,8 @@ pub struct Story {
     pub ended: BTreeMap<String, u64>,
     /// Who died and was built again.
     pub restarted: BTreeSet<String>,
+    /// How often a server or a program of each subOS was said to have crashed.
+    pub crashes: BTreeMap<String, u64>,
     /// What each subOS printed of its unfinished line.
     unfinished: BTreeMap<String, Vec<u8>>,
 }
@@ -244,6 +246,7 @@ impl Story {
             "restart" => {
                 self.restarted.insert(subos);
             }
+            "crash" => *self.crashes.entry(subos).or_default() += 1,
             _ => {}
         }
     }

@@ -20,6 +20,7 @@ pub fn judge(story: &Story, manifest: &Manifest) -> Vec<String> {
     }
     wrong.extend(findings(story, manifest));
     let implied = Implied::by(manifest);
+    wrong.extend(crashes(story, manifest));
     wrong.extend(beats(story, manifest, &implied));
     wrong.extend(work::missing(story, manifest, &implied));
     wrong
@@ -41,6 +42,62 @@ fn findings(story: &Story, manifest: &Manifest) -> Vec<String> {
         }
     }
     wrong
+}
+
+/// The argument of init by which a manifest announces that servers of a subOS crash.
+const ANNOUNCED: &str = "crashes=";
+
+/// Crashes that nobody announced, announced ones that did not come, and those that were not reported in full: by the
+/// server's name, with the reason and its registers.
+fn crashes(story: &Story, manifest: &Manifest) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let announced = |subos: &str| {
+        let plan = manifest.plan.suboses.iter().find(|plan| plan.name.as_str() == subos);
+        plan.is_some_and(|plan| plan.arguments.split(' ').any(|word| word.starts_with(ANNOUNCED)))
+    };
+    for (subos, count) in &story.crashes {
+        if !announced(subos) {
+            wrong.push(format!("{subos} crashed {count} times, which no step is meant to bring about"));
+        }
+    }
+    for plan in manifest.plan.suboses.iter().filter(|plan| announced(plan.name.as_str())) {
+        let name = plan.name.as_str();
+        let told = story.crashes.get(name).copied().unwrap_or(0);
+        let output = story.output.get(name).map(|bytes| String::from_utf8_lossy(bytes).into_owned());
+        let shown = reports(&output.unwrap_or_default(), &plan.arguments);
+        if told == 0 {
+            wrong.push(format!("{name} announces crashes, and none came"));
+        } else if shown != told {
+            wrong.push(format!(
+                "of {told} crashes of {name}, {shown} were shown with name, reason and registers"
+            ));
+        }
+    }
+    wrong
+}
+
+/// How many crashes an init has shown in full. The name is one that its arguments give it.
+fn reports(output: &str, arguments: &str) -> u64 {
+    let names = |name: &str| !name.is_empty() && arguments.split(['=', ',', ' ']).any(|known| known == name);
+    let lines: Vec<&str> = output.lines().collect();
+    let full = (0..lines.len()).filter(|&at| {
+        let Some((name, rest)) =
+            lines[at].strip_prefix("init: ").and_then(|line| line.split_once(" (of core "))
+        else {
+            return false;
+        };
+        let reason = rest.split_once(" crashed, time ").and_then(|(_, rest)| rest.split_once(": "));
+        let rows = lines[at + 1..].iter().take_while(|line| line.starts_with("  "));
+        let registers: Vec<&str> = rows.flat_map(|line| line.split_whitespace()).collect();
+        let value = |wanted: &str| {
+            let pair = registers.windows(2).find(|pair| pair[0] == wanted);
+            pair.and_then(|pair| u64::from_str_radix(pair[1], 16).ok())
+        };
+        // An instruction at 0 is a register that was not read.
+        let read = value("rax").is_some() && value("rip").is_some_and(|rip| rip != 0);
+        names(name) && reason.is_some_and(|(_, reason)| !reason.is_empty()) && read
+    });
+    full.count() as u64
 }
 
 /// Operations during which somebody of duty was not seen to go on, and cores that were taken without being at work.
@@ -128,6 +185,32 @@ check = "ledger"
             let line = lines.remove(missing);
             assert_eq!(wrong(&lines).len(), 1, "without {line}");
         }
+    }
+
+    #[test]
+    fn a_crash_that_nobody_announced_is_told() {
+        let mut lines = GOOD.to_vec();
+        lines.insert(3, "@crash t=25 subos=a times=1 vector=14 address=0x8 rip=0x200000");
+        assert_eq!(wrong(&lines), ["a crashed 1 times, which no step is meant to bring about"]);
+    }
+
+    #[test]
+    fn only_a_crash_shown_with_name_reason_and_registers_counts() {
+        const SHOWN: &str = "init: echo-client (of core 1) crashed, time 1: an invalid instruction: vector 6\n\
+            \u{20}    rax 0000000000000001    rbx 0000000000000000\n     rip 0000000000200010 rflags 0000000000000202\n";
+        let arguments = "pair=echo-server,echo-client crashes=2";
+        assert_eq!(reports(SHOWN, arguments), 1);
+        assert_eq!(reports(&format!("{SHOWN}init: one more\n{SHOWN}"), arguments), 2);
+        assert_eq!(reports(&SHOWN.replace("echo-client", "somebody"), arguments), 0, "no name");
+        assert_eq!(
+            reports(&SHOWN.replace(": an invalid instruction: vector 6", ""), arguments),
+            0,
+            "no reason"
+        );
+        assert_eq!(reports(&SHOWN.replace("rax", "rbx"), arguments), 0, "no rax");
+        assert_eq!(reports(&SHOWN.replace("0000000000200010", "0000000000000000"), arguments), 0, "no rip");
+        let unread = SHOWN.split_once('\n').map_or("", |(line, _)| line).to_owned();
+        assert_eq!(reports(&format!("{unread}\n  its registers cannot be read\n"), arguments), 0);
     }
 
     #[test]
