@@ -1,9 +1,10 @@
 //! The target cases as cases of `cargo test`: listing and filtering builds and installs nothing, the first case that
-//! runs builds what it needs.
+//! runs builds what it needs. Each says how long it took and where its transcript is.
 
+use std::fs;
 use std::process::{Command, ExitCode};
 use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use libtest_mimic::{Arguments, Failed, Trial};
 use test_harness::cases::{CASES, Case, Pairs, Stage, declared_pairs};
@@ -13,6 +14,7 @@ use test_harness::machine::{Accel, end_with_us_on_signals};
 use test_harness::manifest::{Overrides, load};
 use test_harness::place;
 use test_harness::play::{Played, play};
+use test_harness::say::say;
 use test_harness::tools::Install;
 
 /// What the cases of this run have observed, and how many of them are done.
@@ -87,10 +89,19 @@ fn trial(case: &'static Case, observed: &Arc<Observed>) -> Trial {
     let observed = Arc::clone(observed);
     Trial::test(case.name, move || {
         let mut turn = Turn { observed, pairs: Pairs::default() };
+        let begin = Instant::now();
         let transcript = stage().and_then(|stage| stage.pass(case)).map_err(Failed::from)?;
         turn.pairs.observe(&transcript);
-        Ok(())
+        tell(case.name, &transcript, begin.elapsed())
     })
+}
+
+/// Says how long a case took and keeps what it printed. A case that fails shows the end of that itself.
+fn tell(name: &str, transcript: &[String], took: Duration) -> std::result::Result<(), Failed> {
+    let path = place::scratch("transcripts")?.join(name.replace("::", ".") + ".txt");
+    fs::write(&path, transcript.join("\n") + "\n")?;
+    say(format_args!("{name}: {:.2} s, {}", took.as_secs_f64(), place::shown(&path)));
+    Ok(())
 }
 
 /// The manifests that are played as cases, each to a good end, and what some subOS must print meanwhile.
