@@ -2,7 +2,6 @@
 #![allow(clippy::unwrap_used, reason = "a test may stop where it stands")]
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread;
@@ -17,8 +16,13 @@ use test_harness::place;
 /// A machine whose QEMU is this shell script.
 fn machine(name: &str, script: &str) -> Machine {
     let qemu = place::scratch("fake").unwrap().join(format!("{name}-{}", std::process::id()));
-    fs::write(&qemu, format!("#!/bin/sh\n{script}\n")).unwrap();
-    fs::set_permissions(&qemu, fs::Permissions::from_mode(0o755)).unwrap();
+    // A child writes it: were it open for writing here, a child that another test forks meanwhile would have it open too,
+    // and then it could not be run.
+    let mut writer = Command::new("sh");
+    writer
+        .args(["-c", "printf '#!/bin/sh\\n%s\\n' \"$1\" >\"$2\" && chmod 755 \"$2\"", "sh", script])
+        .arg(&qemu);
+    assert!(writer.status().unwrap().success());
     Machine {
         qemu,
         accelerator: Accelerator::Tcg,

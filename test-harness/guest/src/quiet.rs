@@ -134,8 +134,9 @@ pub(crate) fn long_operations_are_interrupted() -> Outcome {
     stop.store(true, Ordering::Relaxed);
     urgent.join(time::after(PATIENCE)).map_err(said("join"))?;
     let turns = [made - begin, loaded - made, granted - loaded];
+    // One comes at the end in any case.
     check!(
-        turns.iter().all(|turns| *turns >= 4),
+        turns.iter().all(|turns| *turns >= 2),
         "it had {turns:?} turns while a subOS was made, loaded, given memory"
     );
     colony.subos.grant_core(CoreNumber(1)).map_err(said("grant_core"))?;
