@@ -6,7 +6,7 @@
 //! difference ends it, and both states are shown.
 //!
 //! Reading order: [`journal`] (records as they lie in memory), [`entry`] (what a record says), [`slot`] (what a slot's
-//! bytes say), [`forest`] and [`ledger`] (the comparison), [`replay`] (all kernels of a machine), [`show`] (states as text), [`game`] (journals that are made for this).
+//! bytes say), [`forest`] and [`ledger`] (the comparison), [`mod@replay`] (all kernels of a machine), [`show`] (states as text), [`game`] (journals that are made for this).
 
 pub mod entry;
 pub mod forest;
