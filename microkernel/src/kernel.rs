@@ -372,7 +372,10 @@ impl Kernel {
                 }
                 self.look_around()
             }
-            Cause::Arrived => self.look_around(),
+            Cause::Arrived => {
+                self.board.join(self.me, flush_all);
+                self.look_around()
+            }
             Cause::VisitFailed => {
                 // What the caller of the visit asked for died under the visitor's hands.
                 if let Some(caller) = self.runner() {

@@ -368,7 +368,6 @@ impl Kernel {
     /// The core joins this kernel. Its own seat points to it again, and the ready threads of that seat come
     /// back from wherever they were; all seats do if it is the only core.
     pub fn welcome(&mut self, core: CoreId) {
-        self.board.join(core);
         let first = self.cores.iter().all(|other| !other.active);
         let mut counters = self.cores[core.index()].counters;
         counters.arrivals += 1;

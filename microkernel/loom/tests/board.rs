@@ -7,7 +7,7 @@ use kernel_loom::explore::Preemptions::{self, Any, AtMost};
 use kernel_loom::explore::Weakness::{Omitted, Relaxed, Torn};
 use kernel_loom::explore::{Check, Mutant, Weakness, finds, finds_fault};
 use kernel_loom::machine::{Flag, Line, Memory, Page, Translation};
-use kernel_loom::sync::mailbox::{Command, Mailbox};
+use kernel_loom::sync::mailbox::{Command, Mailbox, Next};
 use kernel_loom::sync::{Asked, Board, Epoch, KernelLock, Wait};
 use kernel_loom::types::CoreId;
 use loom::thread;
@@ -39,7 +39,7 @@ impl Kernel {
             mailbox: Mailbox::default(),
             done: Flag::default(),
         };
-        cores.iter().for_each(|core| kernel.board.join(*core));
+        cores.iter().for_each(|core| kernel.board.join(*core, || ()));
         Arc::new(kernel)
     }
 
@@ -63,8 +63,12 @@ enum Fault {
     WaitsWithTheLock,
     /// The supervisor takes a core off the board that has not parked.
     DoesNotAwaitParking,
-    /// The supervisor puts a core on the board without the lock.
+    /// A core goes on the board without the lock.
     JoinsWithoutTheLock,
+    /// A core goes on the board with what it remembers from before.
+    JoinsWithoutFlush,
+    /// The supervisor puts a core on the board that has not come yet.
+    JoinsForAnother,
     /// A core says what root it goes on with when it has let go of the lock.
     NotesItsRootTooLate,
 }
@@ -245,40 +249,107 @@ fn a_core_leaves(fault: Fault) {
     supervisor.join().unwrap();
 }
 
-/// A core joins while another takes a page away: either it is waited for, or it never sees the page.
-fn a_core_joins(fault: Fault) {
-    let kernel = Kernel::of(&[FIRST]);
-    let (one, two) = (Arc::clone(&kernel), Arc::clone(&kernel));
-    let supervisor = thread::spawn(move || {
-        let visit =
-            (fault != Fault::JoinsWithoutTheLock).then(|| one.lock.visit(THIRD, || Wait::On).unwrap());
-        one.board.join(SECOND);
-        drop(visit);
-        one.mailbox.enter([1, 2, 3]);
-        one.lines[1].send();
-    });
-    let core = thread::spawn(move || {
-        while two.mailbox.attend() == kernel_loom::sync::mailbox::Next::Sleep {
-            two.lines[1].wait();
+/// A parked core does what it is told: it goes to the kernel, if it is not recalled before it looks, and works with the
+/// first page until all is over.
+fn come(kernel: &Kernel, fault: Fault) {
+    let wanted = || if kernel.mailbox.park_requested() { Wait::Withdraw } else { Wait::On };
+    loop {
+        match kernel.mailbox.attend() {
+            Next::Enter(_, order) => kernel.mailbox.acknowledge(order),
+            Next::Look => return,
+            Next::Sleep => {
+                kernel.lines[1].wait();
+                continue;
+            }
         }
-        let mut translation = Translation::NONE;
-        two.board.answer(SECOND, || translation.flush());
-        translation.touch(&two.pages[0]);
-        while two.done.count() == 0 {
-            two.lines[1].wait();
-            two.board.answer(SECOND, || translation.flush());
+        break;
+    }
+    let mut translation = Translation::NONE;
+    // On the home root already, whose tables the supervisor changes as it likes.
+    translation.touch(&kernel.pages[1]);
+    let held =
+        if fault == Fault::JoinsWithoutTheLock { None } else { kernel.lock.acquire(SECOND, wanted).ok() };
+    if held.is_some() || fault == Fault::JoinsWithoutTheLock {
+        let flush = || {
+            if fault != Fault::JoinsWithoutFlush {
+                translation.flush()
+            }
+        };
+        kernel.board.join(SECOND, flush);
+        drop(held);
+        let mut own = Translation::NONE;
+        own.touch(&kernel.pages[0]);
+        while kernel.done.count() == 0 && !kernel.mailbox.park_requested() {
+            translation.touch(&kernel.pages[1]);
+            kernel.lines[1].wait();
+            kernel.board.answer(SECOND, || {
+                own.flush();
+                translation.flush();
+            });
         }
-    });
+        kernel.board.leave(SECOND);
+    }
+    // On the park root.
+    let _ = kernel.mailbox.attend();
+}
+
+/// A core takes a page away while another comes.
+fn take_away_meanwhile(kernel: &Kernel) {
     let mut own = Translation::NONE;
     own.touch(&kernel.pages[0]);
     let held = kernel.lock.acquire(FIRST, || Wait::On).unwrap();
+    kernel.inside.write();
     let epoch = kernel.take_away(FIRST, &kernel.pages[0], &mut own);
     drop(held);
     kernel.board.wait(FIRST, Asked::of_all(epoch), || own.flush(), || false);
     kernel.pages[0].memory.write();
     kernel.done.raise();
     kernel.lines[1].send();
-    supervisor.join().unwrap();
+}
+
+/// A core joins while another takes a page away: either it is waited for, or it never sees the page.
+fn a_core_joins(fault: Fault) {
+    let kernel = Kernel::of(&[FIRST]);
+    let core = Arc::clone(&kernel);
+    let core = thread::spawn(move || come(&core, fault));
+    kernel.mailbox.enter([1, 2, 3]);
+    kernel.lines[1].send();
+    take_away_meanwhile(&kernel);
+    core.join().unwrap();
+}
+
+/// A core is on its way when the supervisor, which knows that, takes a page of the kernel's half away: it waits until the
+/// core has forgotten the page, whether it came with it or not.
+fn the_supervisor_takes_from_a_core_that_joins(fault: Fault) {
+    let kernel = Kernel::of(&[]);
+    let core = Arc::clone(&kernel);
+    let core = thread::spawn(move || come(&core, fault));
+    kernel.mailbox.enter([1, 2, 3]);
+    kernel.lines[1].send();
+    kernel.pages[1].unmap();
+    let epoch = kernel.board.raise();
+    kernel.lines[1].send();
+    while !kernel.board.have_let_go(SECOND.bit(), epoch) {
+        kernel_loom::atomic::spin_loop();
+    }
+    kernel.pages[1].memory.write();
+    kernel.done.raise();
+    kernel.lines[1].send();
+    core.join().unwrap();
+}
+
+/// A core is recalled before it has come, or after, and the supervisor does not come back to it: nobody waits for it.
+fn a_core_is_recalled(fault: Fault) {
+    let kernel = Kernel::of(&[FIRST]);
+    let core = Arc::clone(&kernel);
+    if fault == Fault::JoinsForAnother {
+        kernel.board.join(SECOND, || ());
+    }
+    kernel.mailbox.enter([1, 2, 3]);
+    let core = thread::spawn(move || come(&core, Fault::None));
+    kernel.mailbox.command(Command::Park);
+    kernel.lines[1].send();
+    take_away_meanwhile(&kernel);
     core.join().unwrap();
 }
 
@@ -389,12 +460,20 @@ fn cores_come_and_go() {
     Check::of("the board while cores come and go", &[21])
         .explore("a core leaves", BOUND, || a_core_leaves(Fault::None))
         .explore("a core joins", BOUND, || a_core_joins(Fault::None))
+        .explore("a core joins, and loses memory", BOUND, || {
+            the_supervisor_takes_from_a_core_that_joins(Fault::None);
+        })
+        .explore("a core is recalled", BOUND, || a_core_is_recalled(Fault::None))
         .record(env!("CARGO_TARGET_TMPDIR"));
     finds_fault("a core leaves", BOUND, || a_core_leaves(Fault::DoesNotAwaitParking));
     finds("a core leaves", BOUND, mutant("self.members.fetch_and(!core.bit()", Relaxed), || {
         a_core_leaves(Fault::None)
     });
     finds_fault("a core joins", BOUND, || a_core_joins(Fault::JoinsWithoutTheLock));
+    finds_fault("a core joins, and loses memory", BOUND, || {
+        the_supervisor_takes_from_a_core_that_joins(Fault::JoinsWithoutFlush);
+    });
+    finds_fault("a core is recalled", BOUND, || a_core_is_recalled(Fault::JoinsForAnother));
 }
 
 #[test]

@@ -47,7 +47,7 @@ impl Machine {
             lot: Page::mapped(),
             over: Flag::default(),
         };
-        machine.board.join(CORE);
+        machine.board.join(CORE, || ());
         Arc::new(machine)
     }
 

@@ -107,10 +107,14 @@ impl Board {
         }
     }
 
-    /// The core begins to work for this kernel, with nothing in its TLB. Under the kernel's lock, as are raises: whoever
-    /// raises before waits for this core, and what was taken away before this core never sees.
-    pub fn join(&self, core: CoreId) {
-        self.acknowledged[core.index()].store(self.epoch.load(Ordering::SeqCst), Ordering::SeqCst);
+    /// This core begins to work for this kernel. It says so itself, when it has come: one that is on its way may be told to
+    /// park before it looks, and then nobody waits for it. Under the kernel's lock, as are the kernel's own raises: whoever
+    /// raises after waits for this core, and what was taken away before this core has forgotten.
+    pub fn join(&self, core: CoreId, flush: impl FnOnce()) {
+        // In this order: the supervisor raises without the lock, and waits for cores that it knows to be on their way.
+        let epoch = self.epoch.load(Ordering::SeqCst);
+        flush();
+        self.acknowledged[core.index()].store(epoch, Ordering::SeqCst);
         self.members.fetch_or(core.bit(), Ordering::SeqCst);
     }
 
@@ -152,8 +156,8 @@ mod tests {
     #[test]
     fn quiet_means_every_member() {
         let board = Board::default();
-        board.join(CoreId(1));
-        board.join(CoreId(5));
+        board.join(CoreId(1), || ());
+        board.join(CoreId(5), || ());
         let epoch = board.raise();
         assert!(!board.is_quiet(epoch));
         assert_eq!(flushes(&board, CoreId(1)), 1);
@@ -167,7 +171,7 @@ mod tests {
     fn who_is_not_asked_neither_flushes_nor_is_waited_for() {
         let board = Board::default();
         for core in [1, 5, 7] {
-            board.join(CoreId(core));
+            board.join(CoreId(core), || ());
         }
         let asked = board.ask(CoreId(5).bit() | CoreId(7).bit());
         assert!(!board.is_answered(asked));
@@ -188,8 +192,9 @@ mod tests {
     fn a_core_that_joins_late_owes_nothing() {
         let board = Board::default();
         let epoch = board.raise();
-        board.join(CoreId(0));
-        assert!(board.is_quiet(epoch));
+        let mut flushed = false;
+        board.join(CoreId(0), || flushed = true);
+        assert!(flushed && board.is_quiet(epoch));
         assert_eq!(flushes(&board, CoreId(0)), 0);
     }
 }

@@ -58,13 +58,23 @@ pub(crate) fn a_core_that_parks_is_not_waited_for() -> Outcome {
         check_eq!(child.wait_for(SURVIVED)?[1], 1);
         Ok(())
     };
-    let console = environment().console();
-    let done: Result<(), Error> = idl::client::plain(&console, HOOK, [PARK, 3, 0, 0, 0], Deadline::NEVER);
-    done.map_err(said("hook"))?;
+    let park = || -> Outcome {
+        let console = environment().console();
+        let done: Result<(), Error> = idl::client::plain(&console, HOOK, [PARK, 3, 0, 0, 0], Deadline::NEVER);
+        done.map_err(said("hook"))
+    };
+    park()?;
     for _ in 0..3 {
         goes_on()?;
     }
     child.take_core(3)?;
+    // Nor for one that is told to park while it is on its way: here, before it can have looked.
+    for _ in 0..10 {
+        child.subos.grant_core(CoreNumber(3)).map_err(said("grant_core"))?;
+        park()?;
+        goes_on()?;
+        child.take_core(3)?;
+    }
     child.subos.grant_core(CoreNumber(3)).map_err(said("grant_core"))?;
     goes_on()?;
     child.destroy()?;

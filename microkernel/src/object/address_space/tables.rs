@@ -304,8 +304,8 @@ mod tests {
         let (mut memory, board) = (Memory::new(), Board::default());
         let space = Ref::<AddressSpace>::at(PhysAddr(PAGE));
         memory.create(PhysAddr(PAGE), AddressSpace::new(MIN_PAGES));
-        board.join(CoreId(1));
-        board.join(CoreId(2));
+        board.join(CoreId(1), || ());
+        board.join(CoreId(2), || ());
         let number = memory[space].free_number(&board).unwrap();
         memory[space].take_number(number, &board);
         let entry = page_entry(PhysAddr(9 * PAGE), Rights::READ, BindingNumber::new(number).unwrap());
