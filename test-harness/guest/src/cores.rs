@@ -2,7 +2,7 @@
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, Ordering};
 use core::time::Duration;
 
 use idl::abi::{FxArea, GuestFrame, Registers, TrapKind};
@@ -264,21 +264,18 @@ pub(crate) fn objects_go_while_in_use() -> Outcome {
 pub(crate) fn guests_go_while_entered() -> Outcome {
     for round in 0..24 {
         let den = Den::new()?;
-        // A guest that spins, one that makes system calls, one that faults.
+        // inc qword [rbx], so that it is seen to run; then it spins, makes a system call, or faults.
         den.load(match round % 3 {
-            0 => &SPIN,
-            1 => &[0x0f, 0x05, 0xeb, 0xfc],
-            _ => &[0x0f, 0x0b],
+            0 => &[0x48, 0xff, 0x03, 0xeb, 0xfe],
+            1 => &[0x48, 0xff, 0x03, 0x0f, 0x05],
+            _ => &[0x48, 0xff, 0x03, 0x0f, 0x0b],
         });
         let guest = den.guest;
-        let entered = Arc::new(AtomicU64::new(0));
-        let seen = Arc::clone(&entered);
         let inside = Builder::new().core(elsewhere()?).spawn(move || {
             loop {
-                let frame = GuestFrame { registers: Rig::registers(), ..GuestFrame::default() };
-                page::set_frame(&frame)?;
+                let registers = Registers { rbx: DATA, ..Rig::registers() };
+                page::set_frame(&GuestFrame { registers, ..GuestFrame::default() })?;
                 page::set_fx(&FxArea::default())?;
-                seen.fetch_add(1, Ordering::Relaxed);
                 match guest.enter(time::after(PATIENCE)) {
                     Ok(TrapKind::SystemCall | TrapKind::Exception) => {}
                     Ok(kind) => return Ok(Some(kind)),
@@ -292,7 +289,7 @@ pub(crate) fn guests_go_while_entered() -> Outcome {
             }
         });
         let inside = inside.map_err(said("spawn"))?;
-        while entered.load(Ordering::Relaxed) == 0 {
+        while den.data.word(0).map_or(0, |word| word.load(Ordering::Relaxed)) == 0 {
             thread::yield_now();
         }
         time::sleep(Duration::from_micros(200 + 37 * round));
