@@ -87,13 +87,8 @@ impl Kernel {
             // The current thread, which now waits, hands its time over.
             NextThread::Switch(to) if !current.is_ready(&self.memory) => {
                 let way = self.if_alone(to)?;
-                let here = &mut self.cores[self.me.index()];
-                let ran = self.now.0.saturating_sub(here.since.0);
-                here.counters.busy += ran;
-                here.counters.switches += 1;
-                here.since = self.now;
-                here.current = Some(to);
-                self.memory[current].ran.0 += ran;
+                let slice_end = self.here().slice_end;
+                self.become_current(Some(to), slice_end);
                 Some(way)
             }
             NextThread::Switch(_) | NextThread::Pick => None,

@@ -56,6 +56,15 @@ pub struct Sending {
     pub deadline: Option<Ticks>,
 }
 
+/// What the receiver gets of a capability that goes along.
+#[derive(Clone, Copy)]
+enum Given {
+    /// A copy, which the sender can take back.
+    ACopy,
+    /// The capability itself, which the sender has no more.
+    Itself,
+}
+
 impl Kernel {
     /// The physical page that is a thread's message page.
     #[must_use]
@@ -64,27 +73,30 @@ impl Kernel {
         Some(PhysAddr(capability.object).plus(self.memory[thread].message_offset))
     }
 
-    /// Whether a thread can send such a message: a long one goes through its message page.
+    /// A long message goes through a message page at either end; `lacking` says whose is missing.
+    #[inline]
+    fn check_page(&self, end: Ref<Thread>, tag: MessageTag, lacking: Error) -> Result<(), Error> {
+        if tag.is_long() && self.message_page(end).is_none() { Err(lacking) } else { Ok(()) }
+    }
+
+    /// Whether a thread can send such a message.
     #[inline]
     pub fn check_outgoing(&self, sender: Ref<Thread>, tag: MessageTag) -> Result<(), Error> {
-        let lacks_page = tag.is_long() && self.message_page(sender).is_none();
-        if lacks_page { Err(Error::NotConfigured) } else { Ok(()) }
+        self.check_page(sender, tag, Error::NotConfigured)
     }
 
     /// Whether such a message can be handed to who receives there, if anybody does.
     #[inline]
     pub fn check_receiver(&self, endpoint: Ref<Endpoint>, tag: MessageTag) -> Result<(), Error> {
-        let receiver = self.memory[endpoint].receivers.first().filter(|_| tag.is_long());
-        let lacks_page = receiver.is_some_and(|receiver| self.message_page(receiver).is_none());
-        if lacks_page { Err(Error::TooLong) } else { Ok(()) }
+        let receiver = self.memory[endpoint].receivers.first();
+        receiver.map_or(Ok(()), |receiver| self.check_page(receiver, tag, Error::TooLong))
     }
 
     /// Whether such an answer can be given to who waits for it. A fault is answered by the fact alone.
     #[inline]
     pub fn check_answer(&self, waiting: Ref<Thread>, tag: MessageTag) -> Result<(), Error> {
-        let takes_it = tag.is_long() && self.memory[waiting].pending == Pending::Call;
-        let lacks_page = takes_it && self.message_page(waiting).is_none();
-        if lacks_page { Err(Error::TooLong) } else { Ok(()) }
+        let takes_it = self.memory[waiting].pending == Pending::Call;
+        if takes_it { self.check_page(waiting, tag, Error::TooLong) } else { Ok(()) }
     }
 
     /// The message that a thread sends: its own, or its fault's.
@@ -197,8 +209,7 @@ impl Kernel {
     #[inline(always)]
     fn check_pages(&self, sender: Ref<Thread>, receiver: Ref<Thread>, tag: MessageTag) -> Result<(), Error> {
         self.check_outgoing(sender, tag)?;
-        let lacks_page = tag.is_long() && self.message_page(receiver).is_none();
-        if lacks_page { Err(Error::TooLong) } else { Ok(()) }
+        self.check_page(receiver, tag, Error::TooLong)
     }
 
     /// The current thread answers who waits for this reply, as was checked.
@@ -279,8 +290,9 @@ impl Kernel {
         let handle = Handle(self.memory.page(source)[SEND_CAPS + index]);
         let pair = self.memory.page(target)[RECEIVE_SLOTS + index / 2];
         let slot = u32::try_from(pair >> (32 * (index % 2)) & 0xffff_ffff).unwrap_or(0);
-        let moves = self.memory.page(source)[SEND_MOVES] >> index & 1 != 0;
-        let arrived = self.hand_on((from, handle), (to, SlotIndex(slot)), moves).unwrap_or(Handle::NONE);
+        let given =
+            if self.memory.page(source)[SEND_MOVES] >> index & 1 == 0 { Given::ACopy } else { Given::Itself };
+        let arrived = self.hand_on((from, handle), (to, SlotIndex(slot)), given).unwrap_or(Handle::NONE);
         self.memory.page_mut(target)[RECEIVED_CAPS + index] = arrived.0;
     }
 
@@ -288,7 +300,7 @@ impl Kernel {
         &mut self,
         (from, handle): (Ref<Thread>, Handle),
         (to, slot): (Ref<Thread>, SlotIndex),
-        moves: bool,
+        given: Given,
     ) -> Result<Handle, Error> {
         let source_table = self.table_of(from)?;
         let target_table = self.table_of(to)?;
@@ -297,13 +309,16 @@ impl Kernel {
             return Err(Error::MissingRight);
         }
         let (dest, arrived) = self.vacant(target_table, slot)?;
-        if moves {
-            let passage = self.check_relocate(found.slot, dest)?;
-            self.relocate(passage);
-        } else {
-            let change = caps::Change::rights(found.capability.rights);
-            let child = self.forest.check_derive(&self.memory, found.slot, dest, change)?;
-            self.forest.grow(&mut self.memory, child);
+        match given {
+            Given::Itself => {
+                let passage = self.check_relocate(found.slot, dest)?;
+                self.relocate(passage);
+            }
+            Given::ACopy => {
+                let change = caps::Change::rights(found.capability.rights);
+                let child = self.forest.check_derive(&self.memory, found.slot, dest, change)?;
+                self.forest.grow(&mut self.memory, child);
+            }
         }
         Ok(arrived)
     }

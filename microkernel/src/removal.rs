@@ -101,11 +101,11 @@ impl Kernel {
         if progress == Progress::Done {
             self.await_quiet(caller.thread);
         }
-        match self.current() == Some(caller.thread) {
-            true => Answer::of(progress).into(),
+        if self.current() != Some(caller.thread) {
             // The caller has removed itself.
-            false => Outcome::Deferred(NextThread::Same),
+            return Outcome::Deferred(NextThread::Same);
         }
+        Answer::of(progress).into()
     }
 
     /// A thread goes on only when every core has let go of what went. It may have removed itself.

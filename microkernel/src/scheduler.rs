@@ -279,7 +279,9 @@ impl Kernel {
         self.make_ready(thread)
     }
 
-    fn become_current(&mut self, thread: Option<Ref<Thread>>, slice_end: Ticks) {
+    /// This thread runs here from now on, until then at the longest if others are ready.
+    #[inline(always)]
+    pub fn become_current(&mut self, thread: Option<Ref<Thread>>, slice_end: Ticks) {
         let now = self.now;
         let here = &mut self.cores[self.me.index()];
         if here.current != thread {

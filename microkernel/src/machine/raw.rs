@@ -50,14 +50,16 @@ pub(super) fn copy_page(from: PhysAddr, to: PhysAddr, bytes: u64) {
     let source = physmap::pointer::<u64>(from);
     let target = physmap::pointer::<u64>(to);
     let bytes = bytes.min(PAGE);
-    for index in 0..bytes.div_ceil(8) as usize {
+    let copy_word = |index: usize, mask: u64| {
         // SAFETY: within the page, which is memory of the supervisor's; volatile, since its programs may write it.
-        let mut word = unsafe { source.wrapping_add(index).read_volatile() };
-        if index as u64 == bytes / 8 {
-            word &= (1 << (8 * (bytes % 8))) - 1;
-        }
+        let word = unsafe { source.wrapping_add(index).read_volatile() };
         // SAFETY: within the page, which is memory of a subOS that has not started, and which nothing refers to.
-        unsafe { target.wrapping_add(index).write(word) };
+        unsafe { target.wrapping_add(index).write(word & mask) };
+    };
+    let words = (bytes / 8) as usize;
+    (0..words).for_each(|index| copy_word(index, u64::MAX));
+    if !bytes.is_multiple_of(8) {
+        copy_word(words, (1 << (8 * (bytes % 8))) - 1);
     }
 }
 
