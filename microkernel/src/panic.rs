@@ -66,24 +66,6 @@ pub struct Epitaph {
 const_assert!(size_of::<Epitaph>() as u64 <= PAGE);
 
 impl Epitaph {
-    /// The core that failed.
-    #[must_use]
-    pub const fn core(&self) -> CoreId {
-        self.core
-    }
-
-    /// Whose fault it is.
-    #[must_use]
-    pub const fn blamed(&self) -> Option<SubOsId> {
-        self.blamed
-    }
-
-    /// What the kernel had noted as running.
-    #[must_use]
-    pub const fn thread(&self) -> u64 {
-        self.thread
-    }
-
     /// Where and what, in words; cut at 512 bytes.
     #[must_use]
     pub fn message(&self) -> &str {
@@ -150,14 +132,14 @@ pub fn aftermath(subos: Option<SubOsId>, visiting: Option<SubOsId>) -> Aftermath
 }
 
 #[cfg(feature = "image")]
-pub use image::{clear_epitaph, epitaph_of, kernel_fault, kernel_panic};
+pub use image::{clear_epitaph, kernel_fault, kernel_panic};
 
 /// What only works on the target.
 #[cfg(feature = "image")]
 mod image {
     use core::fmt::Write;
 
-    use super::{Aftermath, EVENTS, Epitaph, KernelFault, aftermath};
+    use super::{Aftermath, EVENTS, KernelFault, aftermath};
     use crate::arch::x86_64::core::Core;
     use crate::arch::x86_64::serial::{self, Com1, ExitCode};
     use crate::arch::x86_64::{entry, image, park, traps};
@@ -233,12 +215,6 @@ mod image {
                 serial::exit(ExitCode::Panic)
             }
         }
-    }
-
-    /// The epitaph that a core left, seen from subOS 0; none if it did not fail since it last entered a subOS.
-    #[must_use]
-    pub fn epitaph_of(core: CoreId) -> Option<&'static Epitaph> {
-        image::epitaph_of(core).filter(|epitaph| epitaph.present != 0)
     }
 
     /// Forgets this core's epitaph, before another owner can read it.

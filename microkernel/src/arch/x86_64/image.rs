@@ -99,14 +99,6 @@ pub(crate) unsafe fn seize_core() -> &'static mut Core {
     unsafe { &mut *core }
 }
 
-/// A core's epitaph page, seen from subOS 0.
-pub(crate) fn epitaph_of(core: CoreId) -> Option<&'static Epitaph> {
-    let place = (super::area::base(core) + super::area::EPITAPH_PAGE) as *const Epitaph;
-    // SAFETY: subOS 0 maps all areas; a failed core writes its epitaph before it parks and not after, and whoever
-    // asks has seen it park.
-    unsafe { place.as_ref() }
-}
-
 /// Fills a page of this core's area with zeroes.
 pub(crate) fn clear_epitaph_page(core: CoreId) {
     let place = (super::area::base(core) + super::area::EPITAPH_PAGE) as *mut u8;
