@@ -19,13 +19,13 @@ words! {
 
     /// What an audit of all page tables, cores and routes found.
     pub struct AuditReport {
-        /// Page-table entries checked.
+        /// Entries checked: of page tables, cores, doorbells, routes.
         entries: u64,
-        /// Entries that refer to what their owner does not have.
+        /// Of these, how many are not what the ledger says that they should be, and what should be there and is not.
         violations: u64,
         /// The kind of the first violation; 0 for none.
         first: u64,
-        /// Where it is: a physical address or a core.
+        /// Where it is: an address, a core or a route.
         place: u64,
     }
 }

@@ -3,15 +3,12 @@
 use crate::arch::x86_64::half::{Access, CommonParts, HalfError, KernelHalf, Use};
 use crate::arch::x86_64::pages::SystemPages;
 use crate::arch::x86_64::paging::Pte;
-use crate::arch::x86_64::{image, layout, physmap, planted, routes, tlb};
+use crate::arch::x86_64::{apic, image, layout, physmap, planted, routes, tlb};
 use crate::limits::{CHUNK, PAGE_BYTES};
 use crate::types::PhysAddr;
 
 use super::info::Cores;
 use super::memory::{ChunkClass, MemoryMap};
-
-/// Where firmware leaves the local APIC (SDM vol 3, 11.4.1).
-const LAPIC_PAGE: PhysAddr = PhysAddr(0xfee0_0000);
 
 /// The roots.
 pub(super) struct Roots {
@@ -37,7 +34,7 @@ pub(super) fn build(memory: &MemoryMap, cores: &Cores, pages: &mut SystemPages) 
             park.map_page(page, image::physical_of(page), how, pages)?;
         }
     }
-    park.map_page(layout::LAPIC, LAPIC_PAGE, Use::Device, pages)?;
+    park.map_page(layout::LAPIC, apic::PAGE, Use::Device, pages)?;
 
     let home = KernelHalf::new(common, pages)?;
     for core in cores.all() {

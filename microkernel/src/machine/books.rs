@@ -108,8 +108,8 @@ pub struct Books {
     pub pages: SystemPages,
     /// What all kernel halves have in common.
     pub common: CommonParts,
-    /// The half that nobody owns, on which parked cores are.
-    pub park: KernelHalf,
+    /// The half that nobody owns, on which parked cores are; always there but for audits.
+    pub park: Option<KernelHalf>,
     /// How often cores moved, lots moved, and audits ran.
     pub moves: Moves,
     /// The chunk that is being cleared for its first owner, and how many of its pages are.
@@ -199,7 +199,7 @@ impl Shelf {
                 records: core::array::from_fn(|_| Record::default()),
                 pages: inventory.pages,
                 common: inventory.common,
-                park: inventory.park,
+                park: Some(inventory.park),
                 moves: Moves::default(),
                 scrubbing: (ChunkId(0), 0),
                 again: false,
@@ -386,6 +386,12 @@ impl Books {
         if let Some(word) = self.soiled.get_mut(chunk.0 as usize / 64) {
             *word &= !(1 << (chunk.0 % 64));
         }
+    }
+
+    /// Lets two chunks change places in the ledger, which then contradicts itself.
+    #[cfg(feature = "hooks")]
+    pub(super) fn confuse(&mut self, [one, other]: [usize; 2]) {
+        self.chunks.swap(one, other);
     }
 
     /// Notes that a chunk may hold what firmware or boot left there.

@@ -6,19 +6,19 @@
 
 use core::sync::atomic::Ordering;
 
-use caps::ledger::{ChunkId, Holder};
-use caps::{Error, Rights, SlotRef, Table};
+use caps::{Error, SlotRef, Table};
 use idl::abi::OpWord;
 
+use super::books::Books;
 use super::{places, share};
 use crate::arch::x86_64::{area, interrupts};
-use crate::arch::{Access, BindingNumber, physmap};
+use crate::arch::{KernelHalf, Level, Pte, physmap};
 use crate::journal;
 use crate::kernel::Kernel;
+use crate::limits::PAGE;
 use crate::memory::Ref;
-use crate::object::address_space::page_entry;
 use crate::outcome::Answer;
-use crate::types::{CoreId, PhysAddr, SubOsId, VirtAddr};
+use crate::types::{CoreId, PhysAddr, SubOsId};
 
 /// The method of DebugConsole by which a program asks.
 pub const METHOD: u8 = 255;
@@ -49,6 +49,8 @@ mod number {
     pub(super) const EXECUTE_USER: u64 = 32;
     pub(super) const EXECUTE_DATA: u64 = 33;
     pub(super) const PARK: u64 = 20;
+    pub(super) const FLIP: u64 = 21;
+    pub(super) const FLIP_OWN: u64 = 22;
 }
 
 /// Does what was asked, if this is such an invocation.
@@ -101,7 +103,13 @@ pub fn invoked(kernel: &mut Kernel, op: OpWord) -> Option<Result<Answer, Error>>
             let mut books = places().shelf().open(kernel.me, || {});
             super::cores::tell_to_park(&mut books, CoreId(argument.to_le_bytes()[0]));
         }
-        number::PLANT => plant(kernel, argument, words[2]),
+        number::PLANT => plant(kernel, argument, words[2], words[3]),
+        // In the supervisor's kernel: in the kernel half of the subOS with this number, or in nobody's.
+        number::FLIP => {
+            return Some(root_of_half(kernel, argument).and_then(|root| flip(root, words[2], words[3])));
+        }
+        // In a subOS's kernel: in its first address space.
+        number::FLIP_OWN => return kernel.spaces.map(|space| flip(space.root(), argument, words[2])),
         // The kernel's forest does this wrong from now on, if there is a journal in which that can be seen.
         number::MUTATE => {
             return Some(journal::mutate(&mut kernel.forest, argument).map(|()| Answer::NOTHING));
@@ -115,42 +123,59 @@ pub fn invoked(kernel: &mut Kernel, op: OpWord) -> Option<Result<Answer, Error>>
     Some(Ok(Answer::NOTHING))
 }
 
-/// Breaks what the audit looks at, one thing each, by the number of the violation that it should find.
-fn plant(kernel: &mut Kernel, violation: u64, argument: u64) {
+/// Breaks what the audit looks at besides page tables, one thing each, by the number of the violation that it should
+/// find; and mends it, when asked again.
+fn plant(kernel: &mut Kernel, violation: u64, argument: u64, other: u64) {
     use super::audit::Violation;
     match violation {
-        // In the supervisor's kernel: a free chunk in the half of the subOS with this number.
-        1 => {
-            let mut books = places().shelf().open(kernel.me, || {});
-            let free = (0..).map(ChunkId).find(|chunk| books.ledger().chunk(*chunk) == Ok(Holder::Pool));
-            let number = usize::try_from(argument).unwrap_or(0);
-            let half = books.records.get_mut(number).and_then(|record| record.half.take());
-            if let (Some(half), Some(free)) = (half, free) {
-                let _ = half.map_chunk(PhysAddr(free.address()), Access::Read, &mut books.pages);
-                books.records[number].half = Some(half);
-            }
+        // In a subOS's kernel: a core that it does not have.
+        11 => kernel.cores[crate::limits::MAX_CORES - 1].active ^= true,
+        // In the supervisor's kernel: its own core as the target of that subOS's doorbell, or that subOS's again.
+        12 => {
+            let core = if other == 0 { kernel.me } else { CoreId(other.to_le_bytes()[0]) };
+            Books::doorbell_target(SubOsId(argument.to_le_bytes()[0])).set(Some(core));
         }
-        // In the supervisor's kernel: its own core as the target of that subOS's doorbell.
-        12 => super::books::Books::doorbell_target(SubOsId(argument.to_le_bytes()[0])).set(Some(kernel.me)),
-        // In a subOS's kernel: a page of its own that no binding allowed; one that lies in no region of its binding;
-        // one that lies in nothing it has; a core that it does not have.
-        6..=8 => {
-            let Some(space) = kernel.spaces else { return };
-            let (page, number) = match violation {
-                6 => (PhysAddr(argument), 1),
-                7 => (space.address(), 0),
-                _ => (space.address(), 1),
-            };
-            let number = BindingNumber::new(number).unwrap_or(BindingNumber::NONE);
-            let entry = page_entry(page, Rights::READ, number);
-            space.map(&mut kernel.memory, VirtAddr(0x6000_0000), entry);
+        // In the supervisor's kernel: two chunks that changed places.
+        13 => {
+            let chunks = [argument, other].map(|chunk| usize::try_from(chunk).unwrap_or(0));
+            places().shelf().open(kernel.me, || {}).confuse(chunks);
         }
-        11 => kernel.cores[crate::limits::MAX_CORES - 1].active = true,
         // In the supervisor's kernel: an interrupt route, opened or (by 0) closed again.
         14 => crate::arch::x86_64::routes::set_mask(argument == 0),
         _ => {}
     }
     const { assert!(Violation::Route as u64 == 14 && Violation::Core as u64 == 11) };
+}
+
+/// The root of the kernel half of the subOS with this number; 255 for that of nobody.
+fn root_of_half(kernel: &Kernel, number: u64) -> Result<PhysAddr, Error> {
+    let books = places().shelf().open(kernel.me, || {});
+    let half = match number {
+        255 => books.park.as_ref(),
+        _ => usize::try_from(number).ok().and_then(|number| books.records.get(number)?.half.as_ref()),
+    };
+    half.map(KernelHalf::root).ok_or(Error::InvalidArgument)
+}
+
+/// Flips bits of the page-table entry for an address, at the level that its lowest bits say, and says what it was; doing it
+/// again undoes it.
+fn flip(root: PhysAddr, place: u64, bits: u64) -> Result<Answer, Error> {
+    let mut table = root;
+    for level in [Level::Four, Level::Three, Level::Two, Level::One] {
+        let entry = physmap::pointer::<u64>(table).wrapping_add(level.index(place));
+        // SAFETY: the entry of a page table, which this kernel maps and processors alone read meanwhile.
+        let word = unsafe { entry.read_volatile() };
+        if level as u64 == place % PAGE {
+            // SAFETY: as above; that it is the wrong entry from now on is what the hook is for.
+            unsafe { entry.write_volatile(word ^ bits) };
+            return Ok(Answer::of(word));
+        }
+        if !Pte::from_bits(word).is_present() {
+            break;
+        }
+        table = Pte::from_bits(word).address();
+    }
+    Err(Error::InvalidArgument)
 }
 
 /// Whether a test made this core deaf.

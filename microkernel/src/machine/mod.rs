@@ -22,6 +22,7 @@ use crate::arch::x86_64::core::Core;
 use crate::outcome::Answer;
 use crate::types::{CoreId, PhysAddr, SubOsId, Ticks};
 
+#[cfg(feature = "image")]
 pub mod audit;
 pub mod books;
 #[cfg(feature = "image")]
@@ -189,7 +190,10 @@ pub fn perform(core: &mut Core, visit: Visit) -> Option<Result<Answer, Error>> {
         }
         Visit::Machine(question) => Ok(questions::machine(&mut books, question)),
         Visit::Ledger(kind, index) => questions::ledger(&mut books, kind, index),
+        #[cfg(feature = "image")]
         Visit::Audit => audit::audit(&mut books, core),
+        #[cfg(not(feature = "image"))]
+        Visit::Audit => Err(Error::WrongState),
     };
     (!books.take_again()).then_some(result)
 }

@@ -25,6 +25,7 @@ mod moves;
 mod mutants;
 mod objects;
 mod parlour;
+mod plants;
 pub mod player;
 mod processes;
 mod protections;

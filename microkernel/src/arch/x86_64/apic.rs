@@ -10,7 +10,10 @@ use super::instructions::{pause, read_msr, write_msr};
 use super::interrupts::Vector;
 use super::layout;
 use crate::limits::MAX_CORES;
-use crate::types::CoreId;
+use crate::types::{CoreId, PhysAddr};
+
+/// Where firmware leaves its page (SDM vol 3, 11.4.1).
+pub const PAGE: PhysAddr = PhysAddr(0xfee0_0000);
 
 /// The hardware's number of a core.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]

@@ -57,11 +57,31 @@ impl Use {
             }
         }
     }
+
+    /// The entry of a page that is used so.
+    pub(crate) fn page(self, at: PhysAddr) -> Pte {
+        Pte::new(at, self.flags(), BindingNumber::NONE)
+    }
+
+    /// That of a chunk.
+    pub(crate) fn chunk(self, at: PhysAddr) -> Pte {
+        Pte::new(at, self.flags() | PteFlags::HUGE, BindingNumber::NONE)
+    }
 }
 
-const INTERIOR: PteFlags = PteFlags::PRESENT.union(PteFlags::WRITABLE).union(PteFlags::ACCESSED);
+/// The entry that leads to a table.
+pub(crate) fn table(at: PhysAddr) -> Pte {
+    let flags = PteFlags::PRESENT | PteFlags::WRITABLE | PteFlags::ACCESSED;
+    Pte::new(at, flags, BindingNumber::NONE)
+}
+
 /// The five parts of a half.
 const PARTS: [u64; 5] = [layout::PHYSMAP, layout::CORE_AREAS, layout::LAPIC, layout::SHARES, layout::IMAGE];
+
+/// Where the part begins that an address lies in, if it lies in one.
+pub(crate) fn part(address: u64) -> Option<u64> {
+    PARTS.into_iter().find(|part| pml4_index(*part) == pml4_index(address))
+}
 
 /// One kernel half, by its home root. Not `Clone`: whoever holds it owns the tables.
 #[derive(Debug, PartialEq, Eq)]
@@ -96,7 +116,7 @@ impl KernelHalf {
                 half.release(pages);
                 return Err(HalfError::NoPage);
             };
-            half.set(root, pml4_index(part), Pte::new(table, INTERIOR, BindingNumber::NONE));
+            half.set(root, pml4_index(part), self::table(table));
         }
         Ok(half)
     }
@@ -121,8 +141,7 @@ impl KernelHalf {
         if address >= MAX_PHYSICAL || !address.is_multiple_of(CHUNK) {
             return Err(HalfError::OutOfRange);
         }
-        let flags = Use::Data(access).flags() | PteFlags::HUGE;
-        self.map(layout::PHYSMAP + address, Level::Two, Pte::new(chunk, flags, BindingNumber::NONE), pages)
+        self.map(layout::PHYSMAP + address, Level::Two, Use::Data(access).chunk(chunk), pages)
     }
 
     /// Takes a chunk out of the physical map; says whether it was there. The cores of the subOS must then flush.
@@ -167,8 +186,7 @@ impl KernelHalf {
         }
         for page in area::mapped_pages() {
             let access = if page == area::MAILBOX_PAGE { mailbox } else { Access::Write };
-            let entry = Pte::new(memory.plus(page), Use::Data(access).flags(), BindingNumber::NONE);
-            self.set(table, index(page), entry);
+            self.set(table, index(page), Use::Data(access).page(memory.plus(page)));
         }
         Ok(())
     }
@@ -189,50 +207,29 @@ impl KernelHalf {
         how: Use,
         pages: &mut SystemPages,
     ) -> Result<(), HalfError> {
-        self.map(at, Level::One, Pte::new(page, how.flags(), BindingNumber::NONE), pages)
+        self.map(at, Level::One, how.page(page), pages)
     }
 
-    /// The entry that maps an address, and its level; for audits and tests.
+    /// Whether an entry of this level maps an address.
     #[must_use]
-    pub fn lookup(&self, address: u64) -> Option<(Pte, Level)> {
-        let mut table = self.root;
-        let mut level = Level::Four;
-        loop {
-            let entry = Self::get(table, level.index(address));
-            if !entry.is_present() {
-                return None;
-            }
-            match level.below() {
-                Some(below) if !entry.is_huge() => {
-                    table = entry.address();
-                    level = below;
-                }
-                _ => return Some((entry, level)),
-            }
-        }
+    pub fn maps(&self, address: u64, leaf: Level) -> bool {
+        let table = self.lookup_table(address, leaf);
+        table.is_some_and(|table| Self::get(table, leaf.index(address)).is_present())
     }
 
-    /// Calls `visit` with address, entry and level of every mapping of this half: what an audit compares with the
-    /// ledger.
-    pub fn for_each_leaf(&self, visit: &mut dyn FnMut(u64, Pte, Level)) {
-        for part in PARTS {
-            let entry = Self::get(self.root, pml4_index(part));
-            Self::walk(entry.address(), Level::Three, part, visit);
-        }
+    /// Calls `visit` with address, entry and level of every entry of this half, and of the tables that those entries lead
+    /// to of which it says so: what an audit compares with the ledger.
+    pub fn for_each_entry(&self, visit: &mut dyn FnMut(u64, Pte, Level) -> bool) {
+        Self::walk(self.root, Level::Four, 0, visit);
     }
 
-    fn walk(table: PhysAddr, level: Level, base: u64, visit: &mut dyn FnMut(u64, Pte, Level)) {
-        // The image's part begins in the middle of its level-3 table; indices give the address all the same.
-        let base = base & !(level.span() * 512 - 1);
+    fn walk(table: PhysAddr, level: Level, base: u64, visit: &mut dyn FnMut(u64, Pte, Level) -> bool) {
         for index in 0..512 {
             let entry = Self::get(table, index);
-            if !entry.is_present() {
-                continue;
-            }
-            let address = base + index as u64 * level.span();
-            match level.below() {
-                Some(below) if !entry.is_huge() => Self::walk(entry.address(), below, address, visit),
-                _ => visit(address, entry, level),
+            let address = layout::canonical(base + index as u64 * level.span());
+            let goes_on = entry.is_present() && visit(address, entry, level) && !entry.is_huge();
+            if let Some(below) = level.below().filter(|_| goes_on) {
+                Self::walk(entry.address(), below, address, visit);
             }
         }
     }
@@ -290,7 +287,7 @@ impl KernelHalf {
             }
             if !entry.is_present() {
                 let page = pages.take().ok_or(HalfError::NoPage)?;
-                entry = Pte::new(page, INTERIOR, BindingNumber::NONE);
+                entry = self::table(page);
                 self.set(table, index, entry);
             }
             table = entry.address();
@@ -300,13 +297,11 @@ impl KernelHalf {
     }
 
     fn unmap(&self, address: u64, leaf: Level) -> bool {
-        match self.lookup_table(address, leaf) {
-            Some(table) if Self::get(table, leaf.index(address)).is_present() => {
-                self.set(table, leaf.index(address), Pte::EMPTY);
-                true
-            }
-            _ => false,
+        let there = self.maps(address, leaf);
+        if let Some(table) = self.lookup_table(address, leaf) {
+            self.set(table, leaf.index(address), Pte::EMPTY);
         }
+        there
     }
 
     fn lookup_table(&self, address: u64, leaf: Level) -> Option<PhysAddr> {
@@ -339,4 +334,38 @@ impl KernelHalf {
 
 fn entry_place(table: PhysAddr, index: usize) -> *mut Pte {
     physmap::pointer::<Pte>(table).wrapping_add(index & 511)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The audit compares with the same table, so that the table is right is for this test to say.
+    #[test]
+    fn every_use_has_no_more_rights_than_it_needs() {
+        const EVERY: u64 = 1 | 1 << 5 | 1 << 6 | 1 << 8;
+        let (write, no_execute) = (1 << 1, 1 << 63);
+        let (write_through, no_cache) = (1 << 3, 1 << 4);
+        let bits = |how: Use| how.page(PhysAddr(0x5000)).bits();
+        assert_eq!(bits(Use::Code), 0x5000 | EVERY);
+        assert_eq!(bits(Use::Data(Access::Read)), 0x5000 | EVERY | no_execute);
+        assert_eq!(bits(Use::Data(Access::Write)), 0x5000 | EVERY | no_execute | write);
+        let uncached = write_through | no_cache;
+        assert_eq!(bits(Use::Device), 0x5000 | EVERY | no_execute | write | uncached);
+        let chunk = Use::Data(Access::Read).chunk(PhysAddr(CHUNK));
+        assert_eq!(chunk.bits(), CHUNK | EVERY | no_execute | 1 << 7);
+        assert_eq!(table(PhysAddr(0x5000)).bits(), 0x5000 | 1 | write | 1 << 5);
+    }
+
+    #[test]
+    fn an_address_lies_in_one_part_or_in_none() {
+        for address in PARTS {
+            assert_eq!(part(address), Some(address));
+            assert_eq!(part(address + PAGE), Some(address));
+        }
+        // The whole root entry of the image, which begins before it.
+        assert_eq!(part(0xffff_ff80_0000_0000), Some(layout::IMAGE));
+        assert_eq!(part(0), None);
+        assert_eq!(part(0xffff_9600_0000_0000), None);
+    }
 }

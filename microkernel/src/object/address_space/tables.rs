@@ -245,9 +245,17 @@ impl Ref<AddressSpace> {
         memory[self].scan.is_none()
     }
 
-    /// Calls `visit` with every mapped page, for audits: the address and the entry.
-    pub fn for_each_page(self, memory: &Memory, visit: &mut dyn FnMut(VirtAddr, Pte)) {
+    /// Calls `visit` with every entry and its level, for audits, and with those of the tables of which it says so.
+    pub fn for_each_entry(self, memory: &Memory, visit: &mut dyn FnMut(VirtAddr, Pte, u32) -> bool) {
         walk(memory, self.root(), 4, VirtAddr(0), visit);
+    }
+
+    /// The entry for a page table of this space, if one is there; for audits.
+    #[must_use]
+    pub fn table_at(self, memory: &Memory, table: PhysAddr) -> Option<Pte> {
+        let pool =
+            self.address().plus(FIXED_PAGES * PAGE)..self.address().plus(memory[self].next_page * PAGE);
+        pool.contains(&table).then(|| table_entry(table))
     }
 }
 
@@ -275,18 +283,18 @@ pub fn entry_rights(entry: Pte) -> Rights {
     rights
 }
 
-/// Visits the leaves below a table. The recursion is three calls deep, one a level.
-fn walk(memory: &Memory, table: PhysAddr, level: u32, base: VirtAddr, visit: &mut dyn FnMut(VirtAddr, Pte)) {
-    let entries = if level == 4 { 256 } else { 512 };
-    for index in 0..entries {
+/// Visits the entries below a table. The recursion is three calls deep, one a level.
+fn walk(
+    memory: &Memory,
+    table: PhysAddr,
+    level: u32,
+    base: VirtAddr,
+    visit: &mut dyn FnMut(VirtAddr, Pte, u32) -> bool,
+) {
+    for index in 0..if level == 4 { 256 } else { 512 } {
         let entry = Pte::from_bits(memory.page(table)[index]);
-        if !entry.is_present() {
-            continue;
-        }
         let address = base.plus((index as u64) << (12 + 9 * (level - 1)));
-        if level == 1 {
-            visit(address, entry);
-        } else {
+        if entry.is_present() && visit(address, entry, level) && level > 1 {
             walk(memory, entry.address(), level - 1, address, visit);
         }
     }
