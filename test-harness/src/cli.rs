@@ -30,9 +30,10 @@ pub struct Options {
     /// Accelerator; auto takes KVM only if it really runs a guest here.
     #[arg(long, global = true, value_enum, default_value_t)]
     pub accel: Accel,
-    /// Let the machine wait for gdb, and say how to attach.
-    #[arg(long, global = true)]
-    pub gdb: bool,
+    /// Let the machine wait for gdb, on this TCP port of this host alone, and say how to attach.
+    #[arg(long, global = true, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(require_equals = true, num_args = 0..=1, default_missing_value = "1234")]
+    pub gdb: Option<u16>,
     /// Never install anything: say what is missing and the command that installs it.
     #[arg(long, global = true)]
     pub no_install: bool,

@@ -28,7 +28,7 @@ pub(super) fn run(options: &Options, manifest: Option<&Path>, input: Option<&Pat
         shown(&path),
         accelerator.name()
     ));
-    let debugger = if options.gdb { Debugger::Waits } else { Debugger::None };
+    let debugger = options.gdb.map_or(Debugger::None, Debugger::Waits);
     let board = Board { debugger, ..Board::new(qemu, accelerator, options.install()) };
     let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let mut live = view::Live::new(&manifest);

@@ -32,8 +32,8 @@ pub enum Clockwork {
 pub enum Debugger {
     /// None.
     None,
-    /// The machine waits for gdb on TCP port 1234 of this host alone before the first instruction, and has no deadline.
-    Waits,
+    /// The machine waits for gdb on this TCP port of this host alone before the first instruction, and has no deadline.
+    Waits(u16),
 }
 
 /// The machine to start.
@@ -86,8 +86,8 @@ impl Machine {
                 add("-seed", "1".to_owned());
             }
         }
-        if self.debugger == Debugger::Waits {
-            add("-gdb", "tcp:127.0.0.1:1234".to_owned());
+        if let Debugger::Waits(port) = self.debugger {
+            add("-gdb", format!("tcp:127.0.0.1:{port}"));
             arguments.push("-S".to_owned());
         }
         if self.sharing == Sharing::Shared {

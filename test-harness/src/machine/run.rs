@@ -68,8 +68,8 @@ impl Run<'_> {
             .arg(self.bundle);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         die_with_parent(&mut command);
-        if self.machine.debugger == Debugger::Waits {
-            tell_how_to_attach(self.kernel);
+        if let Debugger::Waits(port) = self.machine.debugger {
+            tell_how_to_attach(self.kernel, port);
         }
         let begin = Instant::now();
         let child = command.spawn().doing(|| format!("cannot run {}", self.machine.qemu.display()))?;
@@ -106,13 +106,13 @@ impl Run<'_> {
         loop {
             outcome.allowed = pace::allowed(self.nominal, outcome.boot);
             let left = match self.machine.debugger {
-                Debugger::Waits => Duration::from_secs(3600),
+                Debugger::Waits(_) => Duration::from_secs(3600),
                 Debugger::None => outcome.allowed.saturating_sub(begin.elapsed()),
             };
             match lines.recv_timeout(left) {
                 Ok(line) => keep(&mut outcome, &line, see),
                 Err(RecvTimeoutError::Disconnected) => return outcome,
-                Err(RecvTimeoutError::Timeout) if self.machine.debugger == Debugger::Waits => {}
+                Err(RecvTimeoutError::Timeout) if self.machine.debugger != Debugger::None => {}
                 Err(RecvTimeoutError::Timeout) => {
                     outcome.exit = Exit::Deadline;
                     return outcome;
@@ -176,10 +176,10 @@ fn wait_briefly(child: &mut Guarded) -> Result<std::process::ExitStatus> {
     child.end()
 }
 
-fn tell_how_to_attach(kernel: &Path) {
+fn tell_how_to_attach(kernel: &Path, port: u16) {
     say("the machine waits for gdb before its first instruction; in another terminal:");
     say(format_args!(
-        "    gdb {} -ex 'target remote :1234' -ex 'hbreak pvh_start' -ex continue",
+        "    gdb {} -ex 'target remote 127.0.0.1:{port}' -ex 'hbreak pvh_start' -ex continue",
         shown(kernel)
     ));
 }
