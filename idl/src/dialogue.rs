@@ -75,7 +75,10 @@ said! {
             /// How much it has done since it started.
             count: u64,
             /// When it read that count.
-            at: Ticks
+            at: Ticks,
+            /// The longest time between two counts of one of those that count, of the times that ended since it said so
+            /// last or still last; 0 if it does not measure that.
+            longest: Ticks
         },
         /// What a lot holds: said of a new one, and of one that is asked for.
         Lot = 2 {

@@ -103,7 +103,8 @@ pub enum Duty {
     /// Its progress, which it reports, and the messages that its kernel counts grow while any operation is under way; one
     /// during which they do not is a failure.
     Progress,
-    /// Its foreign programs run while any operation is under way, as its kernel counts, until it says that it has ended.
+    /// Its foreign programs run while any operation is under way, as its kernel counts, in every step before the first that
+    /// waits for its end or kills it; an operation that comes after its end is a failure.
     Programs,
 }
 

@@ -4,13 +4,14 @@
 //! until the counts of everybody who is watched have grown since it began: what its kernel counts, read by the supervisor
 //! itself, and, where the duty is progress, the calls that its client saw answered rightly, both ends of that growth
 //! read after the hold began. The operation goes on only then, so whatever grew did so between its first action and its
-//! last. Who has not been seen to go on at the end of a hold's patience has missed a beat.
+//! last. Who has not been seen to go on at the end of a hold's patience has missed a beat; so has who was to run programs,
+//! and has ended.
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use idl::dialogue::Request;
-use idl::plan::{Duty, Plan, SubOsIndex};
+use idl::plan::{Action, Duty, Plan, SubOsIndex, When};
 use idl::types::Ticks;
 
 use crate::member::{Life, Member};
@@ -74,17 +75,19 @@ pub(crate) enum Turn {
     Kept,
     /// This one did not.
     Missed(SubOsIndex),
+    /// This one cannot: its programs have ended.
+    Ended(SubOsIndex),
     /// Do this, then look again.
     Again(Order),
 }
 
 impl Beat {
-    /// Watches the subOSes that run and have a duty, but not the one that the operation itself is about.
-    pub(crate) fn of(plan: &Plan, members: &[Member], exempt: Option<SubOsIndex>) -> Self {
+    /// Watches the subOSes that run and have a duty in this step, but not the one that the step itself is about.
+    pub(crate) fn of(plan: &Plan, step: usize, members: &[Member], exempt: Option<SubOsIndex>) -> Self {
         let mut pulses = Vec::new();
         for ((index, planned), member) in (0u8..).zip(&plan.suboses).zip(members) {
             let (subos, duty) = (SubOsIndex(index), planned.duty);
-            if duty != Duty::None && exempt != Some(subos) && must_work(duty, member) {
+            if has_duty(plan, step, subos) && exempt != Some(subos) && can_work(member) {
                 pulses.push(Pulse { subos, duty, kernel: None, own: None, settled: false, seen: None });
             }
         }
@@ -111,13 +114,20 @@ impl Beat {
         }
         for pulse in pulses.iter_mut().filter(|pulse| !pulse.settled) {
             let member = members.get(usize::from(pulse.subos.0));
-            let works = member.filter(|member| must_work(pulse.duty, member) && exempt != Some(pulse.subos));
+            let works = member.filter(|member| can_work(member) && exempt != Some(pulse.subos));
             match works {
                 None => pulse.settled = true,
                 Some(member) if begun => pulse.look(member, hold.since),
                 // What is known is of before the hold.
                 Some(_) => {}
             }
+        }
+        // Who ends when it has been seen in this hold is told of in the next.
+        let ended = |pulse: &&Pulse| {
+            pulse.duty == Duty::Programs && !pulse.settled && has_ended(members, pulse.subos)
+        };
+        if let Some(pulse) = pulses.iter().find(ended) {
+            return Turn::Ended(pulse.subos);
         }
         let Some(late) = pulses.iter().find(|pulse| !pulse.settled) else {
             self.end_hold();
@@ -149,10 +159,12 @@ impl Beat {
     }
 
     /// What was seen over the whole operation.
-    pub(crate) fn news(&self, step: usize) -> Vec<News> {
+    pub(crate) fn news(&self, step: usize, members: &[Member]) -> Vec<News> {
         let line = |pulse: &Pulse| {
             let Seen { holds, own: (before, after), kernel: (first, last) } = pulse.seen?;
-            Some(News::Beat { subos: pulse.subos, step, before, after, during: last - first, holds })
+            let subos = pulse.subos;
+            let longest = members.get(usize::from(subos.0))?.longest;
+            Some(News::Beat { subos, step, before, after, during: last - first, holds, longest })
         };
         self.pulses.iter().filter_map(line).collect()
     }
@@ -194,8 +206,33 @@ impl Pulse {
     }
 }
 
-/// Whether a subOS with this duty has something to do and something to do it on.
-fn must_work(duty: Duty, member: &Member) -> bool {
-    let finished = duty == Duty::Programs && member.ended.is_some();
-    member.life == Life::Alive && member.cores != 0 && !finished
+/// Whether a subOS runs and has something to run on.
+fn can_work(member: &Member) -> bool {
+    member.life == Life::Alive && member.cores != 0
+}
+
+/// Whether a subOS must be at work in a step: for its programs, in all those before the plan waits for their end, or
+/// makes it.
+fn has_duty(plan: &Plan, step: usize, subos: SubOsIndex) -> bool {
+    match plan.subos(subos).map_or(Duty::None, |planned| planned.duty) {
+        Duty::None => false,
+        Duty::Progress => true,
+        Duty::Programs => plan
+            .steps
+            .iter()
+            .take(step.saturating_add(1))
+            .all(|step| step.when != When::Ended(subos) && step.action != Action::Kill(subos)),
+    }
+}
+
+fn has_ended(members: &[Member], subos: SubOsIndex) -> bool {
+    members.get(usize::from(subos.0)).is_some_and(|member| member.ended.is_some())
+}
+
+/// Who must run programs in this step, and has ended.
+pub(crate) fn ended_too_early(plan: &Plan, step: usize, members: &[Member]) -> Option<SubOsIndex> {
+    let programs = |subos: &SubOsIndex| plan.subos(*subos).is_some_and(|one| one.duty == Duty::Programs);
+    let early =
+        |subos: &SubOsIndex| programs(subos) && has_ended(members, *subos) && has_duty(plan, step, *subos);
+    (0u8..).map(SubOsIndex).take(members.len()).find(early)
 }

@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use idl::dialogue::{Heard, Report};
 use idl::event::Event;
 use idl::plan::{CoreNumber, LotNumber, SubOsIndex};
+use idl::types::Ticks;
 
 use crate::member::{Life, LotReport, Member};
 use crate::news::News;
@@ -52,7 +53,10 @@ fn by_program(
     news: &mut Vec<News>,
 ) -> Option<String> {
     match report {
-        Report::Progress { count, at } => {
+        Report::Progress { count, at, longest } => {
+            // Of a time that began before the step, only so much can lie in the step.
+            let within = Ticks(at.0.saturating_sub(member.since.0));
+            member.longest = member.longest.max(longest.min(within));
             // A report that says less than one before is stale or false; either way it is no progress.
             if member.progress.is_none_or(|(known, since)| count >= known && at >= since) {
                 member.progress = Some((count, at));

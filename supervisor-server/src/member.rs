@@ -41,6 +41,10 @@ pub(crate) struct Member {
     lots: [Option<Chunks>; ROOT_LOTS as usize],
     /// The progress that it last reported, and when it read that.
     pub(crate) progress: Option<(u64, Ticks)>,
+    /// When the step in hand began.
+    pub(crate) since: Ticks,
+    /// The longest time since then between two of what it counts, as far as it reported that.
+    pub(crate) longest: Ticks,
     /// What it said of a lot, until somebody takes it in.
     pub(crate) report: Option<LotReport>,
     /// Processes that it said it started.

@@ -44,7 +44,7 @@ pub enum News {
     Own { core: CoreNumber, owner: Owner },
     Mem { subos: SubOsIndex, chunks: Chunks },
     Step { step: usize, result: StepResult },
-    Beat { subos: SubOsIndex, step: usize, before: u64, after: u64, during: u64, holds: u32 },
+    Beat { subos: SubOsIndex, step: usize, before: u64, after: u64, during: u64, holds: u32, longest: Ticks },
     Busy { subos: SubOsIndex, core: CoreNumber, step: usize, sign: Sign, before: u64, after: u64 },
     Lot { subos: SubOsIndex, lot: LotNumber, looked: Pages, used: Pages },
     Exit { subos: SubOsIndex, status: u32 },
@@ -106,7 +106,7 @@ pub fn write(out: &mut impl Write, names: &impl Names, now: Ticks, news: &News) 
             let record = begin(out, "step")?.field("t", now.0)?.field("n", step)?.field("result", result)?;
             if text.is_empty() { record.end() } else { record.field("text", text)?.end() }
         }
-        News::Beat { subos, step, before, after, during, holds } => begin(out, "beat")?
+        News::Beat { subos, step, before, after, during, holds, longest } => begin(out, "beat")?
             .field("t", now.0)?
             .field("subos", names.name(*subos))?
             .field("n", step)?
@@ -114,6 +114,7 @@ pub fn write(out: &mut impl Write, names: &impl Names, now: Ticks, news: &News) 
             .field("after", after)?
             .field("during", during)?
             .field("holds", holds)?
+            .field("longest", longest.0)?
             .end(),
         News::Busy { subos, core, step, sign, before, after } => begin(out, "busy")?
             .field("t", now.0)?

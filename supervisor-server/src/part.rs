@@ -123,18 +123,26 @@ impl Director {
             Turn::Again(order) => return Some(order),
             Turn::Kept => self.work.pass(),
             Turn::Missed(subos) => {
-                let name = self.plan.name(subos).to_string();
-                let place = match point {
-                    Point::Within(part) => {
-                        format!("in the middle of {}{}", describe(part), self.subject(part))
-                    }
-                    Point::After(part) => format!("after {}{}", describe(part), self.subject(part)),
-                    Point::Between => "while nothing was done".into(),
-                };
+                let (name, place) = (self.plan.name(subos).to_string(), self.place(point));
                 self.fail_part(&format!("{name} missed a beat: it did nothing {place}"));
+            }
+            Turn::Ended(subos) => {
+                let (name, place) = (self.plan.name(subos).to_string(), self.place(point));
+                self.fail_part(&format!(
+                    "{name}, whose programs must be at work, ended and did nothing {place}"
+                ));
             }
         }
         None
+    }
+
+    /// A point of the operation, for people.
+    fn place(&self, point: Point) -> String {
+        match point {
+            Point::Within(part) => format!("in the middle of {}{}", describe(part), self.subject(part)),
+            Point::After(part) => format!("after {}{}", describe(part), self.subject(part)),
+            Point::Between => "while nothing was done".into(),
+        }
     }
 
     /// What a subOS said of this lot.

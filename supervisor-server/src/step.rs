@@ -1,15 +1,17 @@
 //! How the director takes the steps of a plan: waits for one's condition, and has it carried out while it looks whether
 //! anybody misses a beat.
 
+use alloc::format;
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use idl::plan::{Action, Duty, Holder, Step};
 use idl::types::Ticks;
 
-use crate::beat::Beat;
+use crate::beat::{Beat, ended_too_early};
 use crate::director::{Director, Stage};
 use crate::member::Member;
-use crate::news::{News, StepResult};
+use crate::news::{Names, News, StepResult};
 use crate::order::Order;
 use crate::task::{self, Account, Place, Point, Sight, Task, Telling, Work};
 use crate::wait::{Wait, at_work};
@@ -26,14 +28,17 @@ impl Director {
         match wait.turn(now, self.rate, step.when, &self.members) {
             crate::wait::Turn::Fulfilled => {
                 let exists = |subos| self.member(subos).is_some_and(Member::exists);
-                match step.action {
-                    Action::Create(subos) if exists(subos) => self.refuse_step(step, "it exists already"),
-                    _ => self.begin_step(step),
+                match (step.action, self.lacks_programs("had ended already")) {
+                    (Action::Create(subos), _) if exists(subos) => {
+                        self.refuse_step(now, step, "it exists already");
+                    }
+                    (_, Some(reason)) => self.refuse_step(now, step, &reason),
+                    _ => self.begin_step(now, step),
                 }
                 None
             }
             crate::wait::Turn::Hopeless(reason) => {
-                self.refuse_step(step, &reason);
+                self.refuse_step(now, step, &reason);
                 None
             }
             crate::wait::Turn::NotYet(order) => {
@@ -43,13 +48,16 @@ impl Director {
         }
     }
 
-    fn begin_step(&mut self, step: Step) {
+    fn begin_step(&mut self, now: Ticks, step: Step) {
         self.news.push(News::Step { step: self.step, result: StepResult::Begin });
+        for member in &mut self.members {
+            (member.since, member.longest) = (now, Ticks(0));
+        }
         let exempt = match step.action {
             Action::Create(subos) | Action::Kill(subos) => Some(subos),
             _ => None,
         };
-        self.beat = Beat::of(&self.plan, &self.members, exempt);
+        self.beat = Beat::of(&self.plan, self.step, &self.members, exempt);
         let mut tasks = Vec::from([Task::Do(Order::Survey)]);
         tasks.extend(at_work_until(step));
         tasks.extend(task::held(self.action(step.action)));
@@ -60,9 +68,16 @@ impl Director {
         self.stage = Stage::Step;
     }
 
+    /// Whether somebody has ended whose programs must be at work during the step in hand, in words.
+    fn lacks_programs(&self, how: &str) -> Option<String> {
+        let subos = ended_too_early(&self.plan, self.step, &self.members)?;
+        let name = self.plan.name(subos);
+        Some(format!("{name}, whose programs must be at work throughout the step, {how}"))
+    }
+
     /// A step that cannot be begun has failed.
-    fn refuse_step(&mut self, step: Step, reason: &str) {
-        self.begin_step(Step { action: Action::Wait, ..step });
+    fn refuse_step(&mut self, now: Ticks, step: Step, reason: &str) {
+        self.begin_step(now, Step { action: Action::Wait, ..step });
         self.work = Work::default();
         self.step_failed(reason);
     }
@@ -99,8 +114,11 @@ impl Director {
 
     /// After a step's work: everybody has kept the beat, or the work has failed.
     pub(crate) fn after_step(&mut self, now: Ticks) {
-        self.news.extend(self.beat.news(self.step));
+        self.news.extend(self.beat.news(self.step, &self.members));
         if let Some(reason) = self.work.failure.clone() {
+            return self.step_failed(&reason);
+        }
+        if let Some(reason) = self.lacks_programs("ended before it was over") {
             return self.step_failed(&reason);
         }
         self.news.push(News::Step { step: self.step, result: StepResult::Ok });

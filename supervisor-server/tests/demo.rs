@@ -221,6 +221,38 @@ fn who_stalls_only_while_an_operation_is_under_way_missed_a_beat() {
     }
 }
 
+/// Batch does all that is asked of it, and ends: early, late, between steps and in the middle of them.
+#[test]
+fn what_is_done_to_others_after_the_programs_have_ended_proves_nothing_and_fails() {
+    let [_, counts, spins] = behaviours();
+    let mut failed = std::collections::BTreeSet::new();
+    for milliseconds in (10..1500).step_by(3) {
+        let batch = Behaviour::Prints(output(), milliseconds, 0);
+        let supervisor = play_with(&demo(), &[batch, counts.clone(), spins.clone()], &[]);
+        let machine = supervisor.port();
+        check_end(machine);
+        let line = |begin: &str| machine.transcript.lines().position(|line| line.starts_with(begin));
+        let last = machine.records("step").into_iter().rfind(|line| line.contains("result=failed"));
+        if let Some(last) = last {
+            assert!(
+                last.contains("batch,%20whose%20programs%20must%20be%20at%20work"),
+                "{milliseconds} ms: {last}"
+            );
+            failed.insert(idl::record::Record::parse(last).expect("it is one").number("n"));
+            continue;
+        }
+        assert_eq!(machine.status, Some(SUCCESS), "{milliseconds} ms: {}", machine.transcript);
+        let step = machine.transcript.lines().position(|line| line.contains("n=7 result=ok"));
+        assert!(line("@exit subos=batch") > step, "{milliseconds} ms: {}", machine.transcript);
+    }
+    let steps: Vec<u64> = failed.into_iter().flatten().collect();
+    assert_eq!(
+        steps,
+        [0, 1, 2, 3, 4, 5, 6, 7],
+        "each step that needs its programs has failed once for lack of them"
+    );
+}
+
 #[test]
 fn a_core_is_taken_and_a_subos_killed_only_while_they_are_at_work() {
     let supervisor = play(&demo(), &[]);
@@ -232,6 +264,35 @@ fn a_core_is_taken_and_a_subos_killed_only_while_they_are_at_work() {
     fails_with(&demo(), &[Fault::Leaves(BATCH.0, 2, 101)], "step 0: batch runs no programs on core 2");
     let silent = "step 4: spinner does not let the timer expire on core 2";
     fails_with(&demo(), &[Fault::Leaves(SPINNER.0, 2, 101)], silent);
+}
+
+#[test]
+fn the_longest_silence_of_each_operation_is_told() {
+    const LONG: u64 = 700;
+    // When each step began, and whether it is said to have had such a silence.
+    let steps = |pauses: &[Fault]| -> Vec<(u64, bool)> {
+        let supervisor = play(&demo(), pauses);
+        let machine = supervisor.port();
+        assert_eq!(machine.status, Some(SUCCESS), "{}", machine.transcript);
+        let of = |line: &str, key: &str| {
+            idl::record::Record::parse(line).and_then(|record| record.number(key)).expect("it has one")
+        };
+        let beats = machine.records("beat");
+        let echo: Vec<&str> = beats.into_iter().filter(|line| line.contains("subos=echo")).collect();
+        let begins = machine.records("step").into_iter().filter(|line| line.contains("begin"));
+        let silent = |n| {
+            echo.iter().any(|beat| of(beat, "n") == n && of(beat, "longest") + fake::RATE > LONG * fake::RATE)
+        };
+        begins.map(|line| (of(line, "t") / fake::RATE, silent(of(line, "n")))).collect()
+    };
+    let plain = steps(&[]);
+    assert!(plain.iter().all(|(_, silent)| !silent), "{plain:?}");
+    for (number, (begin, _)) in plain.iter().enumerate().take(8) {
+        let pause = Fault::Pauses(ECHO.0, begin + 1, LONG);
+        let silent: Vec<usize> =
+            steps(&[pause]).iter().enumerate().filter(|(_, (_, silent))| *silent).map(|(n, _)| n).collect();
+        assert_eq!(silent, [number], "that is the step in which echo was silent");
+    }
 }
 
 #[test]

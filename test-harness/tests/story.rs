@@ -152,6 +152,31 @@ fn a_beat_that_was_not_seen_is_told() {
     }
 }
 
+/// With and without the beats that the supervisor could not have seen then.
+#[test]
+fn a_step_that_was_taken_after_the_programs_had_ended_is_told() {
+    let exit = "@exit subos=batch status=0";
+    for step in 0..9 {
+        let begin = RECORDED.lines().find(|line| line.ends_with(&format!("n={step} result=begin"))).unwrap();
+        let early = RECORDED.replace(&format!("{exit}\n"), "").replace(begin, &format!("{exit}\n{begin}"));
+        let beat = |line: &&str| {
+            let later = (step..9).any(|step| line.contains(&format!("subos=batch n={step} before")));
+            !line.starts_with("@beat") || !later
+        };
+        let silent: Vec<&str> = early.lines().filter(beat).collect();
+        for text in [&early, &silent.join("\n")] {
+            let told = judge(&story(text), &manifest());
+            let of_this = format!("batch had ended before step {} (", step + 1);
+            assert!(told.first().is_some_and(|first| first.starts_with(&of_this)), "{told:?}");
+            assert_eq!(
+                told.iter().filter(|one| one.contains("batch had ended")).count(),
+                9 - step,
+                "{told:?}"
+            );
+        }
+    }
+}
+
 #[test]
 fn a_core_that_was_taken_while_nothing_ran_there_is_told() {
     assert_eq!(
@@ -175,6 +200,16 @@ fn the_timeline_shows_who_had_what() {
     assert_eq!(owners, "·BEPB·", "core 2 in:\n{text}");
     assert!(row("batch").ends_with("256 → 192 → 256 → 0 MiB"), "{text}");
     assert!(text.contains("S supervisor, B batch, E echo, P spinner, · nobody"), "{text}");
+}
+
+#[test]
+fn the_longest_silence_of_each_step_is_shown() {
+    let manifest = manifest();
+    let text = view::silences(&story(RECORDED), &manifest.steps);
+    let rows: Vec<&str> = text.lines().skip(2).collect();
+    // Echo is killed by the twelfth.
+    assert_eq!(rows.len(), 11, "{text}");
+    assert!(rows.iter().all(|row| row.matches(" ms").count() == 2), "{text}");
 }
 
 #[test]

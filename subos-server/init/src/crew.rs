@@ -7,7 +7,7 @@ use caps::{Error, Rights};
 use idl::bundle::Bundle;
 use idl::interface::Generation;
 use idl::message::Fault;
-use idl::types::{Badge, CoreNumber, Pages, Priority};
+use idl::types::{Badge, CoreNumber, Pages, Priority, Ticks};
 use userlib::cap::{Cap, Core, Endpoint, Untyped};
 use userlib::memory::{self, Mapping};
 use userlib::process::{Builder, Process, ProcessError};
@@ -38,6 +38,12 @@ enum Side {
     /// It calls.
     Client,
 }
+
+/// The words of the page on which a client counts: calls that came back right, when the last of them did, and the longest
+/// time between two of them since this was last taken.
+const COUNT: usize = 0;
+const LAST: usize = 1;
+const LONGEST: usize = 2;
 
 /// Two servers with an endpoint between them, and a page on which the client counts.
 #[derive(Debug)]
@@ -100,8 +106,22 @@ impl<'a> Crew<'a> {
     /// Calls that came back right, over all clients.
     #[must_use]
     pub fn progress(&self) -> u64 {
-        let count = |pair: &Pair| pair.page.word(0).map_or(0, |word| word.load(Ordering::Relaxed));
+        let count = |pair: &Pair| pair.page.word(COUNT).map_or(0, |word| word.load(Ordering::Relaxed));
         self.pairs.iter().map(count).fold(0, u64::saturating_add)
+    }
+
+    /// The longest time between two calls of one client, of those that ended since this was last asked and those that still
+    /// last `now`.
+    #[must_use]
+    pub fn longest(&self, now: Ticks) -> Ticks {
+        let of = |pair: &Pair| {
+            let ended = pair.page.word(LONGEST).map_or(0, |word| word.swap(0, Ordering::Relaxed));
+            let last = pair.page.word(LAST).map_or(0, |word| word.load(Ordering::Relaxed));
+            // A client that has not called yet has nothing to be late with.
+            let lasts = if last == 0 { 0 } else { now.0.saturating_sub(last) };
+            ended.max(lasts)
+        };
+        Ticks(self.pairs.iter().map(of).max().unwrap_or(0))
     }
 
     /// Mends a server's fault if it is one that its clients made, by taking back what they lent; says whether it was.

@@ -166,7 +166,8 @@ impl Init<'_> {
         // The clock is read first, so the count is of that moment or later: what it shows to have grown since an
         // earlier moment has grown.
         let at = time::now();
-        self.outbox.add(Report::Progress { count: self.crew.progress(), at });
+        let (count, longest) = (self.crew.progress(), self.crew.longest(at));
+        self.outbox.add(Report::Progress { count, at, longest });
     }
 
     fn report(&mut self) -> Result<(), Error> {

@@ -1,5 +1,7 @@
 //! How a subOS behaves.
 
+use core::mem::take;
+
 use idl::dialogue::{Report, Request, Told};
 use idl::event::Event;
 use idl::types::{Chunks, CoreNumber, LotNumber, Pages, Ticks};
@@ -38,6 +40,10 @@ impl FakeMachine {
         let dies = self.faults.iter().position(|f| matches!(f, Fault::Dies(s, t) if *s == index && at >= *t));
         let stalled = self.faults.iter().any(|f| matches!(f, Fault::Stalls(s, t) if *s == index && at >= *t));
         let frozen = self.amid.is_some_and(|call| self.has(&Fault::StallsAmid(index, call)));
+        let pause = self.faults.iter().find_map(|fault| match fault {
+            Fault::Pauses(s, from, long) if *s == index => Some((*from..from + long, *long)),
+            _ => None,
+        });
         let deaf = self.has(&Fault::FullRing(index));
         let dirty = self.has(&Fault::DirtyLots);
         let most = |core: u8| {
@@ -61,6 +67,14 @@ impl FakeMachine {
         if frozen {
             return;
         }
+        if let Some((pause, long)) = pause {
+            if pause.contains(&at) {
+                return;
+            }
+            if pause.contains(&(subos.seen / RATE)) || (subos.seen / RATE < pause.start && at >= pause.end) {
+                subos.longest = long * RATE;
+            }
+        }
         let before = subos.seen;
         subos.seen = now;
         if stalled || cores.is_empty() {
@@ -76,7 +90,8 @@ impl FakeMachine {
         match subos.behaviour.clone() {
             Behaviour::Counts => {
                 if now / REPORT_EVERY > before / REPORT_EVERY {
-                    subos.say(progress(subos, now));
+                    let words = progress(subos, now);
+                    subos.say(words);
                 }
             }
             Behaviour::Prints(bytes, duration, status) => {
@@ -98,8 +113,9 @@ impl FakeMachine {
     }
 }
 
-fn progress(subos: &super::FakeSubOs, now: u64) -> [u64; 5] {
-    Report::Progress { count: subos.work.values().sum::<u64>() / 2, at: Ticks(now) }.to_words()
+fn progress(subos: &mut super::FakeSubOs, now: u64) -> [u64; 5] {
+    let count = subos.work.values().sum::<u64>() / 2;
+    Report::Progress { count, at: Ticks(now), longest: Ticks(take(&mut subos.longest)) }.to_words()
 }
 
 /// What a subOS does when it is told something.
@@ -109,7 +125,8 @@ fn answer(subos: &mut super::FakeSubOs, words: &[u64; 5], now: u64, dirty: bool)
     };
     match Told::from_words(words) {
         Ok(Told::Supervisor(Request::SayProgress {})) if subos.behaviour == Behaviour::Counts => {
-            subos.say(progress(subos, now));
+            let words = progress(subos, now);
+            subos.say(words);
         }
         Ok(Told::Supervisor(Request::GiveLot { lot: number, .. })) if subos.behaviour != Behaviour::Spins => {
             subos.say(lot(number, 512, 300));

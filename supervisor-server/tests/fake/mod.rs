@@ -37,6 +37,8 @@ pub(crate) enum Fault {
     /// This subOS stops when such a call is first made, and makes up for it when the operation is over: from the next
     /// call that changes something else, starts somebody, or looks at all chunks, on.
     StallsAmid(u8, Call),
+    /// This subOS does nothing from this time on for so long, in milliseconds, and makes up for it then.
+    Pauses(u8, u64, u64),
     /// This subOS does no more than so much on this core.
     Leaves(u8, u8, u64),
     /// Lots are not cleared.
@@ -70,6 +72,8 @@ pub(crate) struct FakeSubOs {
     pub(crate) up: VecDeque<[u64; 5]>,
     pub(crate) down: VecDeque<[u64; 5]>,
     pub(crate) seen: u64,
+    /// The longest time between two calls since it last said so, in ticks.
+    pub(crate) longest: u64,
     pub(crate) work: BTreeMap<u8, u64>,
     pub(crate) born: u64,
     pub(crate) ended: bool,

@@ -57,6 +57,12 @@ fn show_pictures(played: &Played, name: &str, manifest: &Manifest) -> Result<()>
         let summary = view::summary(&story.stats, &story.timeline);
         show(format_args!("\nWhat each subOS did on each core\n\n{summary}"));
     }
+    let silences = view::silences(story, &manifest.steps);
+    if !silences.is_empty() {
+        show(format_args!(
+            "The longest time between two calls during each step, whatever the host did meanwhile included\n\n{silences}"
+        ));
+    }
     if !story.timeline.owners().is_empty() {
         let timeline = view::timeline(&story.timeline, colours(&std::io::stdout()));
         show(format_args!("Who had what\n\n{timeline}"));

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use idl::plan::{Action, Duty, Holder, Start, SubOsIndex, When};
+use idl::plan::{Action, Duty, Holder, Start, Step, SubOsIndex, When};
 
 use crate::manifest::Manifest;
 
@@ -147,9 +147,24 @@ impl Paper<'_> {
         for (subos, planned) in (0u8..).map(SubOsIndex).zip(&self.manifest.plan.suboses) {
             let about = matches!(action, Action::Create(one) | Action::Kill(one) if one == subos);
             let works = |cores: &BTreeMap<u64, SubOsIndex>| cores.values().any(|holder| *holder == subos);
-            if planned.duty != Duty::None && !about && works(before) && works(&self.cores) {
+            if self.has_duty(step, subos) && !about && works(before) && works(&self.cores) {
                 let watched = Watched { step, subos: self.name(subos), duty: planned.duty };
                 self.implied.watched.push(watched);
+            }
+        }
+    }
+
+    /// Whether a subOS must be at work in a step: for its programs, until a step waits for their end or makes it.
+    fn has_duty(&self, step: u64, subos: SubOsIndex) -> bool {
+        let plan = &self.manifest.plan;
+        match plan.subos(subos).map_or(Duty::None, |planned| planned.duty) {
+            Duty::None => false,
+            Duty::Progress => true,
+            Duty::Programs => {
+                let ends =
+                    |step: &Step| step.when == When::Ended(subos) || step.action == Action::Kill(subos);
+                let first = (0u64..).zip(&plan.steps).find(|(_, step)| ends(step));
+                first.is_none_or(|(first, _)| step < first)
             }
         }
     }

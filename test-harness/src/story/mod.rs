@@ -48,6 +48,8 @@ pub struct Growth {
     pub after: u64,
     /// How far its kernel's own count went meanwhile, if that is another.
     pub during: Option<u64>,
+    /// The longest time between two of what it counts, in ticks, if it measures that.
+    pub longest: Option<u64>,
 }
 
 /// What a line of the transcript tells.
@@ -137,6 +139,8 @@ pub struct Story {
     pub output: BTreeMap<String, Vec<u8>>,
     /// The last word on each step.
     pub steps: BTreeMap<u64, String>,
+    /// How long each step took that is over, in ticks.
+    pub took: BTreeMap<u64, u64>,
     /// Findings: what, whether good, more.
     pub findings: Vec<(String, bool, String)>,
     /// What each subOS did on each core.
@@ -189,6 +193,8 @@ impl Story {
                 let (number, result) = (record.number("n")?, text(&record, "result"));
                 if result == "begin" {
                     self.timeline.marks(time.unwrap_or(0), number);
+                } else {
+                    self.took.extend(self.timeline.since_mark(time?, number).map(|took| (number, took)));
                 }
                 self.steps.insert(number, result.clone());
                 Some(Event::Step { number, result, text: text(&record, "text") })
@@ -238,7 +244,8 @@ impl Story {
         let growth = || {
             let (step, core, during) = (record.number("n")?, record.number("core"), record.number("during"));
             let (before, after) = (record.number("before")?, record.number("after")?);
-            Some(Growth { step, subos: subos.clone(), core, before, after, during })
+            let longest = record.number("longest").filter(|longest| *longest > 0);
+            Some(Growth { step, subos: subos.clone(), core, before, after, during, longest })
         };
         match record.name {
             "beat" => self.beats.extend(growth()),

@@ -64,6 +64,12 @@ impl Timeline {
         self.marks.push((time, step));
     }
 
+    /// How long ago this step began, at this time.
+    pub(super) fn since_mark(&self, time: u64, step: u64) -> Option<u64> {
+        let (begin, _) = self.marks.iter().find(|(_, marked)| *marked == step)?;
+        Some(time.saturating_sub(*begin))
+    }
+
     /// How long the story is, in ticks; never none, so that one can divide by it.
     #[must_use]
     pub fn length(&self) -> u64 {

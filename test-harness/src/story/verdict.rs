@@ -100,7 +100,7 @@ fn reports(output: &str, arguments: &str) -> u64 {
     full.count() as u64
 }
 
-/// Operations during which somebody of duty was not seen to go on, and cores that were taken without being at work.
+/// Operations during which somebody of duty was not seen to go on, or that came after its end, and cores that were taken without being at work.
 fn beats(story: &Story, manifest: &Manifest, implied: &Implied) -> Vec<String> {
     let words = |step: u64| {
         let index = usize::try_from(step).unwrap_or(usize::MAX);
@@ -111,13 +111,19 @@ fn beats(story: &Story, manifest: &Manifest, implied: &Implied) -> Vec<String> {
         let Watched { step, subos, duty } = watched;
         // A step that was not reached is told of already.
         let ok = story.steps.get(step).is_some_and(|result| result == "ok");
-        let finished = *duty == Duty::Programs && story.ended.get(subos).is_some_and(|by| by <= step);
+        let number = step + 1;
+        if ok && *duty == Duty::Programs && story.ended.get(subos).is_some_and(|by| by <= step) {
+            let words = words(*step);
+            wrong.push(format!(
+                "{subos} had ended before step {number} ({words}) was over, and was to run programs"
+            ));
+            continue;
+        }
         let kept = story.beats.iter().any(|beat| {
             let own = beat.after > beat.before && beat.during.is_some_and(|count| count > 0);
             (beat.step, &beat.subos) == (*step, subos) && own
         });
-        if ok && !kept && !finished && !story.restarted.contains(subos) {
-            let number = step + 1;
+        if ok && !kept && !story.restarted.contains(subos) {
             wrong.push(format!("{subos} was not seen to go on during step {number} ({})", words(*step)));
         }
     }

@@ -7,7 +7,7 @@ mod text;
 
 pub use live::Live;
 pub use picture::picture;
-pub use table::{aligned, grouped, summary};
+pub use table::{aligned, grouped, silences, summary};
 pub use text::timeline;
 
 /// The colours of owners, in the order of [`crate::story::Timeline::owners`]: ANSI, and for pictures.

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::story::{Stat, Timeline};
+use crate::story::{Stat, Story, Timeline};
 
 /// The widest a table may be, in characters.
 const WIDEST: usize = 108;
@@ -66,6 +66,48 @@ fn shown(name: &str, count: u64, timeline: &Timeline) -> String {
         Some(seconds) => format!("{seconds:.2} s"),
         None => grouped(count),
     }
+}
+
+/// The most that is shown of a step's words, in characters.
+const WORDS: usize = 64;
+
+/// How long each step took, and the longest time meanwhile between two calls of each subOS that measures it. Empty if none
+/// does.
+#[must_use]
+pub fn silences(story: &Story, steps: &[String]) -> String {
+    let measured = || story.beats.iter().filter(|beat| beat.longest.is_some());
+    let mut suboses: Vec<&str> = measured().map(|beat| beat.subos.as_str()).collect();
+    suboses.sort_unstable();
+    suboses.dedup();
+    if suboses.is_empty() {
+        return String::new();
+    }
+    let time = |ticks: Option<u64>| {
+        let seconds = ticks.and_then(|ticks| story.timeline.seconds(ticks));
+        seconds.map_or_else(String::new, |seconds| format!("{:.2} ms", seconds * 1000.0))
+    };
+    let mut rows = vec![vec!["step".to_owned(), "took".to_owned()]];
+    rows[0].extend(suboses.iter().map(|subos| (*subos).to_owned()));
+    for (number, words) in (0u64..).zip(steps) {
+        let longest = |subos: &str| {
+            let beat = measured().find(|beat| (beat.step, beat.subos.as_str()) == (number, subos));
+            beat.and_then(|beat| beat.longest)
+        };
+        if suboses.iter().any(|subos| longest(subos).is_some()) {
+            let mut row =
+                vec![format!("{}. {}", number + 1, shortened(words)), time(story.took.get(&number).copied())];
+            row.extend(suboses.iter().map(|subos| time(longest(subos))));
+            rows.push(row);
+        }
+    }
+    aligned(&rows)
+}
+
+fn shortened(words: &str) -> String {
+    if words.chars().count() <= WORDS {
+        return words.to_owned();
+    }
+    words.chars().take(WORDS - 1).chain(['…']).collect()
 }
 
 /// Rows as text: the first column to the left, the others to the right, a rule under the first row.
@@ -134,6 +176,26 @@ mod tests {
         assert!(text.lines().all(|line| line.chars().count() <= WIDEST), "{text}");
         assert!(text.matches("subOS").count() >= 3, "{text}");
         assert!(names.iter().all(|name| text.contains(name)), "{text}");
+    }
+
+    #[test]
+    fn silences_are_shown_by_step_and_by_who_measures_them() {
+        let mut story = Story::default();
+        for line in [
+            "@boot t=0 hz=1000000 cores=1 memory=1",
+            "@step t=1000 n=0 result=begin",
+            "@beat t=9000 subos=batch n=0 before=1 after=2 during=1 holds=1 longest=0",
+            "@beat t=9000 subos=echo n=0 before=1 after=2 during=1 holds=1 longest=1250",
+            "@step t=11000 n=0 result=ok",
+            "@step t=12000 n=1 result=begin",
+        ] {
+            story.tell(line);
+        }
+        let text = silences(&story, &["x".repeat(100), "kill echo".into()]);
+        let lines: Vec<&str> = text.lines().collect();
+        let row = format!("  1. {}…  10.00 ms  1.25 ms", "x".repeat(WORDS - 1));
+        assert!(lines.len() == 3 && lines[0].trim_end().ends_with("echo") && lines[2] == row, "{text}");
+        assert_eq!(silences(&Story::default(), &[]), "");
     }
 
     #[test]

@@ -255,7 +255,7 @@ impl Manager {
             let linux = self.system.linux.lock();
             (linux.report().calls, linux.report().processes)
         };
-        self.outbox.push_back(Report::Progress { count: calls, at });
+        self.outbox.push_back(Report::Progress { count: calls, at, longest: Ticks(0) });
         self.outbox.push_back(Report::Processes { started });
     }
 
