@@ -299,7 +299,7 @@ impl Model {
         }
         self.check_child(region, dest)?;
         let space = self.caps[&space].says.object;
-        let says = Capability { kind: Kind::Binding, space, number, ..says };
+        let says = Capability { kind: Kind::Binding, badge: 0, space, number, ..says };
         self.add(dest, says, Some(region), true);
         Ok(says)
     }
