@@ -8,7 +8,7 @@ use static_assertions::const_assert_eq;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use crate::abi::REGISTER_WORDS;
-use crate::types::{Chunks, CoreNumber, LotNumber, Ticks};
+use crate::types::{Chunks, CoreNumber, LotNumber, SubOsNumber, Ticks};
 use crate::word::Word;
 
 /// Word 0 of a record from here on is the kernel's: who sends one is refused (`InvalidArgument`), so that a
@@ -118,6 +118,25 @@ events! {
         lot: LotNumber,
         /// When.
         deadline: Ticks
+    },
+    /// To the subOS: a window is there, in the slot of the root table of a lot of this number.
+    WindowOpened = 7 {
+        /// Which.
+        lot: LotNumber,
+        /// How large, the doorbells' page included.
+        chunks: Chunks,
+        /// Who has it besides.
+        peer: SubOsNumber
+    },
+    /// To the subOS: its side of a window was taken, and all that was mapped of it.
+    WindowLost = 8 {
+        /// Which.
+        lot: LotNumber
+    },
+    /// To the subOS: it has this window alone. Nobody else can read or write it from now on, or rings.
+    PeerGone = 9 {
+        /// Which.
+        lot: LotNumber
     },
     /// To the supervisor: the subOS's kernel was condemned; there is an epitaph.
     Condemned = 16 {

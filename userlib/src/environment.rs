@@ -157,6 +157,15 @@ impl Environment {
         self.adopt(slot).map(cap)
     }
 
+    /// A capability of this program's own to this side of a window, by the number of its lot; init only.
+    ///
+    /// # Errors
+    /// As [`Environment::core`].
+    pub fn window(&self, number: u32) -> Result<Cap<Region>, caps::Error> {
+        let slot = slots::root_lot(number).ok_or(caps::Error::OutOfRange)?;
+        self.adopt(slot).map(cap)
+    }
+
     /// Copies what lies in a slot of the root table into a free slot of this program's.
     fn adopt(&self, root: SlotIndex) -> Result<Handle, caps::Error> {
         let source = self.roots().at(root)?;

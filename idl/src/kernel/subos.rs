@@ -21,6 +21,16 @@ words! {
     }
 }
 
+words! {
+    /// A window, as each of the two counts its lots.
+    pub struct SharedLots {
+        /// In the subOS that was asked.
+        lot: LotNumber,
+        /// In its peer.
+        peer: LotNumber,
+    }
+}
+
 /// A subOS, as its supervisor sees it. `Condemned` is the answer of what needs a kernel that still works.
 #[kernel_object(kind = SubOs)]
 pub trait SubOs {
@@ -48,7 +58,8 @@ pub trait SubOs {
     #[method(id = 5, rights = MANAGE, errors(BadSize, NoResource, Condemned))]
     fn grant_lot(chunks: Chunks) -> LotNumber;
 
-    /// Takes a lot with everything in it, and clears it. Call until it is done.
+    /// Takes a lot with everything in it, and clears it. Call until it is done. Of a window it takes this side; it is
+    /// cleared when both are gone.
     #[method(id = 6, rights = MANAGE, errors(NotOwner, HomeLot, Condemned))]
     fn reclaim_lot(lot: LotNumber) -> Progress;
 
@@ -90,4 +101,11 @@ pub trait SubOs {
     /// first program finds them in slot `MODULES`. The region needs READ. Call until it is done.
     #[method(id = 15, rights = MANAGE, errors(WrongState, BadRange, OutOfMemory))]
     fn attach(region: Handle, page: PageIndex, pages: Pages) -> Progress;
+
+    /// Opens a window to another: so many free, contiguous chunks that both have, as a region but for the first page, with a
+    /// doorbell each way. Either's side is taken by `reclaim_lot` or ends with it; the other is told, and the memory is
+    /// cleared and free when both are gone. The peer needs MANAGE. `NoResource`: there is no such run, or one of them has
+    /// too many lots already.
+    #[method(id = 16, rights = MANAGE, errors(BadSize, NoResource, Condemned))]
+    fn share(peer: Handle, chunks: Chunks) -> SharedLots;
 }

@@ -10,7 +10,7 @@ use idl::Words;
 use idl::kernel::machine::AuditReport;
 
 use super::books::Books;
-use super::{create, number_of, places, raw, share, visit};
+use super::{create, number_of, places, raw, share, visit, windows};
 use crate::arch::x86_64::core::Core;
 use crate::arch::x86_64::half::{self, Use};
 use crate::arch::x86_64::{apic, area, image, layout, routes};
@@ -187,15 +187,15 @@ fn area_page(books: &mut Books, owner: Owner, address: u64) -> Option<Pte> {
     has_it.then(|| Use::Data(access).page(books.areas[core.index()].plus(offset)))
 }
 
-/// Owners have their chunks; the supervisor has all but the first, and cannot write the image's.
+/// Owners have their chunks, of a window both; the supervisor has all but the first, and cannot write the image's.
 fn chunk(books: &mut Books, owner: ledger::SubOsId, address: u64) -> Option<Pte> {
     let at = PhysAddr(address - layout::PHYSMAP);
-    let holder = holder(books, at)?;
+    holder(books, at)?;
     let (start, end) = image::physical();
     let is_image = at < end && start.0 < at.0 + CHUNK;
     let access = if is_image { Access::Read } else { Access::Write };
     let all = create::is_supervisor(owner) && at.0 >= CHUNK;
-    let has_it = all || holder.subos() == Some(owner) || crate::journal::covers(at);
+    let has_it = all || books.has_chunk(owner, at) || crate::journal::covers(at);
     has_it.then(|| Use::Data(access).chunk(at))
 }
 
@@ -227,7 +227,8 @@ fn check_doorbells(books: &mut Books, id: ledger::SubOsId, findings: &mut Findin
     }
     let Ok(supervisor) = create::supervisor(books) else { return };
     let ends = [(Books::doorbell_target(number), id), (places().share(number).up().target(), supervisor)];
-    for (target, owner) in ends {
+    let bells = windows::bells(books, id).into_iter().map(|(bell, _)| (&bell.target, id));
+    for (target, owner) in ends.into_iter().chain(bells) {
         let core = target.get();
         let holder = core.map(|core| books.ledger().core(LedgerCore(core.0)));
         let fine = holder.is_none_or(|holder| holder.is_ok_and(|holder| holder.subos() == Some(owner)));

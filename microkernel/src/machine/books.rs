@@ -345,6 +345,12 @@ impl Books {
         self.ledger().lots().find(|(_, lot)| lot.holder.subos() == Some(id) && u32::from(lot.seat) == seat)
     }
 
+    /// Whether a subOS has the chunk here, by itself or as one of the two sides of a window.
+    pub fn has_chunk(&mut self, id: ledger::SubOsId, at: PhysAddr) -> bool {
+        let covers = |lot: &LotEntry| (lot.address()..lot.address() + lot.bytes()).contains(&at.0);
+        self.ledger().lots().any(|(_, lot)| lot.holder.subos() == Some(id) && covers(&lot))
+    }
+
     /// The cores of which this is true, by who has them, one bit each.
     fn cores_where(&mut self, is: impl Fn(CoreId, Holder) -> bool) -> u64 {
         let cores = self.ledger();

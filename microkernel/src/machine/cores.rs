@@ -13,7 +13,7 @@ use idl::types::{CoreNumber, Progress, Ticks as EventTicks};
 
 use super::books::{Books, Errand, Ledger, Record};
 use super::visit::{await_briefly, core_slot, is_quiet, notify, raise, visit};
-use super::{Target, condemn, create, doorbell, number_of};
+use super::{Target, condemn, create, doorbell, number_of, windows};
 use crate::arch::x86_64::{apic, clock};
 use crate::arch::{self, Access, Arrival, Command, Core, Mailbox};
 use crate::kernel::Kernel;
@@ -266,5 +266,6 @@ pub fn retarget(books: &mut Books, id: ledger::SubOsId) {
     } else {
         Books::doorbell_target(number).set(core);
     }
+    windows::retarget(books, id, core);
     doorbell::interrupt(core);
 }

@@ -9,7 +9,7 @@ use idl::types::Progress;
 
 use super::books::{Books, Errand, Record};
 use super::cores::{self, Next};
-use super::{Target, create, doorbell, lots, number_of, places, visit};
+use super::{Target, create, lots, number_of, places, visit, windows};
 use crate::arch::x86_64::core::Core;
 use crate::kernel::Kernel;
 use crate::limits::REVOKE_BUDGET;
@@ -56,14 +56,11 @@ fn step(books: &mut Books, id: ledger::SubOsId) -> Result<bool, Error> {
         let entry = books.ledger().lot(lot)?;
         books.record(id).ending = Some(lot);
         if entry.holder == Holder::Leaving(id, Phase::Quiescing) {
-            let quiet = books.ledger().quiesced(Resource::Lot(lot));
-            lots::begin_clearing(books, lot);
-            if quiet == Err(Error::CoreSilent) {
-                books.ledger().quarantine(Resource::Lot(lot))?;
+            if !lots::settle(books, lot)? {
                 books.record(id).ending = None;
                 return Ok(false);
             }
-            quiet?;
+            lots::begin_clearing(books, lot);
         }
         if lots::clear_some(books, lot, &entry) {
             books.ledger().scrubbed(Resource::Lot(lot))?;
@@ -114,6 +111,7 @@ fn begin(books: &mut Books, id: ledger::SubOsId) -> Result<(), Error> {
     let number = number_of(id);
     Books::doorbell_target(number).set(None);
     places().share(number).up().target().set(None);
+    windows::retarget(books, id, None);
     books.record(id).condemned = true;
     for which in CoreId::all_in(working) {
         if !matches!(books.errands[which.index()], Errand::Leaving(_) | Errand::Parked(_)) {
@@ -147,7 +145,7 @@ fn park_all(books: &mut Books, id: ledger::SubOsId) -> Result<bool, Error> {
 /// The supervisor's kernel forgets a subOS that is gone: its doorbell, and the capability with all copies, of which
 /// one was used and may have gone meanwhile.
 fn forget(kernel: &mut Kernel, target: Target, through: SlotRef) {
-    doorbell::unbind(kernel, target.subos);
+    kernel.shares.forget(target.subos);
     let found = kernel.memory.slot(through).capability();
     if found.is_none_or(|found| found.kind != Kind::SubOs || Target::of(&found) != target) {
         return;

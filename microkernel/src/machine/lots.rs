@@ -5,7 +5,7 @@
 //! lot leaves the kernel half; then a round in which every core forgets the translations), *scrubbing*, *free*.
 //! Each call does a bounded amount.
 
-use caps::ledger::{self, Holder, LedgerChange, LotEntry, LotId, LotRole, Phase, Resource};
+use caps::ledger::{self, Holder, LedgerChange, LotEntry, LotId, LotRole, Phase, Resource, Window};
 use caps::{Capability, Error, Kind, Rights};
 use idl::Words;
 use idl::event::Event;
@@ -14,7 +14,7 @@ use idl::types::{Chunks, LotNumber, Progress};
 use super::books::{Books, Ledger, LotWork};
 use super::cores::Next;
 use super::visit::{is_quiet, lot_slot, notify, raise, visit};
-use super::{Target, create, raw};
+use super::{Target, cores, create, doorbell, raw, windows};
 use crate::arch::Core;
 use crate::arch::x86_64::apic;
 use crate::limits::{PAGE, SCRUB_BUDGET, SCRUB_STEPS, VISIT_STEPS};
@@ -49,13 +49,19 @@ pub fn grant(books: &mut Books, core: &mut Core, target: Target, chunks: u32) ->
     given.map(|()| Answer::of(u64::from(entry.seat)))
 }
 
-fn give(books: &mut Books, core: &mut Core, id: ledger::SubOsId, entry: &LotEntry) -> Result<(), Error> {
-    if !create::is_supervisor(id) {
-        let half = books.record(id).half.take().ok_or(Error::WrongState)?;
-        let mapped = create::map_lot(books, &half, entry);
-        books.record(id).half = Some(half);
-        mapped?;
+/// Puts a lot into its owner's kernel half.
+pub fn map(books: &mut Books, id: ledger::SubOsId, entry: &LotEntry) -> Result<(), Error> {
+    if create::is_supervisor(id) {
+        return Ok(());
     }
+    let half = books.record(id).half.take().ok_or(Error::WrongState)?;
+    let mapped = create::map_lot(books, &half, entry);
+    books.record(id).half = Some(half);
+    mapped
+}
+
+fn give(books: &mut Books, core: &mut Core, id: ledger::SubOsId, entry: &LotEntry) -> Result<(), Error> {
+    map(books, id, entry)?;
     let root = Capability::new(Kind::Untyped, Rights::all(), entry.address(), entry.bytes());
     visit(books, core, id, |kernel| {
         let slot = lot_slot(kernel, u32::from(entry.seat)).ok_or(Error::NoResource)?;
@@ -63,8 +69,9 @@ fn give(books: &mut Books, core: &mut Core, id: ledger::SubOsId, entry: &LotEntr
     })?
 }
 
-/// Takes a lot back that could not be given: nobody has used it.
-fn give_up(books: &mut Books, id: ledger::SubOsId, lot: LotId) {
+/// Takes a lot back that could not be given: nobody has used it. What is the second side of a window is the first's alone
+/// when it is quiet, and has gone.
+pub fn give_up(books: &mut Books, id: ledger::SubOsId, lot: LotId) {
     if let Ok(entry) = books.ledger().lot(lot) {
         unmap(books, id, &entry);
     }
@@ -73,7 +80,8 @@ fn give_up(books: &mut Books, id: ledger::SubOsId, lot: LotId) {
     let _ = ledger.apply(&[LedgerChange::Reclaim { resource, from: id }]);
     for step in [Ledger::revoked, Ledger::quiesced, Ledger::scrubbed] {
         let done = step(&mut ledger, resource);
-        assert!(done.is_ok(), "a lot that was just granted can be taken back");
+        let shared = done == Err(Error::StaleHandle);
+        assert!(done.is_ok() || shared, "a lot that was just granted can be taken back");
     }
 }
 
@@ -136,6 +144,9 @@ fn revoke(
     entry: &LotEntry,
 ) -> Result<Next, Error> {
     let progress = visit(books, core, id, |kernel| {
+        if entry.window != Window::None {
+            doorbell::set_window(kernel, entry.seat, None);
+        }
         let slot = lot_slot(kernel, u32::from(entry.seat)).ok_or(Error::NotOwner)?;
         kernel.removal_step(slot, Removing::Delete, None)
     })??;
@@ -143,7 +154,13 @@ fn revoke(
         return Ok(Next::On);
     }
     books.ledger().revoked(Resource::Lot(lot))?;
-    notify(id, Event::LotLost { lot: LotNumber(u32::from(entry.seat)) });
+    let number = LotNumber(u32::from(entry.seat));
+    if entry.window == Window::None {
+        notify(id, Event::LotLost { lot: number });
+    } else {
+        cores::retarget(books, id);
+        notify(id, Event::WindowLost { lot: number });
+    }
     let epoch = raise(books, id)?;
     *work(books, lot) = LotWork { rounds: Rounds::begun(epoch), cleared: 0 };
     Ok(Next::On)
@@ -160,10 +177,24 @@ fn quiesce(books: &mut Books, id: ledger::SubOsId, lot: LotId, entry: &LotEntry)
         raise(books, id)
     })?;
     work(books, lot).rounds = rounds;
-    if over {
-        books.ledger().quiesced(Resource::Lot(lot))?;
+    if over && !settle(books, lot)? {
+        return Ok(Next::Free);
     }
     Ok(Next::On)
+}
+
+/// No core of its holder's can reach a lot any more. Says whether it is to be cleared: not if the other side of a window
+/// still has it, who is told, nor if a core may use it for ever, for which it is given up.
+pub fn settle(books: &mut Books, lot: LotId) -> Result<bool, Error> {
+    let (window, resource) = (books.ledger().lot(lot)?.window, Resource::Lot(lot));
+    match books.ledger().quiesced(resource) {
+        Err(Error::CoreSilent) => books.ledger().quarantine(resource)?,
+        quiet => quiet?,
+    }
+    if let Window::Shared(other) = window {
+        windows::tell_survivor(books, other);
+    }
+    Ok(books.ledger().lot(lot).is_ok())
 }
 
 /// Clears a bounded number of pages of a lot that nobody can reach any more.

@@ -11,8 +11,8 @@
 //! 4. *Taking needs no consent, and destroying needs no walk* ([`cores`], [`lots`], [`destroy`]).
 //!
 //! Reading order: [`share`] and [`doorbell`] (what two kernels have in common), [`books`] (what is remembered),
-//! [`visit`] (how an operation runs), [`create`], [`load`], [`cores`], [`lots`], [`destroy`], then [`audit`],
-//! [`condemn`], `boot`.
+//! [`visit`] (how an operation runs), [`create`], [`load`], [`cores`], [`lots`], [`windows`], [`destroy`], then
+//! [`audit`], [`condemn`], `boot`.
 
 use caps::Error;
 use caps::ledger;
@@ -40,6 +40,7 @@ pub mod questions;
 mod raw;
 pub mod share;
 pub mod visit;
+pub mod windows;
 
 pub use condemn::report_unhandled;
 pub use doorbell::{Bindings, doorbell_interrupt, forget_notification, take_doorbell_bits};
@@ -145,6 +146,8 @@ pub enum Visit {
     GrantLot(Target, u32),
     /// Takes a lot.
     ReclaimLot(Target, u32),
+    /// Opens a window of so many chunks between two.
+    Share([Target; 2], u32),
     /// Ends a subOS; its capability in this slot goes at last.
     Destroy(Target, caps::SlotRef),
     /// What a subOS is about.
@@ -183,6 +186,7 @@ pub fn perform(core: &mut Core, visit: Visit) -> Option<Result<Answer, Error>> {
         Visit::ReclaimCore(target, which, at) => cores::reclaim(&mut books, core, target, which, at),
         Visit::GrantLot(target, chunks) => lots::grant(&mut books, core, target, chunks),
         Visit::ReclaimLot(target, lot) => lots::reclaim(&mut books, core, target, lot),
+        Visit::Share(targets, chunks) => windows::share(&mut books, core, targets, chunks),
         Visit::Destroy(target, through) => destroy::destroy(&mut books, core, target, through),
         Visit::Info(target) => questions::info(&mut books, target),
         Visit::Statistics(target, which, question) => {

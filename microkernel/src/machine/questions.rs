@@ -94,8 +94,10 @@ pub fn ledger(books: &mut Books, kind: ResourceKind, index: u64) -> Result<Answe
                 lot.address() <= address && address - lot.address() < lot.bytes()
             };
             let ledger = books.ledger();
-            let seat = ledger.lots().find(|(_, lot)| inside(lot)).map_or(0, |(_, lot)| u32::from(lot.seat));
-            (ledger.chunk(chunk), seat)
+            let holder = ledger.chunk(chunk);
+            // Of a window, the same side's.
+            let found = ledger.lots().find(|(_, lot)| inside(lot) && holder == Ok(lot.holder));
+            (holder, found.map_or(0, |(_, lot)| u32::from(lot.seat)))
         }
     };
     let holder = holder.map_err(|_| Error::NoResource)?;

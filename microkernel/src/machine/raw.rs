@@ -2,6 +2,7 @@
 //! All of this works in the supervisor's kernel only; elsewhere the memory is not mapped, and access faults.
 
 use super::books::Shelf;
+use super::windows::Bells;
 use crate::arch::physmap;
 use crate::kernel::KernelCell;
 use crate::limits::PAGE;
@@ -17,6 +18,13 @@ pub(super) fn shelf(at: PhysAddr) -> &'static Shelf {
 pub(super) fn cell(at: PhysAddr) -> &'static KernelCell {
     // SAFETY: birth made a cell here, and it stays until the subOS has been destroyed, after every core has left it;
     // what is behind its lock is reached through the lock.
+    unsafe { physmap::reference(at) }
+}
+
+/// The doorbells of a window. Both its sides' kernels map it, too.
+pub(super) fn bells(at: PhysAddr) -> &'static Bells {
+    // SAFETY: the page is the doorbells' for as long as the lot is a window, zeroes are valid, and all in it is atomic and
+    // used by shared reference alone; whoever has lost its side has been told so under the lock before it is unmapped.
     unsafe { physmap::reference(at) }
 }
 

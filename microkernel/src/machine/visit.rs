@@ -63,13 +63,15 @@ pub fn visit<R>(
     Ok(result)
 }
 
-/// The memory that a visited kernel's references may point into. The supervisor's own is not fenced.
+/// The memory that a visited kernel's references may point into: no window, where it has no objects. The supervisor's own
+/// is not fenced.
 fn fence(books: &mut Books, id: ledger::SubOsId) -> Option<Fence> {
     if number_of(id) == SubOsId::SUPERVISOR {
         return None;
     }
     let mut fence = Fence { lots: [(PhysAddr(0), PhysAddr(0)); MAX_LOTS] };
-    for (_, lot) in books.ledger().lots().filter(|(_, lot)| lot.holder.subos() == Some(id)) {
+    let own = |lot: &LotEntry| lot.holder.subos() == Some(id) && lot.window == ledger::Window::None;
+    for (_, lot) in books.ledger().lots().filter(|(_, lot)| own(lot)) {
         if let Some(place) = fence.lots.get_mut(usize::from(lot.seat)) {
             *place = range(&lot);
         }

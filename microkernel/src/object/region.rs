@@ -7,6 +7,8 @@ use idl::types::PageIndex;
 use super::Methods;
 use crate::kernel::Kernel;
 use crate::limits::PAGE;
+use crate::machine::doorbell::{self, Binding, Source};
+use crate::machine::windows::Window;
 use crate::memory::Ref;
 use crate::object::address_space::AddressSpace;
 use crate::outcome::{Answer, Outcome};
@@ -20,6 +22,10 @@ pub enum Request {
     Slice(Child, Handle),
     /// Says how many pages it has.
     Info(u64),
+    /// Rings the doorbell at the other side of this window.
+    Ring(Window),
+    /// Sets what the window's own doorbell signals.
+    Listen(Binding),
 }
 
 impl Methods for Call {
@@ -49,6 +55,11 @@ impl Methods for Call {
                 Request::Slice(child, handle)
             }
             Call::Info => Request::Info(region.capability.size / PAGE),
+            Call::Ring => Request::Ring(doorbell::window(kernel, &region.capability)?.1),
+            Call::Listen { notification, bits } => {
+                let (lot, _) = doorbell::window(kernel, &region.capability)?;
+                Request::Listen(kernel.check_doorbell(caller, Source::window(lot), notification, bits)?)
+            }
         })
     }
 
@@ -67,6 +78,11 @@ impl Methods for Call {
                 Answer::of(handle).into()
             }
             Request::Info(pages) => Answer::of(pages).into(),
+            Request::Ring(window) => {
+                doorbell::ring_across(window);
+                Answer::NOTHING.into()
+            }
+            Request::Listen(binding) => Outcome::Answered(Answer::NOTHING, doorbell::bind(kernel, binding)),
         }
     }
 }

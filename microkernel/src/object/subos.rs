@@ -13,7 +13,7 @@ use crate::arch;
 use crate::kernel::Kernel;
 use crate::limits::PAGE;
 use crate::machine::books::Books;
-use crate::machine::doorbell::{self, Binding};
+use crate::machine::doorbell::{self, Binding, Source};
 use crate::machine::share::Author;
 use crate::machine::{Pages, Target, Visit, places};
 use crate::memory::Ref;
@@ -33,7 +33,7 @@ pub enum Request {
     /// Takes the oldest record off the ring, which holds these words.
     Receive(SubOsId, [u64; REGISTER_WORDS]),
     /// Sets what the doorbell signals.
-    Bind(SubOsId, Binding),
+    Bind(Binding),
     /// Takes at most so many bytes of the console into this message page.
     ReadConsole(SubOsId, PhysAddr, usize),
     /// Copies the epitaph into this message page.
@@ -70,6 +70,10 @@ impl Methods for Call {
             }
             Call::GrantLot { chunks } => Visit::GrantLot(target, chunks.0),
             Call::ReclaimLot { lot } => Visit::ReclaimLot(target, lot.0),
+            Call::Share { peer, chunks } => {
+                let peer = kernel.argument(caller, peer, Kind::SubOs, Rights::MANAGE)?;
+                Visit::Share([target, Target::of(&peer.capability)], chunks.0)
+            }
             Call::Destroy => Visit::Destroy(target, caller.found.slot),
             Call::Statistics { core, which } => {
                 Visit::Statistics(target, core_of(core).ok_or(Error::NoResource)?, which)
@@ -87,7 +91,12 @@ impl Methods for Call {
                 return Ok(Request::Receive(peer, words));
             }
             Call::Bind { notification, bits } => {
-                return Ok(Request::Bind(peer, kernel.check_doorbell(caller, peer, notification, bits)?));
+                return Ok(Request::Bind(kernel.check_doorbell(
+                    caller,
+                    Source::peer(peer),
+                    notification,
+                    bits,
+                )?));
             }
             Call::ReadConsole { most } => {
                 let most = bounded(most)?;
@@ -120,9 +129,7 @@ impl Methods for Call {
                 places().share(peer).up().ring.drop_oldest();
                 Answer::of(words).into()
             }
-            Request::Bind(peer, binding) => {
-                Outcome::Answered(Answer::NOTHING, doorbell::bind(kernel, peer, binding))
-            }
+            Request::Bind(binding) => Outcome::Answered(Answer::NOTHING, doorbell::bind(kernel, binding)),
             Request::ReadConsole(peer, page, most) => {
                 let mut bytes = kernel.memory.page_mut(page).as_mut_bytes().iter_mut();
                 let count = places().share(peer).read_console(most, |byte| put(&mut bytes, byte));
@@ -138,11 +145,11 @@ impl Methods for Call {
 }
 
 impl Kernel {
-    /// What a caller wants a peer's doorbell to signal from now on; 0 for nothing.
+    /// What a caller wants a doorbell to signal from now on; 0 for nothing.
     pub(super) fn check_doorbell(
         &self,
         caller: &Caller,
-        peer: SubOsId,
+        source: Source,
         notification: Handle,
         Bits(bits): Bits,
     ) -> Result<Binding, Error> {
@@ -153,7 +160,7 @@ impl Kernel {
                 Some((Ref::<Notification>::at(object_of(&found.capability)), bits))
             }
         };
-        doorbell::check(self, peer, to)
+        doorbell::check(self, source, to)
     }
 }
 

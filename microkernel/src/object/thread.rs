@@ -2,7 +2,7 @@
 
 mod state;
 
-use caps::{Child, Error, Handle, Kind, Rights};
+use caps::{Child, Error, Found, Handle, Kind, Rights};
 use idl::abi::Registers;
 use idl::kernel::thread::{Call, ThreadInfo};
 use idl::types::{Badge, PageIndex, ThreadState};
@@ -206,7 +206,9 @@ fn configuration(
         }
     };
     let offset = u64::from(page.0) * PAGE;
-    if message.is_some_and(|message| offset >= message.capability.size) {
+    // Nor is a page of a window one: the kernel believes that nobody writes there but this subOS.
+    let beyond = |message: &Found| offset >= message.capability.size || message.capability.badge != 0;
+    if message.as_ref().is_some_and(beyond) {
         return Err(Error::BadRange);
     }
     let message = message.map(|message| kernel.adoption(thread.own(Own::Message), &message));

@@ -8,7 +8,7 @@ use super::Methods;
 use super::subos::check_words;
 use crate::arch;
 use crate::kernel::Kernel;
-use crate::machine::doorbell::{self, Binding};
+use crate::machine::doorbell::{self, Binding, Source};
 use crate::machine::share::{Author, Share};
 use crate::outcome::{Answer, Outcome};
 use crate::syscall::Caller;
@@ -34,7 +34,8 @@ impl Methods for Call {
             }
             Call::Receive => Request::Receive(Share::own(kernel.id).down().ring.peek().ok_or(Error::Empty)?),
             Call::Bind { notification, bits } => {
-                Request::Bind(kernel.check_doorbell(caller, SubOsId::SUPERVISOR, notification, bits)?)
+                let supervisor = Source::peer(SubOsId::SUPERVISOR);
+                Request::Bind(kernel.check_doorbell(caller, supervisor, notification, bits)?)
             }
         })
     }
@@ -53,9 +54,7 @@ impl Methods for Call {
                 share.down().ring.drop_oldest();
                 Answer::of(words).into()
             }
-            Request::Bind(binding) => {
-                Outcome::Answered(Answer::NOTHING, doorbell::bind(kernel, SubOsId::SUPERVISOR, binding))
-            }
+            Request::Bind(binding) => Outcome::Answered(Answer::NOTHING, doorbell::bind(kernel, binding)),
         }
     }
 }

@@ -33,9 +33,11 @@ mod puppet;
 mod quiet;
 mod rig;
 mod services;
+mod shares;
 mod steward;
 mod subos;
 mod suboses;
+mod tenants;
 mod trickery;
 mod walls;
 mod wards;
@@ -119,6 +121,11 @@ cases! {
         wrong_requests_are_refused one_without_a_master_ends
         a_lot_full_of_life_is_taken a_core_is_asked_for_first anything_in_any_order
     }
+    shares {
+        a_window_opens_and_closes a_peer_dies_in_the_middle both_die what_is_taken_is_gone
+        nothing_is_made_of_a_window wrong_windows_are_refused doorbells_follow_their_cores
+        a_window_is_out_of_reach_of_others anything_in_any_order
+    }
     walls {
         another_kernel_is_out_of_reach a_neighbours_kernel_is_out_of_reach a_core_cannot_answer_for_itself
         every_visit_to_a_lying_kernel_condemns_it the_audit_finds_what_is_broken free_memory_is_out_of_reach the_ledger_is_out_of_reach
@@ -174,6 +181,7 @@ pub fn child(name: &str) -> Option<fn()> {
         .iter()
         .chain(wards::CHILDREN)
         .chain(walls::CHILDREN)
+        .chain(tenants::CHILDREN)
         .chain(SUBOSES)
         .chain(moves::CHILDREN)
         .chain(quiet::CHILDREN)

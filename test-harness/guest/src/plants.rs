@@ -15,16 +15,16 @@ use crate::{Outcome, said};
 /// The hooks.
 const PLANT: u64 = 17;
 const FLIP: u64 = 21;
-const FLIP_OWN: u64 = 22;
+pub(crate) const FLIP_OWN: u64 = 22;
 
 /// The violations, by the numbers that the audit gives.
-mod violation {
+pub(crate) mod violation {
     pub(super) const CHUNK: u64 = 1;
     pub(super) const AREA: u64 = 2;
     pub(super) const SHARE: u64 = 3;
     pub(super) const IMAGE: u64 = 4;
     pub(super) const FOREIGN: u64 = 5;
-    pub(super) const USER_PAGE: u64 = 6;
+    pub(crate) const USER_PAGE: u64 = 6;
     pub(super) const BINDING: u64 = 7;
     pub(super) const REGION: u64 = 8;
     pub(super) const RIGHTS: u64 = 9;
@@ -80,7 +80,7 @@ const CONSOLE: u64 = 3 * PAGE;
 const NOWHERE: u64 = 0xffff_9600_0000_0000;
 
 /// Where a subOS of these cases has a page that its binding allows to read only.
-const READ_ONLY: u64 = 0x6100_0000;
+pub(crate) const READ_ONLY: u64 = 0x6100_0000;
 
 /// Maps that page.
 pub(crate) fn map_a_page() -> Result<(), Error> {

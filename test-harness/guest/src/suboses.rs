@@ -265,17 +265,17 @@ fn random_step(random: &mut Random, children: &mut Vec<(Child, Vec<LotNumber>)>)
 }
 
 /// Marsaglia's xorshift: the same from the same seed.
-struct Random(u64);
+pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
     /// A place in a list of this length; 0 for an empty one.
-    fn index(&mut self, length: usize) -> usize {
+    pub(crate) fn index(&mut self, length: usize) -> usize {
         let bound = u32::try_from(length).unwrap_or(u32::MAX).max(1);
         self.below(bound) as usize
     }
 
     /// A number below the bound.
-    fn below(&mut self, bound: u32) -> u32 {
+    pub(crate) fn below(&mut self, bound: u32) -> u32 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;

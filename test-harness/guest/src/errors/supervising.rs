@@ -118,6 +118,10 @@ pub(crate) fn of_condemned_suboses() -> Outcome {
     let subos = child.subos;
     refused("start", subos.start(), Error::Condemned)?;
     refused("a core", subos.grant_core(CoreNumber(3)), Error::Condemned)?;
+    let sound = subos::create()?;
+    refused("a window", subos.share(sound.handle(), Chunks(1)), Error::Condemned)?;
+    refused("a window to it", sound.share(subos.handle(), Chunks(1)), Error::Condemned)?;
+    subos::destroy(sound)?;
     refused("a lot", subos.grant_lot(Chunks(1)), Error::Condemned)?;
     refused("take a lot", subos.reclaim_lot(LotNumber(1)), Error::Condemned)?;
     refused("a word", subos.send(1, 0, 0, 0, 0), Error::Condemned)?;
