@@ -1,10 +1,9 @@
 //! Random play, shrunk to the shortest story when something is wrong.
 #![allow(clippy::unwrap_used, reason = "a test may stop anywhere")]
 
-use caps::{Kind, SlotIndex, Step};
+use caps::Kind;
 use caps_spec::game::Game;
 use caps_spec::invariant::removal::same_end;
-use caps_spec::operation::{Answer, Operation};
 use caps_spec::play::{Throw, throws};
 use caps_spec::record::{Method, Record};
 use proptest::prelude::*;
@@ -73,57 +72,4 @@ fn ten_thousand_operations_in_one_world() {
     let mut record = Record::of_forest(Method::Random, "games of a forest", scope, &Kind::ALL);
     record.properties.push(19);
     record.write(env!("CARGO_TARGET_TMPDIR"));
-}
-
-/// A step ends when its report is full, whatever its budget, so that no effect is lost; and the next goes on.
-#[test]
-fn a_step_ends_when_its_report_is_full() {
-    let mut game = Game::new();
-    let place = |game: &Game, index| game.fixed[0].at(SlotIndex(index)).unwrap();
-    let (untyped, dest) = (place(&game, 1), place(&game, 5));
-    let retype = |kind, bytes, dest| Operation::Retype { untyped, dest, kind, bytes, align: 1 };
-    game.apply(&retype(Kind::CSpace, 64 * 64, dest)).unwrap().unwrap();
-    let table = game.subject.memory.peek(dest).capability().unwrap().table().unwrap();
-    for index in 1..60 {
-        let dest = table.at(SlotIndex(index)).unwrap();
-        game.apply(&retype(Kind::Endpoint, 64, dest)).unwrap().unwrap();
-        if index.is_multiple_of(2) {
-            game.apply(&Operation::Watch { at: dest }).unwrap().unwrap();
-        }
-    }
-    let step = game.apply(&Operation::RevokeStep { root: untyped, budget: 1000 }).unwrap();
-    assert_eq!(step, Ok(Answer::Step(Step::More)));
-    game.finish(1000).unwrap();
-    assert_eq!(game.model.caps.len(), 4);
-}
-
-/// What is reset, revoked or deleted may itself be stored in what falls with it: here an Untyped in a table whose first
-/// capability is in a table that was made of that Untyped.
-#[test]
-fn what_is_removed_from_may_fall_with_what_is_removed() {
-    for (what, budget) in [(0, 1), (0, 3), (0, 40), (1, 1), (1, 40), (2, 1), (2, 40)] {
-        let mut game = Game::new();
-        let place = |game: &Game, index| game.fixed[0].at(SlotIndex(index)).unwrap();
-        let (root, outer, inner) = (place(&game, 1), place(&game, 5), place(&game, 6));
-        let retype = |untyped, kind, bytes, dest| Operation::Retype { untyped, dest, kind, bytes, align: 1 };
-        let slot_of = |game: &Game, at| {
-            let table = game.subject.memory.peek(at).capability().unwrap().table().unwrap();
-            table.at(SlotIndex(1)).unwrap()
-        };
-        game.apply(&retype(root, Kind::CSpace, 128, outer)).unwrap().unwrap();
-        let untyped = slot_of(&game, outer);
-        game.apply(&retype(root, Kind::Untyped, 4096, untyped)).unwrap().unwrap();
-        game.apply(&retype(untyped, Kind::CSpace, 128, inner)).unwrap().unwrap();
-        let dest = slot_of(&game, inner);
-        game.apply(&Operation::Move { source: outer, dest }).unwrap().unwrap();
-        let begin = [
-            Operation::ResetBegin { untyped },
-            Operation::RevokeStep { root: untyped, budget: 0 },
-            Operation::DeleteStep { at: untyped, budget: 0 },
-        ];
-        game.apply(&begin[what]).unwrap().unwrap();
-        game.finish(budget).unwrap_or_else(|why| panic!("{why}\n{}", game.story()));
-        assert!(game.subject.memory.peek(untyped).is_free());
-        assert_eq!(game.model.caps.len(), 4, "{}", game.story());
-    }
 }

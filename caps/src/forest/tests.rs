@@ -7,6 +7,7 @@ use std::vec;
 use std::vec::Vec;
 
 use super::*;
+use crate::bounds::{EFFECTS_PER_REMOVAL, MAX_BINDING, MAX_MEMORY, PAGE};
 use crate::effect::{Effect, Effects, Step};
 use crate::{Change, Generation, Handle, Reset, Rights, SlotIndex, Table};
 
@@ -351,4 +352,118 @@ fn a_second_revoke_is_not_done_while_a_fallen_table_is_not_swept() {
     }
     assert!(steps >= 3, "{steps}");
     assert!(!forest.is_removing());
+}
+
+#[test]
+fn what_is_planted_is_memory_of_which_objects_can_be_made() {
+    let mut world = World::new();
+    let mut plant = |kind, object, size| {
+        let World { forest, slots } = &mut world;
+        forest.plant(slots, at(9), Capability::new(kind, Rights::all(), object, size))
+    };
+    for kind in [Kind::Untyped, Kind::Region] {
+        for (object, size) in [(PAGE, 0), (0, PAGE), (PAGE, PAGE / 2), (PAGE / 2, PAGE), (MAX_MEMORY, PAGE)] {
+            assert_eq!(plant(kind, object, size), Err(Error::BadRange), "{kind:?} {object:#x} {size:#x}");
+        }
+        assert_eq!(plant(kind, u64::MAX - PAGE + 1, PAGE), Err(Error::BadRange));
+    }
+    for object in [0, 1024 + 32, MAX_MEMORY] {
+        assert_eq!(plant(Kind::CSpace, object, 8), Err(Error::BadRange), "{object:#x}");
+        assert_eq!(plant(Kind::Thread, object, 4096), Err(Error::BadRange), "{object:#x}");
+    }
+    // What is no memory is not looked at as such.
+    assert_eq!(plant(Kind::Core, 0, 0), Ok(()));
+}
+
+#[test]
+fn memory_that_is_planted_with_a_badge_is_unused_all_the_same() {
+    let mut world = World::new();
+    let World { forest, slots } = &mut world;
+    let badged = Capability { badge: 7, ..Capability::new(Kind::Untyped, Rights::all(), 1 << 20, PAGE) };
+    forest.plant(slots, at(9), badged).unwrap();
+    assert_eq!(slots.slot(at(9)).watermark(), Some(0));
+}
+
+#[test]
+fn a_binding_has_a_number_that_a_page_table_entry_can_hold_and_no_badge() {
+    let mut world = World::new();
+    let region = Capability { badge: 5, ..Capability::new(Kind::Region, Rights::all(), 1 << 20, PAGE) };
+    let World { forest, slots } = &mut world;
+    forest.plant(slots, at(3), region).unwrap();
+    world.retype(4, Kind::AddressSpace, PAGE);
+    let World { forest, slots } = &mut world;
+    for number in [0, MAX_BINDING + 1, u16::MAX] {
+        let refused = forest.bind(slots, at(3), at(4), at(5), number);
+        assert_eq!(refused, Err(Error::InvalidArgument), "{number}");
+    }
+    let last = forest.bind(slots, at(3), at(4), at(5), MAX_BINDING).unwrap();
+    assert_eq!((last.number, last.badge), (MAX_BINDING, 0));
+    assert_eq!(forest.bind(slots, at(3), at(4), at(6), 1).map(|says| says.number), Ok(1));
+}
+
+#[test]
+fn a_part_of_a_region_begins_and_ends_with_a_page() {
+    let mut world = World::new();
+    world.retype(3, Kind::Region, 4 * PAGE);
+    let World { forest, slots } = &mut world;
+    let mut part = |offset, length| {
+        let change = Change { part: Some((offset, length)), ..Change::rights(Rights::all()) };
+        forest.derive(slots, at(3), at(4), change).map(|says| (says.object - MEMORY, says.size))
+    };
+    for (offset, length) in [(64, PAGE), (PAGE, 64), (PAGE, 0), (PAGE, 4 * PAGE), (u64::MAX - PAGE + 1, PAGE)]
+    {
+        assert_eq!(part(offset, length), Err(Error::BadRange), "{offset:#x} {length:#x}");
+    }
+    assert_eq!(part(PAGE, 3 * PAGE), Ok((PAGE, 3 * PAGE)));
+}
+
+#[test]
+fn something_is_removed_exactly_if_there_is_room_for_its_effects() {
+    for (room, gone) in [(EFFECTS_PER_REMOVAL - 1, false), (EFFECTS_PER_REMOVAL, true)] {
+        let mut world = World::new();
+        world.retype(3, Kind::Endpoint, 64);
+        let World { forest, slots } = &mut world;
+        forest.watch(slots, at(3)).unwrap();
+        let mut effects = Effects::new();
+        while effects.len() + room < effects.capacity() {
+            effects.push(Effect::Unbadge { object: 0, badge: 0 }).unwrap();
+        }
+        let step = forest.delete_step(slots, at(3), 1, &mut effects).unwrap();
+        assert_eq!((step == Step::Done, slots.slot(at(3)).is_free()), (gone, gone), "room for {room}");
+        assert_eq!(effects.len() == effects.capacity(), gone);
+    }
+}
+
+#[test]
+fn the_right_to_derive_is_not_won_by_asking_for_it() {
+    let mut world = World::new();
+    world.retype(3, Kind::Endpoint, 64);
+    let World { forest, slots } = &mut world;
+    forest.derive(slots, at(3), at(4), Change::rights(Rights::CALL)).unwrap();
+    for rights in [Rights::CALL, Rights::CALL | Rights::DERIVE] {
+        let refused = forest.derive(slots, at(4), at(5), Change::rights(rights));
+        assert_eq!(refused, Err(Error::MissingRight));
+    }
+}
+
+#[test]
+fn what_takes_nothing_along_is_deleted_at_once_though_a_table_is_still_swept() {
+    let mut world = World::new();
+    for (dest, kind, bytes) in [(3, Kind::CSpace, 8 * 64), (4, Kind::Endpoint, 64), (6, Kind::Untyped, PAGE)]
+    {
+        world.retype(dest, kind, bytes);
+    }
+    world.copy(at(4), at(5)).unwrap();
+    world.copy(at(6), at(7)).unwrap();
+    let inner = world.slots.slot(at(3)).cspace().unwrap().at(SlotIndex(1)).unwrap();
+    world.copy(at(4), inner).unwrap();
+    let World { forest, slots } = &mut world;
+    let mut step = |index, budget| forest.delete_step(slots, at(index), budget, &mut Effects::new()).unwrap();
+    assert_eq!(step(3, 0), Step::More);
+    // A copy of an endpoint and one of memory; the memory itself waits for the table.
+    assert_eq!((step(5, 1), step(7, 1), step(6, 1)), (Step::Done, Step::Done, Step::More));
+    assert!(!slots.slot(at(6)).is_free() && slots.slot(at(7)).is_free());
+    let World { forest, slots } = &mut world;
+    forest.retype(slots, at(1), at(8), Kind::Notification, 64, 1).unwrap();
+    assert_eq!(forest.delete_step(slots, at(8), 1, &mut Effects::new()), Ok(Step::Done));
 }

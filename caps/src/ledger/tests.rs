@@ -158,3 +158,89 @@ fn lots_are_the_first_run_that_fits_and_seats_are_reused() {
     assert_eq!((entry(&ledger, again[1]).first, entry(&ledger, again[1]).seat), (5, 3));
     assert_eq!(ledger.apply(&[lot(1, boss, LotRole::Extra)]), Err((0, Error::NoResource)), "no number");
 }
+
+#[test]
+fn a_ledger_covers_what_it_was_made_of() {
+    let mut storage = Storage::new();
+    let (ledger, _) = storage.ledger();
+    assert_eq!((ledger.core_count(), ledger.chunk_count()), (4, 16));
+    assert_eq!(ledger.cores().count(), 4);
+}
+
+/// A ledger in which a window is shared: lot 0 of the supervisor and lot 2 of another, chunks 1 and 2; lot 1 is chunks 3 and
+/// 4, the supervisor's; core 1 is the other's.
+fn shared(ledger: &mut Ledger<'_>, boss: SubOsId) -> SubOsId {
+    let guest = ledger.create().unwrap();
+    let changes = [lot(2, boss, LotRole::Window), lot(2, boss, LotRole::Extra), core(1, guest)];
+    let Resource::Lot(window) = ledger.apply(&changes).unwrap()[0] else { panic!("a lot") };
+    ledger.apply(&[Change::Share { lot: window, with: guest }]).unwrap();
+    guest
+}
+
+/// Something to make wrong, and what is found then.
+type Spoil<'a> = (&'a dyn Fn(&mut Ledger<'_>), Inconsistency);
+
+#[test]
+fn the_audit_finds_every_contradiction() {
+    let mut storage = Storage::new();
+    let (mut ledger, boss) = storage.ledger();
+    let guest = shared(&mut ledger, boss);
+    assert_eq!(ledger.audit(), Ok(()));
+    assert_eq!((ledger.tally_chunks().total(), ledger.tally_cores().total()), (16, 4));
+    let id = |index: u16| LotId { index, generation: 0 };
+    let gone = SubOsId { generation: 9, ..guest };
+    let spoils: [Spoil<'_>; 14] = [
+        (&|it| it.chunks[3] = ChunkEntry::Pool, Inconsistency::Chunk(ChunkId(3))),
+        (&|it| it.chunks[3] = ChunkEntry::Lot(0), Inconsistency::Chunk(ChunkId(3))),
+        (&|it| it.chunks[10] = ChunkEntry::Lot(1), Inconsistency::Chunk(ChunkId(10))),
+        (&|it| it.chunks[10] = ChunkEntry::Lot(77), Inconsistency::Chunk(ChunkId(10))),
+        (&|it| it.lots[1].holder = Holder::Pool, Inconsistency::Lot(id(1))),
+        (&|it| it.lots[1].holder = Holder::SubOs(gone), Inconsistency::Lot(id(1))),
+        (&|it| it.lots[1].holder = Holder::Leaving(gone, Phase::Quiescing), Inconsistency::Lot(id(1))),
+        (&|it| it.lots[1].seat = it.lots[0].seat, Inconsistency::Lot(id(0))),
+        (&|it| it.lots[2].window = Window::Shared(1), Inconsistency::Lot(id(0))),
+        (&|it| it.lots[0].window = Window::Shared(99), Inconsistency::Lot(id(0))),
+        (&|it| it.lots[2].count = 1, Inconsistency::Lot(id(0))),
+        (&|it| it.cores[1] = Holder::SubOs(gone), Inconsistency::Core(CoreId(1))),
+        (&|it| it.cores[1] = Holder::Leaving(gone, Phase::Revoking), Inconsistency::Core(CoreId(1))),
+        (&|it| it.suboses[usize::from(guest.index)].life = Life::Dying, Inconsistency::Lot(id(2))),
+    ];
+    let before =
+        (ledger.cores.to_vec(), ledger.chunks.to_vec(), ledger.lots.to_vec(), ledger.suboses.to_vec());
+    for (number, (spoil, expected)) in spoils.into_iter().enumerate() {
+        spoil(&mut ledger);
+        assert_eq!(ledger.audit(), Err(expected), "{number}");
+        ledger.cores.clone_from_slice(&before.0);
+        ledger.chunks.clone_from_slice(&before.1);
+        ledger.lots.clone_from_slice(&before.2);
+        ledger.suboses.clone_from_slice(&before.3);
+    }
+}
+
+#[test]
+fn a_window_that_one_side_gives_up_is_the_others_and_never_free() {
+    let mut storage = Storage::new();
+    let (mut ledger, boss) = storage.ledger();
+    let guest = shared(&mut ledger, boss);
+    let (mine, side) = (LotId { index: 0, generation: 0 }, LotId { index: 2, generation: 0 });
+    ledger.apply(&[reclaim(Resource::Lot(side), guest)]).unwrap();
+    ledger.revoked(Resource::Lot(side)).unwrap();
+    ledger.quarantine(Resource::Lot(side)).unwrap();
+    assert_eq!(ledger.lot(side), Err(Error::StaleHandle));
+    assert_eq!(
+        ledger.lot(mine).map(|lot| (lot.holder, lot.window)),
+        Ok((Holder::SubOs(boss), Window::Spoilt))
+    );
+    ledger.apply(&[reclaim(Resource::Lot(mine), boss)]).unwrap();
+    ledger.revoked(Resource::Lot(mine)).unwrap();
+    assert_eq!(ledger.quiesced(Resource::Lot(mine)), Err(Error::CoreSilent));
+    ledger.quarantine(Resource::Lot(mine)).unwrap();
+    assert_eq!((ledger.tally_chunks().quarantined, ledger.audit()), (2, Ok(())));
+}
+
+#[test]
+fn chunks_and_lots_lie_where_they_are_counted() {
+    let lot = LotEntry { first: 3, count: 5, ..LotEntry::default() };
+    assert_eq!((lot.address(), lot.bytes()), (6 << 20, 10 << 20));
+    assert_eq!(ChunkId(7).address(), 14 << 20);
+}
