@@ -2,7 +2,9 @@
 //! must cost that program alone: its fault arrives, and the kernel goes on.
 
 use alloc::string::String;
+use alloc::vec;
 use alloc::vec::Vec;
+use core::sync::atomic::{AtomicU64, Ordering};
 use core::time::Duration;
 
 use idl::abi::{FxArea, Registers};
@@ -11,7 +13,7 @@ use userlib::memory::Mapping;
 use userlib::{Rights, check, check_eq, time};
 
 use crate::rig::{CODE, DATA, END, GENERAL_PROTECTION, INVALID_OPCODE, PAGE_FAULT, Rig, STACK, code};
-use crate::{Outcome, said};
+use crate::{Outcome, PATIENCE, said};
 
 const SYSCALL: [u8; 2] = [0x0f, 0x05];
 const LAST_PAGE: u64 = 0x7fff_ffff_f000;
@@ -282,9 +284,46 @@ pub(crate) fn a_thread_that_never_yields() -> Outcome {
         time::sleep(Duration::from_millis(2));
     }
     let took = time::duration(idl::types::Ticks(time::now().0 - begin.0));
-    check!(took < crate::PATIENCE, "five sleeps of 2 ms took {took:?}");
+    check!(took < PATIENCE, "five sleeps of 2 ms took {took:?}");
     rig.stop()?;
     alive(&rig)
+}
+
+/// Counts in the second word of the data until the first is not 0, then ends.
+const COUNT: [&[u8]; 4] = [
+    &[0x48, 0xff, 0x04, 0x25, 0x08, 0x00, 0x50, 0x00], // inc qword [DATA + 8]
+    &[0x83, 0x3c, 0x25, 0x00, 0x00, 0x50, 0x00, 0x00], // cmp dword [DATA], 0
+    &[0x74, 0xee],                                     // je to the first
+    &END,
+];
+/// Where that ends.
+const COUNTED: u64 = CODE + 18;
+/// In so many looks at least each thread must have run, and another too, since the look before.
+const TURNS: u32 = 4;
+
+/// Waits until threads that count, and never let another run of their own will, have been preempted for each other: where two
+/// of them have run, one was stopped where it stood, and goes on there when it is seen to run again.
+fn await_preemptions(rigs: &[(Rig, FxArea)]) -> Outcome {
+    let counts = || -> Result<Vec<u64>, String> {
+        rigs.iter().map(|(rig, _)| word(rig, 1).map(|count| count.load(Ordering::Relaxed))).collect()
+    };
+    let (mut before, mut turns) = (counts()?, vec![0; rigs.len()]);
+    let end = time::after(PATIENCE);
+    while turns.iter().any(|turns| *turns < TURNS) {
+        check!(time::now().0 < end.0, "too few preemptions: {turns:?}");
+        time::sleep(Duration::from_millis(20));
+        let now = counts()?;
+        let ran: Vec<bool> = now.iter().zip(&before).map(|(now, before)| now > before).collect();
+        if ran.iter().filter(|ran| **ran).count() > 1 {
+            turns.iter_mut().zip(ran).for_each(|(turns, ran)| *turns += u32::from(ran));
+        }
+        before = now;
+    }
+    Ok(())
+}
+
+fn word(rig: &Rig, index: usize) -> Result<&AtomicU64, String> {
+    rig.data.word(index).ok_or_else(|| "the rig has no data".into())
 }
 
 /// Vector and x87 state survives preemption by others that have their own, and none of it is seen elsewhere.
@@ -292,15 +331,16 @@ pub(crate) fn vector_registers_survive_preemption() -> Outcome {
     let mut rigs: Vec<(Rig, FxArea)> = Vec::new();
     for number in 1..=3_u8 {
         let rig = Rig::new()?;
-        // A while of counting, then the end.
-        rig.load(&code![[0xb9, 0, 0, 0x40, 0], [0xff, 0xc9, 0x75, 0xfc], END]);
+        rig.load(&COUNT.concat());
         let fx = pattern(number);
         rig.go(&Rig::registers(), &fx)?;
         rigs.push((rig, fx));
     }
+    await_preemptions(&rigs)?;
     for (rig, fx) in &rigs {
+        word(rig, 0)?.store(1, Ordering::Relaxed);
         let fault = rig.fault()?;
-        check_eq!((fault.trap.vector, fault.rip), (INVALID_OPCODE, CODE + 9));
+        check_eq!((fault.trap.vector, fault.rip), (INVALID_OPCODE, COUNTED));
         let found = rig.look()?.1;
         check!(found.0[160..416] == fx.0[160..416], "vector registers changed");
         check!(found.0[32..160] == fx.0[32..160], "x87 registers changed");

@@ -21,9 +21,8 @@ use crate::depot::{Depot, DepotClient, DepotDispatch, DepotError, Keeper, LAST_L
 use crate::library::line;
 use crate::parlour::ParlourClient;
 use crate::processes::Child;
-use crate::{Outcome, said};
+use crate::{Outcome, PATIENCE, said};
 
-const PATIENCE: Duration = Duration::from_secs(5);
 const BRIEF: Duration = Duration::from_millis(5);
 
 type Client = DepotClient<Connection>;
