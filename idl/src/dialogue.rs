@@ -121,6 +121,11 @@ said! {
             /// How often.
             times: u64
         },
+        /// It had no memory left for its programs, and ended some of them for that.
+        Starved = 8 {
+            /// So many by now.
+            times: u64
+        },
         /// How many processes it has started by now.
         Processes = 5 {
             /// That many.
@@ -181,7 +186,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn words() -> impl Strategy<Value = [u64; REGISTER_WORDS]> {
-        (0u64..8, prop::array::uniform4(prop_oneof![Just(0u64), 0u64..100, any::<u64>()]))
+        (0u64..9, prop::array::uniform4(prop_oneof![Just(0u64), 0u64..100, any::<u64>()]))
             .prop_map(|(number, [a, b, c, d])| [number, a, b, c, d])
     }
 

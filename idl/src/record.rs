@@ -29,6 +29,7 @@
 //! | `@restart subos= times=` | a subOS that died is built again |
 //! | `@stat subos= core= KEY=...` | what a subOS did on a core; the harness knows from the plan which counts must not be 0 |
 //! | `@missing subos= call= times=` | a subOS's programs asked for a system call that it does not have |
+//! | `@starved subos= times=` | a subOS had no memory left, and ended so many of its programs for that by now |
 //! | `@ledger result= text=` | the comparison with the ledger at the start: `equal`, or `different` with the first difference |
 //! | `@audit result= entries= text=` | the audit: `ok` or `failed` |
 //! | `@watch t= at=` | `begin` and `end` of a time in which nothing changes hands |

@@ -83,6 +83,10 @@ fn by_program(
             member.worked(CoreNumber(u8::try_from(core.0).ok()?), processes, calls);
         }
         Report::Missing { call, times } => news.push(News::Missing { subos, call, times }),
+        Report::Starved { times } => {
+            news.push(News::Starved { subos, times });
+            return Some(alloc::format!("had no memory left for {times} of its programs"));
+        }
         Report::Processes { started } => member.processes = member.processes.max(started),
     }
     None

@@ -56,6 +56,7 @@ pub enum News {
     Processes { subos: SubOsIndex, started: u64 },
     Work { subos: SubOsIndex, core: CoreNumber, processes: u64, calls: u64 },
     Missing { subos: SubOsIndex, call: u32, times: u64 },
+    Starved { subos: SubOsIndex, times: u64 },
     Watch { at: Moment },
     Hold { resource: ResourceKind, holding: Holding },
     Places(Places),
@@ -174,6 +175,9 @@ pub fn write(out: &mut impl Write, names: &impl Names, now: Ticks, news: &News) 
             .field("call", call)?
             .field("times", times)?
             .end(),
+        News::Starved { subos, times } => {
+            begin(out, "starved")?.field("subos", names.name(*subos))?.field("times", times)?.end()
+        }
         News::Watch { at } => {
             let at = match at {
                 Moment::Begin => "begin",

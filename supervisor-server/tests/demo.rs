@@ -317,6 +317,16 @@ fn a_bad_status_fails_the_run() {
 }
 
 #[test]
+fn programs_without_memory_fail_the_run_unless_they_may_end_anyhow() {
+    let starves = [Fault::Starves(BATCH.0, 900)];
+    let supervisor = fails_with(&demo(), &starves, "batch had no memory left for 1 of its programs");
+    assert_eq!(supervisor.port().records("starved"), ["@starved subos=batch times=1"]);
+    let mut plan = demo();
+    plan.suboses[0].ends = Ends::Anyhow;
+    assert_eq!(play(&plan, &starves).port().status, Some(SUCCESS));
+}
+
+#[test]
 fn who_dies_is_built_again_as_often_as_the_plan_says() {
     let faults = [Fault::Dies(1, 600), Fault::Dies(1, 900)];
     let mut plan = demo();

@@ -64,6 +64,7 @@ fn main() -> ExitCode {
     let observed = Arc::new(Observed::default());
     let mut trials: Vec<Trial> = CASES.iter().map(|case| trial(case, &observed)).collect();
     trials.extend(MANIFESTS.iter().map(|(name, says)| manifest(name, says)));
+    trials.push(Trial::test("manifest::starved", programs_without_memory_are_told));
     // What must be observed by all cases together can only be told when all of them run. When some are left out this
     // is no case at all, rather than one that is skipped.
     if arguments.filter.is_none() && arguments.skip.is_empty() {
@@ -132,6 +133,19 @@ fn manifest(name: &'static str, says: &'static [&'static str]) -> Trial {
         }
         if name == "force" { sums_are_right(&played) } else { Ok(()) }
     })
+}
+
+/// Programs that need more memory than there is fail the run, which says whose they were and what helps.
+fn programs_without_memory_are_told() -> std::result::Result<(), Failed> {
+    let manifest = load(&place::harness().join("tests/data/starved.toml"), Overrides::default())?;
+    let played = play(&stage()?.board(), "starved", &manifest, &documents()?, &mut |_, _| {})?;
+    let told = played.check().err().ok_or("a run without memory for its programs ended well")?.to_string();
+    for part in ["batch had no memory left for 1 of its programs", "`memory`", "--input"] {
+        if !told.contains(part) {
+            return Err(Failed::from(format!("{part:?} is not in: {told}")));
+        }
+    }
+    Ok(())
 }
 
 /// Memory was taken from programs while they worked; whatever any of them still printed must be right.

@@ -38,6 +38,8 @@ impl FakeMachine {
         let (now, at) = (self.now, self.milliseconds());
         let cores = self.cores_of(index);
         let dies = self.faults.iter().position(|f| matches!(f, Fault::Dies(s, t) if *s == index && at >= *t));
+        let starves =
+            self.faults.iter().position(|f| matches!(f, Fault::Starves(s, t) if *s == index && at >= *t));
         let stalled = self.faults.iter().any(|f| matches!(f, Fault::Stalls(s, t) if *s == index && at >= *t));
         let frozen = self.amid.is_some_and(|call| self.has(&Fault::StallsAmid(index, call)));
         let pause = self.faults.iter().find_map(|fault| match fault {
@@ -66,6 +68,10 @@ impl FakeMachine {
         }
         if frozen {
             return;
+        }
+        if let Some(fault) = starves {
+            self.faults.remove(fault);
+            subos.say(Report::Starved { times: 1 }.to_words());
         }
         if let Some((pause, long)) = pause {
             if pause.contains(&at) {

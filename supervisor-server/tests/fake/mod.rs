@@ -41,6 +41,8 @@ pub(crate) enum Fault {
     Pauses(u8, u64, u64),
     /// This subOS does no more than so much on this core.
     Leaves(u8, u8, u64),
+    /// This subOS has no memory left for a program at this time, in milliseconds.
+    Starves(u8, u64),
     /// Lots are not cleared.
     DirtyLots,
     /// A chunk is forgotten when a subOS is destroyed.

@@ -153,6 +153,8 @@ pub struct Story {
     pub ended: BTreeMap<String, u64>,
     /// Who died and was built again.
     pub restarted: BTreeSet<String>,
+    /// How many programs each subOS had no memory for.
+    pub starved: BTreeMap<String, u64>,
     /// How often a server or a program of each subOS was said to have crashed.
     pub crashes: BTreeMap<String, u64>,
     /// What each subOS printed of its unfinished line.
@@ -213,7 +215,7 @@ impl Story {
                 Some(Event::Ended { subos: text(&record, "subos"), status: text(&record, "status") })
             }
             "epitaph" => Some(Event::Epitaph { subos: text(&record, "subos"), text: text(&record, "text") }),
-            "crash" | "restart" | "lot" | "beat" | "busy" | "missing" => {
+            "crash" | "restart" | "lot" | "beat" | "busy" | "missing" | "starved" => {
                 self.note(&record);
                 Some(Event::Remark { subos: text(&record, "subos"), text: remark(&record) })
             }
@@ -253,6 +255,9 @@ impl Story {
             "restart" => {
                 self.restarted.insert(subos);
             }
+            "starved" => {
+                self.starved.insert(subos, record.number("times").unwrap_or(1));
+            }
             "crash" => *self.crashes.entry(subos).or_default() += 1,
             _ => {}
         }
@@ -288,6 +293,7 @@ fn remark(record: &Record<'_>) -> String {
                 count("call")
             )
         }
+        "starved" => format!("had no memory left, and ended {} programs for that by now", count("times")),
         "restart" => format!("is built again, {} times by now", count("times")),
         "lot" => format!(
             "says of its lot {}: {} pages looked at, {} of them not all zero",

@@ -1,6 +1,6 @@
 //! Whether a story is a good one.
 
-use idl::plan::{Action, Duty};
+use idl::plan::{Action, Duty, Ends};
 
 use super::implied::{Busy, Implied, Watched};
 use super::{Story, work};
@@ -9,7 +9,7 @@ use crate::manifest::Manifest;
 /// Everything that is wrong with how a manifest was played, but for what its programs printed.
 #[must_use]
 pub fn judge(story: &Story, manifest: &Manifest) -> Vec<String> {
-    let mut wrong = Vec::new();
+    let mut wrong = starved(story, manifest);
     for (number, words) in (1u64..).zip(&manifest.steps) {
         match story.steps.get(&(number - 1)).map(String::as_str) {
             Some("ok") => {}
@@ -24,6 +24,22 @@ pub fn judge(story: &Story, manifest: &Manifest) -> Vec<String> {
     wrong.extend(beats(story, manifest, &implied));
     wrong.extend(work::missing(story, manifest, &implied));
     wrong
+}
+
+/// Who had too little memory for its programs; first, since what else is wrong mostly comes of it.
+fn starved(story: &Story, manifest: &Manifest) -> Vec<String> {
+    let expected = |subos: &str| {
+        let plan = manifest.plan.suboses.iter().find(|plan| plan.name.as_str() == subos);
+        plan.is_some_and(|plan| plan.ends == Ends::Anyhow)
+    };
+    let told = story.starved.iter().filter(|(subos, _)| !expected(subos));
+    told.map(|(subos, times)| {
+        format!(
+            "{subos} had no memory left for {times} of its programs, which it killed: give it more in the manifest \
+             (another number in its `memory`), or its programs less to do (a smaller --input)"
+        )
+    })
+    .collect()
 }
 
 /// Bad findings, and findings that should be there.
@@ -198,6 +214,15 @@ check = "ledger"
         let mut lines = GOOD.to_vec();
         lines.insert(3, "@crash t=25 subos=a times=1 vector=14 address=0x8 rip=0x200000");
         assert_eq!(wrong(&lines), ["a crashed 1 times, which no step is meant to bring about"]);
+    }
+
+    #[test]
+    fn lack_of_memory_is_told_first_and_what_helps() {
+        let mut lines = GOOD.to_vec();
+        lines.insert(3, "@starved subos=a times=2");
+        let told = wrong(&lines);
+        assert!(told[0].starts_with("a had no memory left for 2 of its programs"), "{told:?}");
+        assert!(told[0].contains("`memory`") && told[0].contains("--input"), "{told:?}");
     }
 
     #[test]

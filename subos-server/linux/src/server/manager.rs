@@ -53,6 +53,8 @@ struct Manager {
     seats: Vec<Seat>,
     outbox: VecDeque<Report>,
     ended: bool,
+    /// How many programs it has said to have ended for lack of memory.
+    starved: u64,
 }
 
 /// Starts the command and looks after the subOS. Comes back only when it cannot do its work.
@@ -73,6 +75,7 @@ pub(super) fn run(wards: &Wards) -> Result<Infallible, String> {
         seats: Vec::new(),
         outbox: VecDeque::new(),
         ended: false,
+        starved: 0,
     };
     for core in 0..ROOT_CORES {
         if is_planted(idl::slots::root_core(core)) {
@@ -274,15 +277,19 @@ impl Manager {
         self.outbox.extend(missing.into_iter().map(|(call, times)| Report::Missing { call, times }));
     }
 
-    /// Says once how the first program ended, when no process is left.
+    /// Says when programs lacked memory, and once how the first program ended, when no process is left.
     fn look_for_end(&mut self) {
         if self.ended {
             return;
         }
-        let (exit, started) = {
+        let (exit, started, starved) = {
             let linux = self.system.linux.lock();
-            (linux.ended(), linux.report().processes)
+            (linux.ended(), linux.report().processes, linux.report().out_of_memory)
         };
+        if starved > self.starved {
+            self.starved = starved;
+            self.outbox.push_back(Report::Starved { times: starved });
+        }
         if let Some(status) = exit {
             self.ended = true;
             self.say_work();
