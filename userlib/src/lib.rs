@@ -13,15 +13,17 @@
 //!
 //! Reading order: `image` (how a program starts and enters the kernel), [`block`] (what each thread has),
 //! [`mod@cap`], [`page`], [`slots`], [`memory`], `heap`, [`sync`], [`time`], [`console`], [`thread`], [`process`],
-//! [`server`], [`mod@environment`], [`testing`].
+//! [`server`], [`channel`], [`mod@environment`], [`testing`].
 #![no_std]
 
 extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+mod atomic;
 pub mod block;
 pub mod cap;
+pub mod channel;
 pub mod console;
 pub mod environment;
 #[cfg(feature = "image")]

@@ -222,18 +222,22 @@ impl Mapping {
         self.pages.0 == 0
     }
 
+    /// All words of it, to be shared with whoever else maps the memory. Storing needs a writable mapping, or it faults.
+    #[must_use]
+    pub const fn words(&self) -> &[AtomicU64] {
+        // SAFETY: the words lie in the mapping and are aligned; it stays mapped until `unmap` consumes what the reference
+        // borrows, and whoever else has it uses atomic or volatile accesses as this type does.
+        unsafe {
+            core::slice::from_raw_parts(self.pointer().cast::<AtomicU64>(), self.len() / size_of::<u64>())
+        }
+    }
+
     /// A word of it, to be shared with whoever else maps the memory: word `index`, counted from 0. Storing needs a
     /// writable mapping, or it faults.
     #[must_use]
     pub const fn word(&self, index: usize) -> Option<&AtomicU64> {
-        if index >= self.len() / size_of::<u64>() {
-            return None;
-        }
-        // SAFETY: the word lies in the mapping.
-        let word = unsafe { self.pointer().cast::<AtomicU64>().add(index) };
-        // SAFETY: it is aligned, it stays mapped until `unmap` consumes what the reference borrows, and whoever
-        // else has it uses atomic or volatile accesses as this type does.
-        Some(unsafe { &*word })
+        let words = self.words();
+        if index < words.len() { Some(&words[index]) } else { None }
     }
 
     /// Copies bytes out, from this offset on; as many as there are.

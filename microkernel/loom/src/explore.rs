@@ -29,7 +29,7 @@ pub enum Weakness {
 /// Something wrong with the sources: a step, found by its text, that is weaker than it says.
 #[derive(Clone, Copy, Debug)]
 pub struct Mutant {
-    /// The file in `microkernel/src/sync`.
+    /// The file in `microkernel/src/sync`, or one by its path from the repository's root.
     pub file: &'static str,
     /// A text that the file contains once and that begins in the line of the step.
     pub text: &'static str,
@@ -39,7 +39,7 @@ pub struct Mutant {
 
 /// A place in the kernel's sources.
 struct Place {
-    /// Below `microkernel`.
+    /// Below `microkernel`, or below the repository's root.
     file: PathBuf,
     line: u32,
 }
@@ -266,9 +266,11 @@ impl Mutant {
     /// # Panics
     /// If the text does not stand there once: the sources have changed.
     fn place(&self) -> Place {
-        let file = Path::new("src/sync").join(self.file);
-        let text =
-            fs::read_to_string(kernel().join(&file)).expect("the kernel's sources are beside this crate");
+        let (folder, file) = match self.file.contains('/') {
+            true => (kernel().join(".."), PathBuf::from(self.file)),
+            false => (kernel(), Path::new("src/sync").join(self.file)),
+        };
+        let text = fs::read_to_string(folder.join(&file)).expect("the sources are beside this crate");
         let before: Vec<&str> = text.split(self.text).collect();
         assert_eq!(before.len(), 2, "{}: {:?} stands there {} times", self.file, self.text, before.len() - 1);
         let line = before[0].matches('\n').count() + 1;

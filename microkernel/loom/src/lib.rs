@@ -10,6 +10,9 @@
 //! something is wrong.
 
 pub mod atomic;
+/// The rings of channels between subOSes, which are programs' and not the kernel's.
+#[path = "../../../userlib/src/channel/ring.rs"]
+pub mod channel;
 pub mod explore;
 pub mod limits;
 pub mod machine;

@@ -13,6 +13,7 @@ mod abroad;
 pub mod bench;
 mod boot;
 mod catastrophes;
+mod channels;
 mod cores;
 mod crowds;
 mod depot;
@@ -126,6 +127,7 @@ cases! {
         nothing_is_made_of_a_window wrong_windows_are_refused doorbells_follow_their_cores
         a_window_is_out_of_reach_of_others anything_in_any_order
     }
+    channels { messages_cross rubbish_breaks_the_channel_only }
     walls {
         another_kernel_is_out_of_reach a_neighbours_kernel_is_out_of_reach a_core_cannot_answer_for_itself
         every_visit_to_a_lying_kernel_condemns_it the_audit_finds_what_is_broken free_memory_is_out_of_reach the_ledger_is_out_of_reach

@@ -18,15 +18,15 @@ use crate::tenants::{ALONE, DONE, LOST, OPEN, READABLE, order};
 use crate::{Outcome, PATIENCE, plants, said, subos};
 
 /// Two subOSes with a window between them.
-struct Neighbours {
-    one: Child,
-    other: Child,
-    lots: SharedLots,
+pub(crate) struct Neighbours {
+    pub(crate) one: Child,
+    pub(crate) other: Child,
+    pub(crate) lots: SharedLots,
 }
 
 impl Neighbours {
     /// Two that run on cores 1 and 2, with a window of so many chunks.
-    fn new(chunks: u32) -> Result<Self, String> {
+    pub(crate) fn new(chunks: u32) -> Result<Self, String> {
         let (one, other) = (tenant(1)?, tenant(2)?);
         let lots = open(&one, &other, chunks)?;
         Ok(Self { one, other, lots })
@@ -58,7 +58,7 @@ fn open(one: &Child, other: &Child, chunks: u32) -> Result<SharedLots, String> {
 }
 
 /// Has an order carried out; what came of it.
-fn obey(child: &Child, what: u64, a: u64, b: u64) -> Result<u64, String> {
+pub(crate) fn obey(child: &Child, what: u64, a: u64, b: u64) -> Result<u64, String> {
     child.subos.send(what, a, b, 0, 0).map_err(said("send"))?;
     let [_, done, result, ..] = child.wait_for(DONE)?;
     check_eq!(done, what);

@@ -4,15 +4,15 @@ use alloc::boxed::Box;
 use core::sync::atomic::Ordering;
 
 use idl::event::Event;
-use idl::types::{Bits, Deadline, LotNumber, PageIndex, Pages, UserPage};
+use idl::types::{Bits, Deadline, LotNumber, PageIndex, Pages, SubOsNumber, UserPage};
 use userlib::cap::{AddressSpace, Notification, Region, Thread};
+use userlib::channel::{Channel, Line};
 use userlib::memory::{self, Mapping};
 use userlib::{Cap, Error, Handle, Kind, Rights, environment, slots, thread, time};
 
-use crate::PATIENCE;
-use crate::plants;
 use crate::walls::HOOK;
 use crate::wards::HELLO;
+use crate::{PATIENCE, channels, plants};
 
 /// A window is open: the lot, pages, how many of its first words are not zero, the peer.
 pub(crate) const OPEN: u64 = 20;
@@ -44,6 +44,14 @@ pub(crate) mod order {
     pub(crate) const HAUNT: u64 = 36;
     /// Rings without an end.
     pub(crate) const FLOOD: u64 = 37;
+    /// Opens a channel over the window and sends back whatever comes, from a thread of its own, until it is closed. How it
+    /// ended is said by [`SERVED`](crate::channels::SERVED).
+    pub(crate) const SERVE: u64 = 39;
+    /// Opens a channel over the window and sends so many messages of many sizes; answers with how many came back as they
+    /// were.
+    pub(crate) const CALL: u64 = 40;
+    /// Writes rubbish all over the window without an end.
+    pub(crate) const TRASH: u64 = 41;
     /// Has its kernel go mad by this hook, with these arguments.
     pub(crate) const HOOK: u64 = 38;
 }
@@ -55,10 +63,13 @@ struct Tenant {
     heard: Cap<Notification>,
     /// The last window that was opened, for good: threads use it as long as they can.
     window: Option<&'static Held>,
+    /// What to cut when the peer is gone.
+    line: Option<Line>,
 }
 
 struct Held {
     lot: LotNumber,
+    peer: SubOsNumber,
     region: Cap<Region>,
     mapping: Mapping,
 }
@@ -68,7 +79,7 @@ fn tenant() {
     let bell: Cap<Notification> = memory::create(0).expect("a notification");
     uplink.bind(bell.handle(), Bits(1)).expect("bind");
     plants::map_a_page().expect("a page");
-    let mut tenant = Tenant { heard: memory::create(0).expect("a notification"), window: None };
+    let mut tenant = Tenant { heard: memory::create(0).expect("a notification"), window: None, line: None };
     let _ = uplink.send(HELLO, 0, 0, 0, 0);
     loop {
         while let Ok(words) = uplink.receive() {
@@ -96,25 +107,28 @@ fn word_of<T>(result: Result<T, Error>) -> u64 {
 impl Tenant {
     fn event(&mut self, event: Event) -> [u64; 5] {
         match event {
-            Event::WindowOpened { lot, peer, .. } => match self.open(lot) {
+            Event::WindowOpened { lot, peer, .. } => match self.open(lot, peer) {
                 Ok((pages, used)) => [OPEN, u64::from(lot.0), pages, used, u64::from(peer.0)],
                 Err(error) => [OPEN, u64::from(lot.0), 0, refusal(error), 0],
             },
             Event::WindowLost { lot } => [LOST, u64::from(lot.0), 0, 0, 0],
-            Event::PeerGone { lot } => [ALONE, u64::from(lot.0), 0, 0, 0],
+            Event::PeerGone { lot } => {
+                self.line.take().iter().for_each(Line::cut);
+                [ALONE, u64::from(lot.0), 0, 0, 0]
+            }
             _ => [0; 5],
         }
     }
 
     /// Maps a window; says how many pages it has and how many words of them are not zero.
-    fn open(&mut self, lot: LotNumber) -> Result<(u64, u64), Error> {
+    fn open(&mut self, lot: LotNumber, peer: SubOsNumber) -> Result<(u64, u64), Error> {
         let region = environment().window(lot.0)?;
         let mapping = Mapping::of(region, Rights::READ | Rights::WRITE)?;
         region.listen(self.heard.handle(), Bits(2))?;
         let words = (0..mapping.len() / 8).filter_map(|index| mapping.word(index));
         let used = words.filter(|word| word.load(Ordering::Relaxed) != 0).count();
         let pages = u64::from(mapping.pages().0);
-        self.window = Some(Box::leak(Box::new(Held { lot, region, mapping })));
+        self.window = Some(Box::leak(Box::new(Held { lot, peer, region, mapping })));
         Ok((pages, used as u64))
     }
 
@@ -146,8 +160,24 @@ impl Tenant {
             (order::CLING, _) => word_of(cling(held)),
             (order::HAUNT, _) => haunt(held),
             (order::FLOOD, _) => word_of(flood(held)),
+            (order::SERVE, _) => word_of(self.channel(held).and_then(channels::serve)),
+            (order::CALL, _) => match self.channel(held) {
+                Ok(channel) => channels::call(channel, a),
+                Err(error) => refusal(error),
+            },
+            (order::TRASH, _) => word_of(channels::trash(&held.mapping)),
             _ => refusal(Error::UnknownMethod),
         }
+    }
+}
+
+impl Tenant {
+    /// A channel over the window, whose doorbell it gets.
+    fn channel(&mut self, held: &Held) -> Result<Channel, Error> {
+        held.region.listen(Handle::NONE, Bits(0))?;
+        let channel = Channel::open(held.region, held.peer)?;
+        self.line = Some(channel.line());
+        Ok(channel)
     }
 }
 

@@ -1,0 +1,161 @@
+//! Channels between two subOSes: messages cross, and what the other side does harms the channel only.
+
+use alloc::collections::VecDeque;
+use alloc::vec;
+use alloc::vec::Vec;
+use core::sync::atomic::Ordering;
+use core::time::Duration;
+
+use idl::types::Deadline;
+use userlib::channel::{Channel, Failure};
+use userlib::memory::Mapping;
+use userlib::{Error, check, check_eq, environment, thread, time};
+
+use crate::shares::{Neighbours, obey};
+use crate::steward::{audit, compare, ledger};
+use crate::suboses::Random;
+use crate::tenants::{ALONE, order};
+use crate::{Outcome, PATIENCE, said};
+
+/// A channel has ended: how many messages came, and how it ended.
+const SERVED: u64 = 25;
+
+/// How a channel ended.
+mod end {
+    /// It was closed.
+    pub(super) const CLOSED: u64 = 1;
+    /// The other side wrote rubbish.
+    pub(super) const BROKEN: u64 = 2;
+    /// In any other way.
+    pub(super) const OTHERWISE: u64 = 3;
+}
+
+/// Messages of many sizes cross and come back as they were, more than the rings hold; who waits for the next learns when the
+/// other side closes, or dies.
+pub(crate) fn messages_cross() -> Outcome {
+    const MESSAGES: u64 = 2000;
+    let before = ledger()?;
+    for round in 0..2 {
+        let Neighbours { one, other, lots } = Neighbours::new(1)?;
+        check_eq!(obey(&other, order::SERVE, 0, 0)?, 0);
+        if round == 0 {
+            check_eq!(obey(&one, order::CALL, MESSAGES, 0)?, MESSAGES);
+        } else {
+            one.take_lot(lots.lot)?;
+            check_eq!(other.wait_for(ALONE)?[1], u64::from(lots.peer.0));
+        }
+        let [_, came, ended, ..] = other.wait_for(SERVED)?;
+        check_eq!((came, ended), (if round == 0 { MESSAGES } else { 0 }, end::CLOSED));
+        one.destroy()?;
+        other.destroy()?;
+        compare(&before)?;
+    }
+    // One that dies while its messages are on their way.
+    let Neighbours { one, other, .. } = Neighbours::new(1)?;
+    check_eq!(obey(&other, order::SERVE, 0, 0)?, 0);
+    one.subos.send(order::CALL, u64::MAX, 0, 0, 0).map_err(said("send"))?;
+    time::sleep(Duration::from_millis(30));
+    one.destroy()?;
+    check_eq!(other.wait_for(SERVED)?[2], end::CLOSED);
+    other.destroy()?;
+    audit()?;
+    compare(&before)
+}
+
+/// Who writes rubbish all over the window, positions and lengths among it, harms the channel and nothing else.
+pub(crate) fn rubbish_breaks_the_channel_only() -> Outcome {
+    let before = ledger()?;
+    for _ in 0..5 {
+        let Neighbours { one, other, .. } = Neighbours::new(1)?;
+        check_eq!(obey(&other, order::SERVE, 0, 0)?, 0);
+        check_eq!(obey(&one, order::TRASH, 0, 0)?, 0);
+        // Who sleeps is rung for; with luck he finds a message in the rubbish, and sends it back.
+        check_eq!(obey(&one, order::FLOOD, 0, 0)?, 0);
+        let [_, _, ended, ..] = other.wait_for(SERVED)?;
+        check!(ended == end::BROKEN || ended == end::CLOSED, "the channel ended in another way: {ended}");
+        check_eq!(obey(&other, order::WRITE, 100, 1)?, 0);
+        one.destroy()?;
+        other.destroy()?;
+    }
+    audit()?;
+    compare(&before)
+}
+
+fn ending(failure: Failure) -> u64 {
+    match failure {
+        Failure::Closed => end::CLOSED,
+        // A length that is no message's is as much rubbish as a position that is nobody's.
+        Failure::Broken | Failure::TooLong(_) => end::BROKEN,
+        _ => end::OTHERWISE,
+    }
+}
+
+/// The longest message.
+const LONGEST: usize = 5000;
+
+/// Sends back whatever comes, from a thread of its own.
+pub(crate) fn serve(mut channel: Channel) -> Result<(), Error> {
+    core::mem::forget(thread::spawn(move || {
+        let (mut buffer, mut came) = (vec![0; LONGEST], 0);
+        let failure = loop {
+            let length = match channel.receive(&mut buffer, Deadline::NEVER) {
+                Ok(length) => length,
+                Err(failure) => break failure,
+            };
+            came += 1;
+            if let Err(failure) = channel.send(&buffer[..length], Deadline::NEVER) {
+                break failure;
+            }
+        };
+        let _ = environment().uplink().send(SERVED, came, ending(failure), 0, 0);
+    })?);
+    Ok(())
+}
+
+/// Sends messages of many sizes, some ahead of what came back, and says how many came back as they were.
+pub(crate) fn call(channel: Channel, messages: u64) -> u64 {
+    exchange(channel, messages).unwrap_or_else(|failure| 1 << 40 | ending(failure))
+}
+
+fn exchange(mut channel: Channel, messages: u64) -> Result<u64, Failure> {
+    const AHEAD: usize = 7;
+    let message = |number: u64| -> Vec<u8> {
+        let length = usize::try_from(number * number * 37).unwrap_or(0) % LONGEST;
+        (0..length).map(|byte| (byte as u64 * 7 + number).to_le_bytes()[0]).collect()
+    };
+    let (mut buffer, mut same) = (vec![0; LONGEST], 0);
+    let mut sent = VecDeque::new();
+    for number in 0..messages {
+        let next = message(number);
+        channel.send(&next, time::after(PATIENCE))?;
+        sent.push_back(next);
+        while sent.len() > AHEAD || (number + 1 == messages && !sent.is_empty()) {
+            let length = channel.receive(&mut buffer, time::after(PATIENCE))?;
+            same += u64::from(sent.pop_front().is_some_and(|sent| sent == buffer[..length]));
+        }
+    }
+    channel.close()?;
+    Ok(same)
+}
+
+/// Numbers that are wrong for positions and lengths, and others, wherever the ring has them.
+pub(crate) fn trash(window: &'static Mapping) -> Result<(), Error> {
+    core::mem::forget(thread::spawn(move || {
+        let mut random = Random(time::now().0 | 1);
+        let words = window.words();
+        loop {
+            let place = match random.below(3) {
+                0 => random.index(80),
+                1 => words.len() / 2 + random.index(80),
+                _ => random.index(words.len()),
+            };
+            let value = match random.below(4) {
+                0 => u64::from(random.below(200)),
+                1 => u64::MAX - u64::from(random.below(200)),
+                _ => random.0,
+            };
+            words[place].store(value, Ordering::Relaxed);
+        }
+    })?);
+    Ok(())
+}
