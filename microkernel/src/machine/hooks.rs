@@ -11,8 +11,9 @@ use idl::abi::OpWord;
 
 use super::books::Books;
 use super::{places, share};
-use crate::arch::x86_64::{area, interrupts};
-use crate::arch::{KernelHalf, Level, Pte, physmap};
+use crate::arch::x86_64::core::CORE_FRAME;
+use crate::arch::x86_64::{area, clock, interrupts};
+use crate::arch::{KernelHalf, Level, Pte, Vector, now, pause, physmap, send_ipi};
 use crate::journal;
 use crate::kernel::Kernel;
 use crate::limits::PAGE;
@@ -51,6 +52,7 @@ mod number {
     pub(super) const PARK: u64 = 20;
     pub(super) const FLIP: u64 = 21;
     pub(super) const FLIP_OWN: u64 = 22;
+    pub(super) const DIE_TOGETHER: u64 = 23;
 }
 
 /// Does what was asked, if this is such an invocation.
@@ -78,6 +80,11 @@ pub fn invoked(kernel: &mut Kernel, op: OpWord) -> Option<Result<Answer, Error>>
         number::OVERFLOW_STACK => drop(overflow(argument)),
         number::DOUBLE_FAULT => double_fault(),
         number::PANIC => panic!("a test asked for it"),
+        // Two cores, whose numbers are this in sum, fail by themselves at once.
+        number::DIE_TOGETHER => {
+            kill(CoreId(argument.to_le_bytes()[0].wrapping_sub(kernel.me.0)));
+            panic!("a test asked for two at once");
+        }
         number::HOLD_LOCK => loop {
             crate::arch::pause();
         },
@@ -218,6 +225,18 @@ fn execute_data(kernel: &Kernel, which: u64) {
         0 => execute(on_the_stack.as_ptr()),
         1 => execute(core::hint::black_box(&RETURNS).as_ptr()),
         _ => execute(core::ptr::from_ref(kernel).cast()),
+    }
+}
+
+/// Lets another core of this subOS fault in the first instructions of the kernel; comes back when it has begun to say so.
+fn kill(other: CoreId) {
+    let page = |offset| (area::base(other) + offset) as *mut u64;
+    touch(page(area::CORE_PAGE).wrapping_byte_add(CORE_FRAME), Touch::Write);
+    send_ipi(other, Vector::RESCHEDULE);
+    let patience = now().after(clock::microseconds(500_000));
+    // SAFETY: the epitaph of a core that this kernel has; its second word begins with whose it is.
+    while now() < patience && unsafe { page(area::EPITAPH_PAGE).wrapping_add(1).read_volatile() } == 0 {
+        pause();
     }
 }
 

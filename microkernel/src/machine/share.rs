@@ -59,6 +59,8 @@ pub struct Direction {
 /// What a subOS's kernel said when it died.
 #[repr(C)]
 struct Epitaph {
+    /// Not 0 as soon as somebody writes here.
+    taken: AtomicU64,
     /// 1 and the number of the core on which it died; 0 while it lives.
     died: AtomicU64,
     /// Bytes of text; alleged.
@@ -158,13 +160,14 @@ impl Share {
     /// room ends. The first death counts. Says whether this was the first.
     pub fn bury(&self, core: u64, words: core::fmt::Arguments<'_>) -> bool {
         let epitaph = self.epitaph();
-        if epitaph.died.load(Ordering::SeqCst) != 0 {
-            return false;
+        let first = epitaph.taken.swap(1, Ordering::SeqCst) == 0;
+        if first {
+            let mut stone = Stone { epitaph, used: 0 };
+            let _ = stone.write_fmt(words);
+            epitaph.length.store(stone.used as u64, Ordering::Release);
+            epitaph.died.store(core, Ordering::SeqCst);
         }
-        let mut stone = Stone { epitaph, used: 0 };
-        let _ = stone.write_fmt(words);
-        epitaph.length.store(stone.used as u64, Ordering::Release);
-        epitaph.died.compare_exchange(0, core, Ordering::SeqCst, Ordering::SeqCst).is_ok()
+        first
     }
 
     /// On which core the subOS's kernel died, if it did; alleged.
@@ -227,11 +230,35 @@ mod tests {
         number.to_le_bytes()[0]
     }
 
+    fn share() -> Share {
+        let pages = std::vec![0_u64; ((PAGES + 1) * PAGE / 8) as usize].leak();
+        Share { base: (pages.as_ptr() as u64).next_multiple_of(PAGE) }
+    }
+
+    #[test]
+    fn of_two_who_die_at_once_one_is_buried() {
+        for _ in 0..500 {
+            let (share, gate) = (share(), std::sync::Barrier::new(2));
+            let die = |core: u64, letter: &str| {
+                let words = letter.repeat(EPITAPH_BYTES);
+                gate.wait();
+                share.bury(core, format_args!("{words}"))
+            };
+            let first = std::thread::scope(|scope| {
+                let other = scope.spawn(|| die(2, "b"));
+                (die(1, "a"), other.join().unwrap())
+            });
+            let (core, letter) = if first.0 { (0, b'a') } else { (1, b'b') };
+            assert!(first.0 != first.1, "both were first, or none");
+            assert_eq!(share.death(), Some(core));
+            let length = share.read_epitaph(|byte| assert_eq!(byte, letter, "of the other's words"));
+            assert_eq!(length, EPITAPH_BYTES);
+        }
+    }
+
     #[test]
     fn no_byte_of_the_console_waits_unannounced() {
-        let pages = std::vec![0_u64; ((PAGES + 1) * PAGE / 8) as usize].leak();
-        let base = (pages.as_ptr() as u64).next_multiple_of(PAGE);
-        let share = Share { base };
+        let share = share();
         let bell = AtomicU64::new(0);
         let total = 200_000_u64;
         let patience = std::time::Duration::from_secs(20);

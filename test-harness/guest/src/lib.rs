@@ -135,7 +135,7 @@ cases! {
         a_stack_overflow_is_contained a_double_fault_is_contained a_panic_is_contained
         a_lock_that_is_held_for_ever_costs_its_holder a_lying_kernel_is_found_out_by_a_visit
         a_core_that_never_answers_is_quarantined a_lot_waits_for_a_core_on_its_way_out
-        a_panic_of_the_supervisors_kernel_ends_the_machine
+        a_panic_of_the_supervisors_kernel_ends_the_machine two_cores_that_die_at_once_leave_one_epitaph
     }
     protections {
         users_memory_is_not_the_kernels data_is_not_executed what_is_read_is_not_written

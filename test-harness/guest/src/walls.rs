@@ -10,7 +10,7 @@ use idl::types::{
     StatisticsQuestion, SubOsState, Ticks,
 };
 use userlib::cap::{Notification, complete};
-use userlib::{Cap, Error, check, check_eq, environment, memory, page, time};
+use userlib::{Cap, Error, check, check_eq, environment, memory, page, thread, time};
 
 use crate::steward::{Child, audit, compare, ledger, state_of};
 use crate::wards::{ECHO, HELLO};
@@ -23,7 +23,8 @@ pub(crate) const SURVIVED: u64 = 5;
 
 pub(crate) use crate::plants::the_audit_finds_what_is_broken;
 
-pub(crate) const CHILDREN: &[(&str, fn())] = &[("walls/mad", mad), ("walls/stay", stay)];
+pub(crate) const CHILDREN: &[(&str, fn())] =
+    &[("walls/mad", mad), ("walls/stay", stay), ("walls/pair", pair)];
 
 /// Says hello and stays in user mode.
 fn stay() {
@@ -31,6 +32,20 @@ fn stay() {
     loop {
         core::hint::spin_loop();
     }
+}
+
+/// Does what it is told by hook, while its cores 2 and 3 are both busy.
+fn pair() {
+    for core in [2, 3] {
+        let core = environment().core(core).expect("a core");
+        let busy = thread::Builder::new().core(core).spawn(|| {
+            loop {
+                core::hint::spin_loop();
+            }
+        });
+        core::mem::forget(busy.expect("a thread"));
+    }
+    mad();
 }
 
 /// Does what it is told by hook.
@@ -307,6 +322,47 @@ pub(crate) fn a_double_fault_is_contained() -> Outcome {
 
 pub(crate) fn a_panic_is_contained() -> Outcome {
     goes_mad(12, 0, Noticed::AtOnce, "a test asked for it")
+}
+
+/// Two cores that fail at the same time leave one epitaph, of the one that was first.
+pub(crate) fn two_cores_that_die_at_once_leave_one_epitaph() -> Outcome {
+    const DIE_TOGETHER: u64 = 23;
+    for _ in 0..20 {
+        let child = Child::new("walls/pair", 4)?;
+        child.start(&[2, 3])?;
+        child.subos.send(DIE_TOGETHER, 2 + 3, 0, 0, 0).map_err(said("send"))?;
+        let words = child.wait_for_any()?;
+        let Ok(Event::Condemned { core }) = Event::from_words(&words) else {
+            return Err(format!("it says {words:?}"));
+        };
+        let text = epitaph(&child)?;
+        let mut lines = text.lines();
+        let first = lines.next().unwrap_or("");
+        check!(
+            first.starts_with(&format!("PANIC core {} subos 1 thread 0x", core.0)),
+            "not of {core:?}: {text}"
+        );
+        let reasons = ["a test asked for two at once", "page fault (vector 14) in kernel mode, error"];
+        check_eq!(reasons.iter().filter(|reason| first.contains(**reason)).count(), 1, "{text}");
+        check_eq!(text.matches("PANIC core").count(), 1, "{text}");
+        check!(lines.clone().count() > 0 && lines.all(is_event), "not whole: {text}");
+        child.destroy()?;
+    }
+    audit()
+}
+
+/// Whether a line of an epitaph is one of the last events: when, what, and two words about it.
+fn is_event(line: &str) -> bool {
+    let Some(rest) = line.strip_prefix("PANIC   ") else { return false };
+    let mut words = rest.split(' ');
+    let mut is = |check: fn(&str) -> bool| words.next().is_some_and(check);
+    let hex =
+        |word: &str| word.strip_prefix("0x").is_some_and(|digits| u64::from_str_radix(digits, 16).is_ok());
+    is(|when| when.parse::<u64>().is_ok())
+        && is(|what| what.chars().all(char::is_alphabetic))
+        && is(hex)
+        && is(hex)
+        && words.next().is_none()
 }
 
 pub(crate) fn a_lock_that_is_held_for_ever_costs_its_holder() -> Outcome {

@@ -52,6 +52,7 @@ pub const CASES: &[Case] = &[
     Case::new("walls::a_stack_overflow_is_contained").cores(4).hooks(),
     Case::new("walls::a_double_fault_is_contained").cores(4).hooks(),
     Case::new("walls::a_panic_is_contained").cores(4).hooks(),
+    Case::new("walls::two_cores_that_die_at_once_leave_one_epitaph").cores(4).hooks(),
     Case::new("walls::a_lock_that_is_held_for_ever_costs_its_holder").cores(4).hooks(),
     Case::new("walls::a_lying_kernel_is_found_out_by_a_visit").cores(4).hooks(),
     Case::new("walls::a_core_that_never_answers_is_quarantined").cores(4).hooks(),
