@@ -84,6 +84,26 @@ impl Fault {
         Some(Self { trap, rip })
     }
 
+    /// Why it stopped, in words: the names of the exceptions are those of Intel SDM volume 3, table 6-1.
+    #[must_use]
+    pub const fn reason(&self) -> &'static str {
+        match (TrapKind::from_number(self.trap.kind), self.trap.vector) {
+            (Some(TrapKind::PageFault), _) => match self.trap.error_code & 0x13 {
+                0x10.. => "it executed what it may not",
+                0x02.. => "it wrote where it may not",
+                _ => "it read where it may not",
+            },
+            (_, 0) => "a division error",
+            (_, 3) => "a breakpoint",
+            (_, 6) => "an invalid instruction (a panic ends in one)",
+            (_, 13) => "a general protection fault",
+            (_, 14) => "a page fault",
+            (_, 16 | 19) => "a floating-point error",
+            (_, 17) => "an alignment fault",
+            _ => "an exception",
+        }
+    }
+
     /// The message that reports it.
     #[must_use]
     pub fn to_message(self) -> Message {

@@ -1,5 +1,7 @@
 //! A register set in memory: what a guest runs on, and what a debugger reads of a thread.
 
+use core::fmt;
+
 use caps::Error;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -35,6 +37,26 @@ pub struct Registers {
 impl Registers {
     /// All zero.
     pub const ZERO: Self = zerocopy::transmute!([0_u8; size_of::<Self>()]);
+}
+
+/// All of them, four a line, for people.
+impl fmt::Display for Registers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let rows = [
+            [("rax", self.rax), ("rbx", self.rbx), ("rcx", self.rcx), ("rdx", self.rdx)],
+            [("rsi", self.rsi), ("rdi", self.rdi), ("rbp", self.rbp), ("rsp", self.rsp)],
+            [("r8", self.r8), ("r9", self.r9), ("r10", self.r10), ("r11", self.r11)],
+            [("r12", self.r12), ("r13", self.r13), ("r14", self.r14), ("r15", self.r15)],
+            [("rip", self.rip), ("rflags", self.rflags), ("fs", self.fs_base), ("gs", self.gs_base)],
+        ];
+        for (index, row) in rows.into_iter().enumerate() {
+            f.write_str(if index == 0 { " " } else { "\n " })?;
+            for (register, value) in row {
+                write!(f, " {register:>6} {value:016x}")?;
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Why a guest stopped.

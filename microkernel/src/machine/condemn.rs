@@ -9,6 +9,7 @@ use core::fmt::Write;
 
 use caps::ledger;
 use idl::event::Event;
+use idl::message::Fault;
 use idl::types::CoreNumber;
 
 use super::books::Books;
@@ -75,25 +76,27 @@ pub fn by_visitor(books: &mut Books, id: ledger::SubOsId, why: &str) {
     tell(share, Event::Condemned { core: CoreNumber(0) });
 }
 
-/// A thread made a fault that nobody handles.
+/// A thread made a fault that nobody handles: people read of it on the console, and the supervisor is told.
 pub fn report_unhandled(kernel: &mut Kernel, thread: Ref<Thread>) {
-    let fault = kernel.memory[thread].fault;
-    let frame = &kernel.memory[thread].frame;
-    let (rip, rsp) = (frame.registers.rip, frame.registers.rsp);
-    let (kind, address) = fault.map_or((0, 0), |fault| (u32::from(fault.vector.0), fault.address));
-    if kernel.id != SubOsId::SUPERVISOR {
-        let core = CoreNumber(u32::from(kernel.me.0));
-        tell(Share::own(kernel.id), Event::Unhandled { core, kind, address, rip });
+    let Some(fault) = kernel.memory[thread].fault else { return };
+    let registers = kernel.memory[thread].frame.registers;
+    let fault = Fault { trap: fault.trap(), rip: registers.rip };
+    let first = super::load::first_thread(kernel) == Some(thread);
+    let who = if first { "the first thread of its first program" } else { "a thread" };
+    let (number, why) = (kernel.id.0, fault.reason());
+    let words =
+        format_args!("\nsubOS {number}: {who} faulted and nobody handles it: {why}: {fault}\n{registers}\n");
+    if kernel.id == SubOsId::SUPERVISOR {
+        let _ = Com1.write_fmt(words);
+        if first {
+            // What all others hang on.
+            serial::exit(ExitCode::Failed);
+        }
         return;
     }
-    let error = fault.map_or(0, |fault| fault.error);
-    let _ = writeln!(
-        Com1,
-        "subOS 0: thread {thread:?} faulted and nobody handles it: vector {kind}, error {error:#x}, address \
-         {address:#x}, rip {rip:#x}, rsp {rsp:#x}"
-    );
-    if super::load::first_thread(kernel) == Some(thread) {
-        // The first thread of the supervisor's subOS is what all others hang on.
-        serial::exit(ExitCode::Failed);
-    }
+    let mut share = Share::own(kernel.id);
+    let _ = share.write_fmt(words);
+    let Fault { trap, rip } = fault;
+    let core = CoreNumber(u32::from(kernel.me.0));
+    tell(share, Event::Unhandled { core, kind: trap.vector, address: trap.address, rip });
 }

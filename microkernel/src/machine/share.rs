@@ -185,6 +185,17 @@ impl Share {
     }
 }
 
+/// Writes text into the console, as far as there is room; nobody is told.
+impl Write for Share {
+    fn write_str(&mut self, text: &str) -> core::fmt::Result {
+        if !self.console_has_room(text.len()) {
+            return Err(core::fmt::Error);
+        }
+        let _ = self.write_console(text.as_bytes());
+        Ok(())
+    }
+}
+
 /// Writes text into an epitaph, as far as there is room.
 struct Stone {
     epitaph: &'static Epitaph,

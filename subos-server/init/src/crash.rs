@@ -2,7 +2,7 @@
 
 use core::fmt::{self, Display};
 
-use idl::abi::{Registers, TrapKind};
+use idl::abi::Registers;
 use idl::message::Fault;
 
 /// A crash, as people read it: who, why, and every register.
@@ -23,42 +23,12 @@ pub struct Crash<'a> {
 impl Display for Crash<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { name, core, times, fault, registers } = self;
-        let why = reason(fault);
-        write!(f, "{name} (of core {core}) crashed, time {times}: {why}: {fault}")?;
-        let Some(r) = registers else { return f.write_str("\n  its registers cannot be read") };
-        let rows = [
-            [("rax", r.rax), ("rbx", r.rbx), ("rcx", r.rcx), ("rdx", r.rdx)],
-            [("rsi", r.rsi), ("rdi", r.rdi), ("rbp", r.rbp), ("rsp", r.rsp)],
-            [("r8", r.r8), ("r9", r.r9), ("r10", r.r10), ("r11", r.r11)],
-            [("r12", r.r12), ("r13", r.r13), ("r14", r.r14), ("r15", r.r15)],
-            [("rip", r.rip), ("rflags", r.rflags), ("fs", r.fs_base), ("gs", r.gs_base)],
-        ];
-        for row in rows {
-            f.write_str("\n ")?;
-            for (register, value) in row {
-                write!(f, " {register:>6} {value:016x}")?;
-            }
+        let why = fault.reason();
+        write!(f, "{name} (of core {core}) crashed, time {times}: {why}: {fault}\n")?;
+        match registers {
+            Some(registers) => write!(f, "{registers}"),
+            None => f.write_str("  its registers cannot be read"),
         }
-        Ok(())
-    }
-}
-
-/// The reason in words: the names of the exceptions are those of Intel SDM volume 3, table 6-1.
-fn reason(fault: &Fault) -> &'static str {
-    match (TrapKind::from_number(fault.trap.kind), fault.trap.vector) {
-        (Some(TrapKind::PageFault), _) => match fault.trap.error_code & 0x13 {
-            0x10.. => "it executed what it may not",
-            0x02.. => "it wrote where it may not",
-            _ => "it read where it may not",
-        },
-        (_, 0) => "a division error",
-        (_, 3) => "a breakpoint",
-        (_, 6) => "an invalid instruction (a panic ends in one)",
-        (_, 13) => "a general protection fault",
-        (_, 14) => "a page fault",
-        (_, 16 | 19) => "a floating-point error",
-        (_, 17) => "an alignment fault",
-        _ => "an exception",
     }
 }
 
@@ -66,7 +36,7 @@ fn reason(fault: &Fault) -> &'static str {
 mod tests {
     extern crate std;
 
-    use idl::abi::Trap;
+    use idl::abi::{Trap, TrapKind};
 
     use super::*;
 

@@ -119,7 +119,7 @@ cases! {
     }
     suboses {
         one_is_made_and_ends a_core_moves one_is_suspended_and_resumed a_lot_moves one_is_killed_by_force
-        wrong_requests_are_refused one_without_a_master_ends
+        wrong_requests_are_refused one_without_a_master_ends a_first_program_that_faults_is_shown_in_full
         a_lot_full_of_life_is_taken a_core_is_asked_for_first anything_in_any_order
     }
     shares {

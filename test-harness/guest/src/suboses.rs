@@ -1,20 +1,21 @@
 //! SubOSes: made, loaded, resized while they run, killed, and everything back where it was.
 
 use alloc::format;
+use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use idl::types::Bits;
+use idl::event::Event;
 use idl::types::{
-    Chunks, CoreNumber, LedgerState, Length, LotNumber, PageIndex, Pages, Progress, ResourceKind,
+    Bits, Chunks, CoreNumber, LedgerState, Length, LotNumber, PageIndex, Pages, Progress, ResourceKind,
     StatisticsQuestion, SubOsState, Ticks,
 };
 use userlib::cap::{SubOs, complete};
 use userlib::{Cap, Error, cap, check, check_eq, environment, page, println, slots, time};
 
 use crate::steward::{Child, audit, compare, ledger, state_of};
-use crate::wards::{CHILDREN, COUNT, ECHO, LOT, WANTED};
+use crate::wards::{CHILDREN, COUNT, ECHO, LOT, NOWHERE, WANTED, WRITTEN};
 use crate::{Outcome, PATIENCE, said};
 
 /// A subOS is made, loaded, started, talks, and is gone without a trace.
@@ -41,6 +42,40 @@ pub(crate) fn one_is_made_and_ends() -> Outcome {
     child.destroy()?;
     audit()?;
     compare(&before)
+}
+
+/// Nobody in a subOS looks after its first program. If that faults, its console says so, why, and with which registers, and
+/// the supervisor is told.
+pub(crate) fn a_first_program_that_faults_is_shown_in_full() -> Outcome {
+    let child = Child::new("suboses/fault", 4)?;
+    child.start(&[1])?;
+    let told = loop {
+        match Event::from_words(&child.wait_for_any()?) {
+            Ok(Event::Console {}) => {}
+            Ok(Event::Unhandled { core: CoreNumber(1), kind: 14, address: NOWHERE, rip }) => break rip,
+            other => return Err(format!("it is told of {other:?}")),
+        }
+    };
+    let length = child.subos.read_console(Length(2048)).map_err(said("read_console"))?;
+    let mut bytes = vec![0; length.0 as usize];
+    page::get_bytes(&mut bytes).map_err(said("get_bytes"))?;
+    let text = String::from_utf8_lossy(&bytes);
+    let mut lines = text.lines();
+    check_eq!(lines.next(), Some("hello, unfinished"));
+    let who = "subOS 1: the first thread of its first program faulted and nobody handles it";
+    let why = format!("it wrote where it may not: page fault at address {NOWHERE:#x} (error 0x6)");
+    let first = lines.next().unwrap_or("");
+    check!(first.starts_with(&format!("{who}: {why}")), "{text}");
+    let words: Vec<&str> = lines.flat_map(str::split_whitespace).collect();
+    let registers: Vec<(&str, u64)> = words
+        .chunks(2)
+        .filter_map(|pair| Some((*pair.first()?, u64::from_str_radix(pair.get(1)?, 16).ok()?)))
+        .collect();
+    check_eq!(registers.len(), 20, "{text}");
+    for wanted in [("rip", told), ("r14", NOWHERE), ("r13", WRITTEN)] {
+        check!(registers.contains(&wanted), "{wanted:x?} is not in {text}");
+    }
+    child.destroy()
 }
 
 /// A core is taken from a subOS that spins on it, and given back; meanwhile it runs on the other.

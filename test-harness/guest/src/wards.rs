@@ -8,7 +8,7 @@ use idl::event::Event;
 use idl::types::{Bits, Deadline, LotNumber, PageIndex, Pages, UserPage};
 use userlib::cap::{AddressSpace, CSpace, Endpoint, Notification, Region, Untyped};
 use userlib::memory::{self, Mapping};
-use userlib::{Cap, Error, Handle, Rights, SlotIndex, environment, println, thread, time};
+use userlib::{Cap, Error, Handle, Rights, SlotIndex, environment, print, println, thread, time};
 
 use crate::PATIENCE;
 
@@ -24,8 +24,13 @@ pub(crate) const WANTED: u64 = 6;
 pub(crate) const ECHO: u64 = 4;
 
 /// All of them.
-pub(crate) const CHILDREN: &[(&str, fn())] =
-    &[("suboses/talk", talk), ("suboses/count", count), ("suboses/spin", spin), ("suboses/settle", settle)];
+pub(crate) const CHILDREN: &[(&str, fn())] = &[
+    ("suboses/fault", fault),
+    ("suboses/talk", talk),
+    ("suboses/count", count),
+    ("suboses/spin", spin),
+    ("suboses/settle", settle),
+];
 
 /// Says hello, answers words, looks through lots.
 fn talk() {
@@ -49,6 +54,18 @@ fn talk() {
         }
         let _ = bell.wait(time::after(PATIENCE));
     }
+}
+
+/// Where [`fault`] writes, and what.
+pub(crate) const NOWHERE: u64 = 0x1234_5000;
+pub(crate) const WRITTEN: u64 = 0x0123_4567_89ab_cdef;
+
+/// Says hello and writes where nothing is.
+fn fault() {
+    print!("hello, unfinished");
+    let _ = environment().uplink().send(HELLO, 0, 0, 0, 0);
+    // SAFETY: the write faults, and the thread does not go on.
+    unsafe { core::arch::asm!("mov [r14], r13", in("r14") NOWHERE, in("r13") WRITTEN) };
 }
 
 /// Counts the pages of a lot that are not zero, then makes all of them so.

@@ -108,7 +108,11 @@ pub const CASES: &[Case] = &[
     Case::new("faults::a_handler_can_map"),
     Case::new("faults::an_unanswered_fault_stays"),
     Case::new("faults::a_handler_that_goes_leaves_it_standing"),
-    Case::new("faults::nobody_handles_it").says(&["faulted and nobody handles it: vector 14"]),
+    Case::new("faults::nobody_handles_it").says(&[
+        "subOS 0: a thread faulted and nobody handles it: it read where it may not: page fault at address 0x",
+        "rflags 0000000000",
+    ]),
+    Case::new("suboses::a_first_program_that_faults_is_shown_in_full").cores(2),
     Case::new("catastrophes::a_non_canonical_return_address"),
     Case::new("catastrophes::hostile_flags"),
     Case::new("catastrophes::flags_at_a_system_call"),
