@@ -24,7 +24,7 @@
 //! | `@busy t= subos= core= n= by= before= after=` | immediately before step n took the core, or its owner's life, this count of the kernel's grew on it |
 //! | `@lot t= subos= lot= looked= used=` | what a subOS says its lot holds: pages looked at, and pages not all zero |
 //! | `@exit subos= status=` | a subOS has done what it was for |
-//! | `@crash subos= times= vector= address= rip=` | a server of a subOS crashed |
+//! | `@crash subos= [program=] times= vector= address= rip=` | a server of a subOS crashed; with `program=` (its first), a thread that nobody there looks after |
 //! | `@epitaph subos= text=` | a subOS's kernel was condemned; what it said |
 //! | `@restart subos= times=` | a subOS that died is built again |
 //! | `@stat subos= core= KEY=...` | what a subOS did on a core; the harness knows from the plan which counts must not be 0 |

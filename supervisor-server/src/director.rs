@@ -287,6 +287,10 @@ impl Names for Plan {
     fn name(&self, subos: SubOsIndex) -> &str {
         self.subos(subos).map_or("?", |planned| planned.name.as_str())
     }
+
+    fn program(&self, subos: SubOsIndex) -> &str {
+        self.subos(subos).map_or("?", |planned| planned.program.as_str())
+    }
 }
 
 /// Takes the stage out; whoever handles it puts the next one in.

@@ -32,7 +32,7 @@ fn by_kernel(member: &mut Member, subos: SubOsIndex, event: Event, news: &mut Ve
             dies(member);
         }
         Event::Unhandled { kind, address, rip, .. } => {
-            news.push(News::Crash { subos, times: 1, vector: kind, address, rip });
+            news.push(News::Unhandled { subos, vector: kind, address, rip });
             dies(member);
         }
         // The console is read in any case; the others go the other way.

@@ -49,6 +49,7 @@ pub enum News {
     Lot { subos: SubOsIndex, lot: LotNumber, looked: Pages, used: Pages },
     Exit { subos: SubOsIndex, status: u32 },
     Crash { subos: SubOsIndex, times: u32, vector: u32, address: u64, rip: u64 },
+    Unhandled { subos: SubOsIndex, vector: u32, address: u64, rip: u64 },
     Epitaph { subos: SubOsIndex, text: String },
     Restart { subos: SubOsIndex, times: u8 },
     Stat { subos: SubOsIndex, core: CoreNumber, activity: Activity },
@@ -69,6 +70,9 @@ pub enum News {
 pub trait Names {
     /// The name of a subOS.
     fn name(&self, subos: SubOsIndex) -> &str;
+
+    /// That of its first program.
+    fn program(&self, subos: SubOsIndex) -> &str;
 }
 
 /// Writes one fact as its record.
@@ -139,6 +143,15 @@ pub fn write(out: &mut impl Write, names: &impl Names, now: Ticks, news: &News) 
         News::Crash { subos, times, vector, address, rip } => begin(out, "crash")?
             .field("subos", names.name(*subos))?
             .field("times", times)?
+            .field("vector", vector)?
+            .field("address", format_args!("{address:#x}"))?
+            .field("rip", format_args!("{rip:#x}"))?
+            .end(),
+        // A thread faulted, and nobody in its subOS handles that.
+        News::Unhandled { subos, vector, address, rip } => begin(out, "crash")?
+            .field("subos", names.name(*subos))?
+            .field("program", names.program(*subos))?
+            .field("times", 1)?
             .field("vector", vector)?
             .field("address", format_args!("{address:#x}"))?
             .field("rip", format_args!("{rip:#x}"))?

@@ -344,6 +344,18 @@ fn who_dies_is_built_again_as_often_as_the_plan_says() {
 }
 
 #[test]
+fn a_first_program_that_faults_is_named() {
+    let plan = demo();
+    let supervisor = play(&plan, &[Fault::Faults(1, 600)]);
+    let told = supervisor.port().records("crash");
+    let [told] = &told[..] else { panic!("told: {told:?}") };
+    let who =
+        format!("subos=echo program={} times=1 vector=14 address=0x8 rip=0x200010", plan.suboses[1].program);
+    assert!(told.contains(&who), "{told}");
+    fails_with(&plan, &[Fault::Faults(1, 600)], "echo died");
+}
+
+#[test]
 fn waiting_in_vain_is_a_failure() {
     let mut plan = demo();
     plan.steps = [step(When::Working(ECHO, CoreNumber(2)), Action::Wait)].into_iter().collect();

@@ -120,6 +120,7 @@ fn fault() -> impl Strategy<Value = Fault> {
         (0..SUBOSES).prop_map(Fault::FullRing),
         (0..SUBOSES, 0u64..2000).prop_map(|(subos, at)| Fault::Dies(subos, at)),
         (0..SUBOSES, 0u64..2000).prop_map(|(subos, at)| Fault::Starves(subos, at)),
+        (0..SUBOSES, 0u64..2000).prop_map(|(subos, at)| Fault::Faults(subos, at)),
         (0..SUBOSES, 0u64..2000).prop_map(|(subos, at)| Fault::Stalls(subos, at)),
         (0..SUBOSES, 0u64..2000, 1u64..1000).prop_map(|(subos, at, long)| Fault::Pauses(subos, at, long)),
         (0..SUBOSES, call()).prop_map(|(subos, call)| Fault::StallsAmid(subos, call)),

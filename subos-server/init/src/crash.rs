@@ -24,7 +24,7 @@ impl Display for Crash<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { name, core, times, fault, registers } = self;
         let why = fault.reason();
-        write!(f, "{name} (of core {core}) crashed, time {times}: {why}: {fault}\n")?;
+        writeln!(f, "{name} (of core {core}) crashed, time {times}: {why}: {fault}")?;
         match registers {
             Some(registers) => write!(f, "{registers}"),
             None => f.write_str("  its registers cannot be read"),

@@ -40,6 +40,8 @@ impl FakeMachine {
         let dies = self.faults.iter().position(|f| matches!(f, Fault::Dies(s, t) if *s == index && at >= *t));
         let starves =
             self.faults.iter().position(|f| matches!(f, Fault::Starves(s, t) if *s == index && at >= *t));
+        let falls =
+            self.faults.iter().position(|f| matches!(f, Fault::Faults(s, t) if *s == index && at >= *t));
         let stalled = self.faults.iter().any(|f| matches!(f, Fault::Stalls(s, t) if *s == index && at >= *t));
         let frozen = self.amid.is_some_and(|call| self.has(&Fault::StallsAmid(index, call)));
         let pause = self.faults.iter().find_map(|fault| match fault {
@@ -64,6 +66,13 @@ impl FakeMachine {
             self.faults.remove(fault);
             subos.condemned = true;
             subos.up.push_back(Event::Condemned { core: CoreNumber(1) }.to_words());
+            return;
+        }
+        if let Some(fault) = falls {
+            self.faults.remove(fault);
+            subos.started = false;
+            let event = Event::Unhandled { core: CoreNumber(1), kind: 14, address: 0x8, rip: 0x20_0010 };
+            subos.up.push_back(event.to_words());
             return;
         }
         if frozen {

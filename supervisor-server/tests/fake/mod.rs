@@ -32,6 +32,8 @@ pub(crate) enum Fault {
     FullRing(u8),
     /// The kernel of this subOS dies at this time, in milliseconds.
     Dies(u8, u64),
+    /// The first program of this subOS faults at this time, in milliseconds.
+    Faults(u8, u64),
     /// This subOS stops working at this time, in milliseconds.
     Stalls(u8, u64),
     /// This subOS stops when such a call is first made, and makes up for it when the operation is over: from the next

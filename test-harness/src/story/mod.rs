@@ -284,7 +284,14 @@ fn remark(record: &Record<'_>) -> String {
         "crash" => {
             let place =
                 format!("vector {}, address {}, rip {}", value("vector"), value("address"), value("rip"));
-            format!("a server crashed ({place}), {} times by now", count("times"))
+            match record.get("program") {
+                Some(_) => format!(
+                    "nobody looks after a thread that faulted ({place}); its output says why and with which registers; \
+                     its first program is {}",
+                    value("program")
+                ),
+                None => format!("a server crashed ({place}), {} times by now", count("times")),
+            }
         }
         "missing" => {
             format!(
@@ -346,6 +353,20 @@ mod tests {
         assert_eq!(story.tell("@own t=2 core=2 owner=a"), None);
         let told = story.tell("@own t=3 core=2 owner=free");
         assert_eq!(told, Some(Event::Core { core: 2, from: "a".into(), to: "free".into() }));
+    }
+
+    #[test]
+    fn of_a_crash_it_says_whose_program_it_was() {
+        let mut story = Story::default();
+        let mut words = |line: &str| match story.tell(line) {
+            Some(Event::Remark { subos, text }) => format!("{subos} {text}"),
+            other => panic!("{line} tells {other:?}"),
+        };
+        let server = words("@crash t=1 subos=a times=2 vector=14 address=0x8 rip=0x9");
+        assert_eq!(server, "a a server crashed (vector 14, address 0x8, rip 0x9), 2 times by now");
+        let first = words("@crash t=1 subos=a program=init times=1 vector=6 address=0x0 rip=0x9");
+        assert!(first.contains("(vector 6, address 0x0, rip 0x9)"), "{first}");
+        assert!(first.ends_with("its first program is init"), "{first}");
     }
 
     #[test]

@@ -214,6 +214,8 @@ check = "ledger"
         let mut lines = GOOD.to_vec();
         lines.insert(3, "@crash t=25 subos=a times=1 vector=14 address=0x8 rip=0x200000");
         assert_eq!(wrong(&lines), ["a crashed 1 times, which no step is meant to bring about"]);
+        lines[3] = "@crash t=25 subos=a program=init times=1 vector=14 address=0x8 rip=0x200000";
+        assert_eq!(wrong(&lines), ["a crashed 1 times, which no step is meant to bring about"]);
     }
 
     #[test]
