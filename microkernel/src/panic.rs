@@ -50,48 +50,32 @@ const EVENTS: usize = 16;
 /// Room for the message.
 const MESSAGE: usize = 512;
 
-/// The last words of a kernel, in its core's area. All zeroes mean that there is none.
+/// The last words of a kernel, in its core's area, for whoever looks at the memory of a machine that ended.
 #[derive(Clone, Debug)]
 #[repr(C)]
 pub struct Epitaph {
-    present: u64,
     core: CoreId,
     blamed: Option<SubOsId>,
     thread: u64,
-    length: usize,
-    message: [u8; MESSAGE],
+    message: heapless::String<MESSAGE>,
     events: [Entry; EVENTS],
 }
 
 const_assert!(size_of::<Epitaph>() as u64 <= PAGE);
 
 impl Epitaph {
-    /// Where and what, in words; cut at 512 bytes.
-    #[must_use]
-    pub fn message(&self) -> &str {
-        let bytes = self.message.get(..self.length).unwrap_or_default();
-        match core::str::from_utf8(bytes) {
-            Ok(text) => text,
-            Err(error) => core::str::from_utf8(&bytes[..error.valid_up_to()]).unwrap_or_default(),
-        }
-    }
-
     /// The last trace events, oldest first.
     pub fn events(&self) -> impl Iterator<Item = &Entry> {
         self.events.iter().filter(|entry| entry.event != crate::trace::Event::None)
     }
 }
 
+/// The message, cut where the room ends.
 impl fmt::Write for Epitaph {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        let room = self.message.get_mut(self.length..).unwrap_or_default();
-        let count = room.len().min(text.len());
-        for (place, byte) in room.iter_mut().zip(text.bytes()) {
-            // One line, so that the transcript stays a sequence of records.
-            *place = if byte == b'\n' { b' ' } else { byte };
-        }
-        self.length += count;
-        Ok(())
+        // One line, so that the transcript stays a sequence of records.
+        let mut letters = text.chars().map(|letter| if letter == '\n' { ' ' } else { letter });
+        letters.try_for_each(|letter| self.message.push(letter).map_err(|_| fmt::Error))
     }
 }
 
@@ -102,7 +86,7 @@ impl fmt::Display for Epitaph {
             Some(subos) => write!(f, " subos {}", subos.0)?,
             None => f.write_str(" subos none")?,
         }
-        write!(f, " thread {:#x}: {}", self.thread, self.message())?;
+        write!(f, " thread {:#x}: {}", self.thread, self.message)?;
         for entry in self.events() {
             write!(f, "\nPANIC   {entry}")?;
         }
@@ -139,7 +123,7 @@ pub use image::{clear_epitaph, kernel_fault, kernel_panic};
 mod image {
     use core::fmt::Write;
 
-    use super::{Aftermath, EVENTS, KernelFault, aftermath};
+    use super::{Aftermath, EVENTS, Epitaph, KernelFault, aftermath};
     use crate::arch::x86_64::core::Core;
     use crate::arch::x86_64::serial::{self, Com1, ExitCode};
     use crate::arch::x86_64::{entry, image, park, traps};
@@ -162,7 +146,7 @@ mod image {
         fail(core, format_args!("{info}"))
     }
 
-    fn fail(core: &mut Core, message: core::fmt::Arguments<'_>) -> ! {
+    fn fail(core: &mut Core, words: core::fmt::Arguments<'_>) -> ! {
         if core.failing {
             // Reporting failed in turn: end at once, without words.
             last_resort(core);
@@ -175,28 +159,22 @@ mod image {
                 *place = *entry;
             }
         });
-        let epitaph = image::epitaph(core);
-        epitaph.core = id;
-        epitaph.blamed = visiting.or(subos);
-        epitaph.thread = thread;
-        epitaph.events = events;
-        epitaph.length = 0;
-        let _ = epitaph.write_fmt(message);
-        epitaph.present = 1;
+        let (blamed, message) = (visiting.or(subos), heapless::String::new());
+        let mut epitaph = Epitaph { core: id, blamed, thread, message, events };
+        let _ = epitaph.write_fmt(words);
+        image::epitaph(core).clone_from(&epitaph);
         match aftermath(subos, visiting) {
             Aftermath::Stop => {
                 let _ = writeln!(Com1, "\n{epitaph}");
                 serial::exit(ExitCode::Panic)
             }
             Aftermath::Park => {
-                let words = epitaph.clone();
-                machine::condemn::kernel_failed(core, &words);
+                machine::condemn::kernel_failed(core, &epitaph);
                 // SAFETY: the subOS is condemned: its lock and its stacks are of no further use.
                 unsafe { park::leave(id) }
             }
             Aftermath::AbandonVisit => {
-                let words = epitaph.clone();
-                machine::condemn::kernel_failed(core, &words);
+                machine::condemn::kernel_failed(core, &epitaph);
                 core.set_visiting(None);
                 core.failing = false;
                 let root = core.loaded_root;
@@ -226,6 +204,21 @@ mod image {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_message_is_one_line_and_is_cut_where_the_room_ends() {
+        use fmt::Write;
+        let message = heapless::String::new();
+        let mut epitaph =
+            Epitaph { core: CoreId(2), blamed: None, thread: 8, message, events: [Entry::default(); EVENTS] };
+        write!(epitaph, "first\nsecond ").unwrap();
+        assert_eq!(std::format!("{epitaph}"), "PANIC core 2 subos none thread 0x8: first second ");
+        let rest = "\u{fc}".repeat(MESSAGE);
+        assert!(write!(epitaph, "{rest}").is_err());
+        // A letter of two bytes is there or not.
+        assert_eq!(epitaph.message.len(), MESSAGE - 1);
+        assert!(epitaph.message.ends_with('\u{fc}'));
+    }
 
     #[test]
     fn the_one_to_blame() {

@@ -11,7 +11,7 @@ use idl::abi::OpWord;
 
 use super::books::Books;
 use super::{places, share};
-use crate::arch::x86_64::core::CORE_FRAME;
+use crate::arch::x86_64::core::{CORE_FRAME, Core};
 use crate::arch::x86_64::{area, clock, interrupts};
 use crate::arch::{KernelHalf, Level, Pte, Vector, now, pause, physmap, send_ipi};
 use crate::journal;
@@ -228,14 +228,15 @@ fn execute_data(kernel: &Kernel, which: u64) {
     }
 }
 
-/// Lets another core of this subOS fault in the first instructions of the kernel; comes back when it has begun to say so.
+/// Lets another core of this subOS fault in the first instructions of the kernel; comes back when it has noticed.
 fn kill(other: CoreId) {
-    let page = |offset| (area::base(other) + offset) as *mut u64;
-    touch(page(area::CORE_PAGE).wrapping_byte_add(CORE_FRAME), Touch::Write);
+    let core = (area::base(other) + area::CORE_PAGE) as *mut Core;
+    touch(core.cast::<u64>().wrapping_byte_add(CORE_FRAME), Touch::Write);
     send_ipi(other, Vector::RESCHEDULE);
     let patience = now().after(clock::microseconds(500_000));
-    // SAFETY: the epitaph of a core that this kernel has; its second word begins with whose it is.
-    while now() < patience && unsafe { page(area::EPITAPH_PAGE).wrapping_add(1).read_volatile() } == 0 {
+    let failing = core.cast::<u8>().wrapping_byte_add(core::mem::offset_of!(Core, failing));
+    // SAFETY: a byte of the other core's own page, which its subOS maps.
+    while now() < patience && unsafe { failing.read_volatile() } == 0 {
         pause();
     }
 }

@@ -12,7 +12,6 @@ pub struct SystemPages {
     end: PhysAddr,
     /// Head of a list through the pages that were given back.
     returned: Option<PhysAddr>,
-    free: u64,
 }
 
 impl SystemPages {
@@ -22,13 +21,7 @@ impl SystemPages {
     /// The range is memory that nothing else uses, and is mapped wherever this value is used.
     #[must_use]
     pub unsafe fn new(start: PhysAddr, end: PhysAddr) -> SystemPages {
-        SystemPages { next: start, end, returned: None, free: (end.0 - start.0) / PAGE }
-    }
-
-    /// How many pages are left.
-    #[must_use]
-    pub const fn free(&self) -> u64 {
-        self.free
+        SystemPages { next: start, end, returned: None }
     }
 
     /// Takes a page of zeroes.
@@ -48,7 +41,6 @@ impl SystemPages {
             }
             None => return None,
         };
-        self.free -= 1;
         // SAFETY: the page was free, so nothing refers to it.
         unsafe { physmap::zero_page(page) };
         Some(page)
@@ -61,7 +53,6 @@ impl SystemPages {
             return None;
         }
         self.next = start.plus(pages * PAGE);
-        self.free -= pages;
         for index in 0..pages {
             // SAFETY: the page was free, so nothing refers to it.
             unsafe { physmap::zero_page(start.plus(index * PAGE)) };
@@ -78,6 +69,5 @@ impl SystemPages {
         // SAFETY: the page is free from here on, and is mapped.
         unsafe { link.write(next) };
         self.returned = Some(page);
-        self.free += 1;
     }
 }
