@@ -114,6 +114,7 @@ impl Kernel {
     /// there, else it queues.
     #[inline(always)]
     pub fn send(&mut self, sender: Ref<Thread>, sending: Sending) -> NextThread {
+        crate::arch::x86_64::testing::bench_padding();
         let endpoint = sending.endpoint;
         let from = &mut self.memory[sender];
         from.pending = sending.pending;

@@ -414,8 +414,7 @@ impl Kernel {
         let (op, handle) = (frame.registers.rax, frame.registers.rdi);
         trace::record(core, now, trace::Event::Syscall, op, handle);
         if op == idl::abi::NULL_CALL {
-            #[cfg(feature = "bench-padding")]
-            crate::arch::x86_64::instructions::hundred_nops();
+            crate::arch::x86_64::testing::bench_padding();
             frame.set_answer(Answer::NOTHING.words);
             return Step::Leave(NextThread::Same);
         }

@@ -55,8 +55,8 @@ pub enum Command {
         /// Where to write the results as JSON.
         #[arg(long, value_name = "FILE")]
         json: Option<PathBuf>,
-        /// Also run it again, which must give the same figures, and with a hundred instructions more on one path,
-        /// which must move that row by a hundred.
+        /// Also run it again, which must give the same figures, and with a hundred instructions more on some paths,
+        /// which must move the rows that pass them by a hundred and no others.
         #[arg(long)]
         check: bool,
         /// Instead of the table, show what operations cost while there are 2, 8 and 32 subOSes, and fail where that

@@ -38,6 +38,7 @@ const fn in_ledger(core: CoreId) -> ledger::CoreId {
 pub fn grant(books: &mut Books, core: &mut Core, target: Target, which: CoreId) -> Result<Answer, Error> {
     let id = target.find(books)?;
     books.cell(id)?;
+    crate::arch::x86_64::testing::bench_padding();
     let change = LedgerChange::GrantCore { core: in_ledger(which), to: id };
     books.ledger().apply(&[change]).map_err(|_| Error::NoResource)?;
     if let Err(error) = give(books, core, id, which) {

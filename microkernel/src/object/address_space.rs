@@ -121,6 +121,7 @@ fn first_entry(
 
 impl Kernel {
     fn map(&mut self, space: Ref<AddressSpace>, at: VirtAddr, count: Count, first: Pte) -> Count {
+        crate::arch::x86_64::testing::bench_padding();
         let (rights, number) = (entry_rights(first), first.binding());
         for index in 0..count {
             let at = at.plus(index * PAGE);

@@ -107,6 +107,7 @@ impl Kernel {
         if bits == 0 {
             return NextThread::Same;
         }
+        crate::arch::x86_64::testing::bench_padding();
         self.here().counters.signals += 1;
         if let Some(waiter) = self.memory[notification].waiters.first() {
             self.unblock(waiter);

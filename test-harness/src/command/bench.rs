@@ -6,10 +6,10 @@ use std::process::Command;
 use crate::cli::Options;
 use crate::failure::{Doing, Result};
 use crate::image::Class;
-use crate::measure::bench::{Rows, follow, measure};
+use crate::measure::bench::{follow, measure};
 use crate::measure::compare::{moved, same};
 use crate::measure::report::{json, table};
-use crate::measure::rows::{PADDED, PADDING};
+use crate::measure::rows::PADDING;
 use crate::measure::scale;
 use crate::place::{self, shown};
 use crate::say::{say, show};
@@ -19,24 +19,26 @@ use crate::say::{say, show};
 pub(super) enum Checking {
     /// Nothing.
     Nothing,
-    /// That a second run gives the same figures, and that a hundred instructions more on one path move that row by a
-    /// hundred.
+    /// That a second run gives the same figures, and that a hundred instructions more on a path move the rows that pass it
+    /// by a hundred.
     TwiceAndPadded,
 }
 
 /// Measures, prints the table and writes the document.
 pub(super) fn bench(options: &Options, file: Option<&Path>, checking: Checking) -> Result<()> {
-    let bench = measure(options.install(), Class::Kernel, Rows::All)?;
+    let bench = measure(options.install(), Class::Kernel)?;
     show(table(&bench).trim_end());
     let own = place::scratch("bench")?.join("bench.json");
     let path = file.unwrap_or(&own);
     std::fs::write(path, json(&bench, &commit())).doing(|| format!("cannot write {}", path.display()))?;
     say(format_args!("written to {}", shown(path)));
     if checking == Checking::TwiceAndPadded {
-        same(&bench, &measure(options.install(), Class::Kernel, Rows::All)?)?;
+        same(&bench, &measure(options.install(), Class::Kernel)?)?;
         say("a second run gives the same figures");
-        moved(&bench, &measure(options.install(), Class::KernelPadded, Rows::OneCore)?)?;
-        say(format_args!("{PADDING} instructions more on its path move the row {PADDED} by {PADDING}"));
+        moved(&bench, &measure(options.install(), Class::KernelPadded)?)?;
+        say(format_args!(
+            "{PADDING} instructions more on a path move each row that passes it by {PADDING}, and no other"
+        ));
     }
     Ok(())
 }

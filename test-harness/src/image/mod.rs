@@ -27,7 +27,7 @@ pub enum Class {
     KernelHooks,
     /// The same, which also writes every operation on the capability model into its journal.
     KernelJournal,
-    /// The kernel that ships with a hundred instructions too many on one path: what shows that the bench can tell.
+    /// The kernel that ships with a hundred instructions too many on some paths: what shows that the bench can tell.
     KernelPadded,
     /// The kernel that ships with memory that subOSes share by mistake: what shows that the sharing detector can tell.
     KernelSharing,

@@ -37,30 +37,19 @@ pub struct Bench {
     pub flags: Vec<String>,
 }
 
-/// Which rows to measure.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Rows {
-    /// Every row.
-    All,
-    /// Those that are measured on one core.
-    OneCore,
-}
-
-/// Measures rows, with the kernel of this class.
+/// Measures all rows, with the kernel of this class.
 ///
 /// # Errors
 /// When something does not build, a run ends badly, or a row is missing.
-pub fn measure(install: Install, class: Class, which: Rows) -> Result<Bench> {
+pub fn measure(install: Install, class: Class) -> Result<Bench> {
     let subject = Subject::build(install, class)?;
     let mut all = Vec::new();
     let one = subject.run("one", 1, Following::Nothing)?;
     all.extend(figures::clocked(&one.transcript)?);
-    if which == Rows::All {
-        all.push(boot(&one.log, subject.image.entry, subject.entry)?);
-        let many = subject.run("many", CORES, Following::Nothing)?;
-        all.extend(figures::counted(&many.transcript, &many.log, subject.entry)?);
-    }
-    let figures = figures::complete(all, which)?;
+    all.push(boot(&one.log, subject.image.entry, subject.entry)?);
+    let many = subject.run("many", CORES, Following::Nothing)?;
+    all.extend(figures::counted(&many.transcript, &many.log, subject.entry)?);
+    let figures = figures::complete(all)?;
     let mut flags = subject.machine(1).arguments();
     if let Some(cores) = flags.iter().position(|flag| flag == "-smp").and_then(|at| flags.get_mut(at + 1)) {
         *cores = format!("1 or {CORES}");

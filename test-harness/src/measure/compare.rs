@@ -1,7 +1,7 @@
 //! Comparing benches: what shows that the figures can be trusted.
 
 use super::bench::Bench;
-use super::rows::{PADDED, PADDING, ROWS, Row, Way};
+use super::rows::{PADDING, ROWS, Row};
 use crate::failure::{Failure, Result};
 
 /// Fails unless two benches are the same, number by number.
@@ -23,22 +23,56 @@ pub fn same(one: &Bench, other: &Bench) -> Result<()> {
     Err(Failure::new("two runs of the bench differ").detail(wrong.join("\n")))
 }
 
-/// Fails unless the padded row, and of the rows that are measured by the clock no other, is longer by the padding.
+/// Fails unless every row is longer by the padding, as often as it passes a padded path, and no other row by anything.
 ///
 /// # Errors
 /// The rows that are not as they should be.
 pub fn moved(plain: &Bench, padded: &Bench) -> Result<()> {
     let mut wrong = Vec::new();
-    for row in ROWS.iter().filter(|row| row.way == Way::Clock) {
-        let median = |bench: &Bench| bench.figures.get(row.key).map_or(0, |figure| figure.median);
-        let expected = median(plain) + if row.key == PADDED { PADDING } else { 0 };
-        if median(padded) != expected {
-            wrong.push(format!("{}: {} instead of {expected}", row.title, median(padded)));
+    for row in ROWS {
+        let median = |bench: &Bench| bench.figures.get(row.key).map(|figure| figure.median);
+        let expected = median(plain).map(|median| median + row.passes * PADDING);
+        if expected.is_none() || median(padded) != expected {
+            wrong.push(format!("{}: {:?} instead of {expected:?}", row.title, median(padded)));
         }
     }
     if wrong.is_empty() {
         return Ok(());
     }
-    Err(Failure::new(format!("{PADDING} instructions more on one path did not show as that"))
+    Err(Failure::new(format!("{PADDING} instructions more on a path did not show as that"))
         .detail(wrong.join("\n")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::figures::Figure;
+    use super::*;
+
+    /// A bench whose rows take what this says.
+    fn bench(median: impl Fn(&Row) -> u64) -> Bench {
+        let figure = |row: &'static Row| {
+            let median = median(row);
+            (row.key, Figure { row, median, worst: median, samples: 1, cores: Vec::new() })
+        };
+        Bench { figures: ROWS.iter().map(figure).collect(), qemu: String::new(), flags: Vec::new() }
+    }
+
+    #[test]
+    fn a_row_that_moves_by_more_or_less_than_its_paths_is_told() {
+        let plain = bench(|_| 1000);
+        assert_eq!(moved(&plain, &bench(|row| 1000 + row.passes * PADDING)), Ok(()));
+        for wrong in ROWS {
+            for by in [-100_i64, -1, 1, 100] {
+                let padded = bench(|row| {
+                    let right = 1000 + row.passes * PADDING;
+                    if row == wrong { right.saturating_add_signed(by) } else { right }
+                });
+                let failure = moved(&plain, &padded).expect_err(wrong.key).to_string();
+                assert!(failure.contains(wrong.title), "{}: {failure}", wrong.key);
+            }
+        }
+        let mut short = bench(|row| 1000 + row.passes * PADDING);
+        short.figures.remove("signal");
+        assert!(moved(&plain, &short).is_err(), "a row that was not measured did not move as it should");
+    }
 }

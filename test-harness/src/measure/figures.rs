@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use idl::record::Record;
 
-use super::bench::Rows;
 use super::log::{Counts, Interval, Log, What};
 use super::rows::{ROWS, Row, Way, row};
 use crate::failure::{Failure, Result};
@@ -114,19 +113,18 @@ pub fn summary(row: &'static Row, mut samples: Vec<Vec<Counts>>) -> Option<Figur
     Some(Figure { row, median: work(&cores), worst, samples: count as u64, cores })
 }
 
-/// Puts figures together; every row that was wanted must be there once.
+/// Puts figures together; every row must be there once.
 ///
 /// # Errors
 /// When one is missing, or measured twice.
-pub fn complete(figures: impl IntoIterator<Item = Figure>, which: Rows) -> Result<Figures> {
+pub fn complete(figures: impl IntoIterator<Item = Figure>) -> Result<Figures> {
     let mut all = Figures::new();
     for figure in figures {
         if let Some(twice) = all.insert(figure.row.key, figure) {
             return Err(Failure::new(format!("{} was measured twice", twice.row.title)));
         }
     }
-    let wanted = |row: &&Row| which == Rows::All || row.way == Way::Clock;
-    match ROWS.iter().filter(wanted).find(|row| !all.contains_key(row.key)) {
+    match ROWS.iter().find(|row| !all.contains_key(row.key)) {
         Some(missing) => Err(Failure::new(format!("{} was not measured", missing.title))),
         None => Ok(all),
     }
@@ -175,7 +173,7 @@ mod tests {
 
     #[test]
     fn a_row_that_is_missing_is_missed() {
-        let failure = complete([], Rows::OneCore).expect_err("nothing was measured");
+        let failure = complete([]).expect_err("nothing was measured");
         assert_eq!(failure.what(), "null system call was not measured");
     }
 }

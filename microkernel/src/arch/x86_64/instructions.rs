@@ -153,11 +153,3 @@ pub fn halt_for_ever() -> ! {
         hlt();
     }
 }
-
-/// A hundred instructions that do nothing, for the bench to notice.
-#[cfg(feature = "bench-padding")]
-#[inline(always)]
-pub fn hundred_nops() {
-    // SAFETY: it does nothing, a hundred times.
-    unsafe { core::arch::asm!(".rept 100", "nop", ".endr", options(nomem, nostack, preserves_flags)) };
-}

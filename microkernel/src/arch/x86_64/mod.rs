@@ -23,6 +23,7 @@ pub mod physmap;
 pub mod routes;
 pub mod segments;
 pub mod serial;
+pub mod testing;
 pub mod tlb;
 
 #[cfg(feature = "image")]

@@ -1,0 +1,12 @@
+//! What only a build for tests has.
+
+/// A hundred instructions that do nothing, in a kernel that is too long on purpose, for the bench to notice; none in the
+/// kernel that ships.
+#[inline(always)]
+pub fn bench_padding() {
+    #[cfg(feature = "bench-padding")]
+    // SAFETY: it does nothing, a hundred times.
+    unsafe {
+        core::arch::asm!(".rept 100", "nop", ".endr", options(nomem, nostack, preserves_flags));
+    }
+}
