@@ -21,6 +21,7 @@ pub mod cases;
 pub mod check;
 pub mod cli;
 pub mod command;
+mod drawing;
 pub mod failure;
 pub mod host;
 pub mod image;

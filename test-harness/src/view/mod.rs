@@ -5,23 +5,19 @@ mod picture;
 mod table;
 mod text;
 
+use crate::drawing::OWNERS;
+
 pub use live::Live;
 pub use picture::picture;
 pub use table::{aligned, grouped, silences, summary};
 pub use text::timeline;
 
-/// The colours of owners, in the order of [`crate::story::Timeline::owners`]: ANSI, and for pictures.
-const COLOURS: [(&str, &str); 6] = [
-    ("\x1b[36m", "#4c78a8"),
-    ("\x1b[33m", "#f58518"),
-    ("\x1b[32m", "#54a24b"),
-    ("\x1b[35m", "#b279a2"),
-    ("\x1b[34m", "#72b7b2"),
-    ("\x1b[31m", "#e45756"),
-];
+/// The same colours for terminals as [`OWNERS`] for pictures.
+const COLOURS: [&str; OWNERS.len()] =
+    ["\x1b[36m", "\x1b[33m", "\x1b[32m", "\x1b[35m", "\x1b[34m", "\x1b[31m"];
 
-/// The colour of an owner, for terminals and for pictures.
+/// The colour of an owner, in the order of [`crate::story::Timeline::owners`]: for terminals and for pictures.
 fn colour(owners: &[String], owner: &str) -> (&'static str, &'static str) {
-    let index = owners.iter().position(|known| known == owner).unwrap_or(0);
-    COLOURS.get(index % COLOURS.len()).copied().unwrap_or(("", "#888888"))
+    let index = owners.iter().position(|known| known == owner).unwrap_or(0) % OWNERS.len();
+    (COLOURS[index], OWNERS[index])
 }

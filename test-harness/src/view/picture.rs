@@ -1,9 +1,9 @@
 //! The timeline as an SVG picture: a lane for each core, a stack of everybody's memory, a line for each step.
 
-use svg::Document;
-use svg::node::element::{Group, Line, Rectangle, Text, Title};
+use svg::node::element::{Group, Line, Rectangle, Title};
 
 use super::colour;
+use crate::drawing::{self, INK, PAPER, label, rounded};
 use crate::story::{FREE, Span, Timeline};
 
 const WIDTH: f64 = 960.0;
@@ -13,8 +13,6 @@ const TOP: f64 = 64.0;
 const LANE: f64 = 28.0;
 const STACK: f64 = 160.0;
 const STEP_LINE: f64 = 17.0;
-const PAPER: &str = "#ffffff";
-const INK: &str = "#222222";
 const FAINT: &str = "#dddddd";
 
 /// Where things are on the page.
@@ -32,15 +30,7 @@ pub fn picture(timeline: &Timeline, title: &str, steps: &[String]) -> String {
     let page = Page { timeline, owners: timeline.owners(), lanes };
     let list = page.stack_bottom() + 44.0;
     let height = steps.iter().fold(list, |sum, _| sum + STEP_LINE) + 12.0;
-    let mut document = Document::new()
-        .set("viewBox", (0.0, 0.0, WIDTH, height))
-        .set("width", WIDTH)
-        .set("height", height)
-        .set("font-family", "system-ui, sans-serif")
-        .set("font-size", 12)
-        .add(Rectangle::new().set("width", "100%").set("height", "100%").set("fill", PAPER))
-        .add(label(LEFT, 24.0, title).set("font-size", 16).set("font-weight", "bold"));
-    document = document.add(page.legend());
+    let mut document = drawing::page(WIDTH, height, LEFT, title).add(page.legend());
     let mut y = TOP;
     for (core, spans) in &cores {
         document = document.add(page.lane(*core, spans, y));
@@ -189,13 +179,4 @@ fn step_list(steps: &[String], top: f64) -> Group {
         y += STEP_LINE;
         group.add(text)
     })
-}
-
-fn label(x: f64, y: f64, text: &str) -> Text {
-    Text::new(text).set("x", rounded(x)).set("y", rounded(y)).set("fill", INK)
-}
-
-/// To a tenth of a unit: the file stays short.
-fn rounded(value: f64) -> f64 {
-    (value * 10.0).round() / 10.0
 }

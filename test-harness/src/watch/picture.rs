@@ -4,11 +4,11 @@
 use caps::State;
 use caps::ledger::{Holder, SubOsId};
 use caps_spec::ledger::LedgerModel;
-use svg::Document;
-use svg::node::element::{Group, Line, Rectangle, Text, Title};
+use svg::node::element::{Group, Line, Rectangle, Title};
 
 use super::{Change, Step};
 use crate::check::show::holder_text;
+use crate::drawing::{self, OWNERS, label, rounded};
 
 const WIDTH: f64 = 1080.0;
 const LEFT: f64 = 24.0;
@@ -17,14 +17,11 @@ const INDENT: f64 = 26.0;
 const HEAD: f64 = 48.0;
 const STRIP: f64 = 30.0;
 const GAP: f64 = 26.0;
-const PAPER: &str = "#ffffff";
-const INK: &str = "#222222";
 const FAINT: &str = "#9a9a9a";
 const NEW: &str = "#d9f2dc";
 const OTHER: &str = "#fdebc8";
 const GONE: &str = "#f8d4d4";
 const PLAIN: &str = "#f2f2f2";
-const OWNERS: [&str; 6] = ["#4c78a8", "#54a24b", "#b279a2", "#e45756", "#72b7b2", "#eeca3b"];
 
 /// The picture, as the text of an SVG file.
 #[must_use]
@@ -37,16 +34,7 @@ pub fn picture(steps: &[Step], title: &str) -> String {
         y += height + GAP;
         before = Some(step);
     }
-    Document::new()
-        .set("viewBox", (0.0, 0.0, WIDTH, y))
-        .set("width", WIDTH)
-        .set("height", y)
-        .set("font-family", "system-ui, sans-serif")
-        .set("font-size", 12)
-        .add(Rectangle::new().set("width", "100%").set("height", "100%").set("fill", PAPER))
-        .add(label(LEFT, 30.0, title).set("font-size", 17).set("font-weight", "bold"))
-        .add(panels)
-        .to_string()
+    drawing::page(WIDTH, y, LEFT, title).add(panels).to_string()
 }
 
 /// One step, and how high it is.
@@ -182,10 +170,6 @@ fn rule(y: f64) -> Line {
     Line::new().set("x1", LEFT).set("x2", WIDTH - LEFT).set("y1", y).set("y2", y).set("stroke", "#dddddd")
 }
 
-fn label(x: f64, y: f64, text: &str) -> Text {
-    Text::new(text).set("x", rounded(x)).set("y", rounded(y)).set("fill", INK)
-}
-
 /// About how wide a text is.
 fn width_of(text: &str) -> f64 {
     16.0 + 6.6 * steps_in(text.chars().count())
@@ -194,9 +178,4 @@ fn width_of(text: &str) -> f64 {
 #[expect(clippy::cast_precision_loss, reason = "a picture needs no more than 52 bits")]
 fn steps_in(count: usize) -> f64 {
     count as f64
-}
-
-/// To a tenth of a unit: the file stays short.
-fn rounded(value: f64) -> f64 {
-    (value * 10.0).round() / 10.0
 }
