@@ -7,8 +7,8 @@ use core::time::Duration;
 
 use idl::bundle::BOOT;
 use idl::event::Event;
-use idl::types::{Bits, Chunks, CoreNumber, Deadline, PageIndex, Pages, Priority, UserPage};
-use userlib::cap::{Core, Notification, Region};
+use idl::types::{Chunks, CoreNumber, Deadline, PageIndex, Pages, Priority, UserPage};
+use userlib::cap::{Core, Region};
 use userlib::memory::{self, Mapping};
 use userlib::thread::Builder;
 use userlib::{Cap, Error, Rights, check, check_eq, environment, slots, time};
@@ -17,7 +17,7 @@ use crate::abroad::{Colony, patiently};
 use crate::cores::{cores, counter, counts_on};
 use crate::steward::{Child, audit, compare, ledger};
 use crate::walls::{HOOK, SURVIVED};
-use crate::wards::HELLO;
+use crate::wards::{HELLO, attend};
 use crate::{Outcome, PATIENCE, said};
 
 pub(crate) const CHILDREN: &[(&str, fn())] = &[("quiet/tidy", tidy)];
@@ -27,19 +27,12 @@ const PARK: u64 = 20;
 
 /// For each word it gets, maps memory, takes it away again, and says so when nobody can reach it any more.
 fn tidy() {
-    let uplink = environment().uplink();
-    let bell: Cap<Notification> = memory::create(0).expect("a notification");
-    uplink.bind(bell.handle(), Bits(1)).expect("bind");
-    let _ = uplink.send(HELLO, 0, 0, 0, 0);
-    loop {
-        while let Ok(words) = uplink.receive() {
-            if Event::from_words(&words).is_err() {
-                let done = map_and_take_away();
-                let _ = uplink.send(SURVIVED, u64::from(done.is_ok()), 0, 0, 0);
-            }
+    attend(0, |uplink, words| {
+        if Event::from_words(&words).is_err() {
+            let done = map_and_take_away();
+            let _ = uplink.send(SURVIVED, u64::from(done.is_ok()), 0, 0, 0);
         }
-        let _ = bell.wait(time::after(PATIENCE));
-    }
+    });
 }
 
 fn map_and_take_away() -> Result<(), Error> {

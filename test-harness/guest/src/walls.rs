@@ -6,15 +6,15 @@ use alloc::vec;
 
 use idl::event::Event;
 use idl::types::{
-    Bits, Chunks, CoreNumber, Deadline, LedgerState, Length, MachineQuestion, Progress, ResourceKind,
+    Chunks, CoreNumber, Deadline, LedgerState, Length, MachineQuestion, Progress, ResourceKind,
     StatisticsQuestion, SubOsState, Ticks,
 };
-use userlib::cap::{Notification, complete};
-use userlib::{Cap, Error, check, check_eq, environment, memory, page, thread, time};
+use userlib::cap::complete;
+use userlib::{Error, check, check_eq, environment, page, thread, time};
 
 use crate::steward::{Child, audit, compare, ledger, state_of};
-use crate::wards::{ECHO, HELLO};
-use crate::{Outcome, PATIENCE, plants, said};
+use crate::wards::{ECHO, HELLO, attend};
+use crate::{Outcome, plants, said};
 
 /// The method of DebugConsole that only the hooks build knows.
 pub(crate) const HOOK: u8 = 255;
@@ -50,22 +50,15 @@ fn pair() {
 
 /// Does what it is told by hook.
 fn mad() {
-    let uplink = environment().uplink();
-    let bell: Cap<Notification> = memory::create(0).expect("a notification");
-    uplink.bind(bell.handle(), Bits(1)).expect("bind");
     plants::map_a_page().expect("a page");
-    let _ = uplink.send(HELLO, 0, 0, 0, 0);
-    loop {
-        while let Ok(words) = uplink.receive() {
-            if Event::from_words(&words).is_err() {
-                let words = [words[0], words[1], words[2], 0, 0];
-                let console = environment().console();
-                let done: Result<(), Error> = idl::client::plain(&console, HOOK, words, Deadline::NEVER);
-                let _ = uplink.send(SURVIVED, u64::from(done.is_ok()), 0, 0, 0);
-            }
+    attend(0, |uplink, words| {
+        if Event::from_words(&words).is_err() {
+            let words = [words[0], words[1], words[2], 0, 0];
+            let console = environment().console();
+            let done: Result<(), Error> = idl::client::plain(&console, HOOK, words, Deadline::NEVER);
+            let _ = uplink.send(SURVIVED, u64::from(done.is_ok()), 0, 0, 0);
         }
-        let _ = bell.wait(time::after(PATIENCE));
-    }
+    });
 }
 
 /// How a mad kernel is noticed.

@@ -4,9 +4,10 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::time::Duration;
 
+use idl::abi::REGISTER_WORDS;
 use idl::event::Event;
 use idl::types::{Bits, Deadline, LotNumber, PageIndex, Pages, UserPage};
-use userlib::cap::{AddressSpace, CSpace, Endpoint, Notification, Region, Untyped};
+use userlib::cap::{AddressSpace, CSpace, Endpoint, Notification, Region, Untyped, Uplink};
 use userlib::memory::{self, Mapping};
 use userlib::{Cap, Error, Handle, Rights, SlotIndex, environment, print, println, thread, time};
 
@@ -32,28 +33,34 @@ pub(crate) const CHILDREN: &[(&str, fn())] = &[
     ("suboses/settle", settle),
 ];
 
-/// Says hello, answers words, looks through lots.
-fn talk() {
+/// Says hello with this word, and takes in whatever the kernel and the supervisor say, for ever.
+pub(crate) fn attend(word: u64, mut take_in: impl FnMut(Cap<Uplink>, [u64; REGISTER_WORDS])) {
     let uplink = environment().uplink();
     let bell: Cap<Notification> = memory::create(0).expect("a notification");
     uplink.bind(bell.handle(), Bits(1)).expect("bind");
-    println!("hello from subOS {}", environment().startup().subos);
-    let _ = uplink.send(HELLO, u64::from(environment().startup().subos), 0, 0, 0);
+    let _ = uplink.send(HELLO, word, 0, 0, 0);
     loop {
         while let Ok(words) = uplink.receive() {
-            match Event::from_words(&words) {
-                Ok(Event::LotGranted { lot, .. }) => {
-                    let (pages, used) = fill(lot).unwrap_or((0, u64::MAX));
-                    let _ = uplink.send(LOT, u64::from(lot.0), pages, used, 0);
-                }
-                Ok(_) => {}
-                Err(_) => {
-                    let _ = uplink.send(ECHO, words[0] + 1, words[1], 0, 0);
-                }
-            }
+            take_in(uplink, words);
         }
         let _ = bell.wait(time::after(PATIENCE));
     }
+}
+
+/// Says hello, answers words, looks through lots.
+fn talk() {
+    let own = environment().startup().subos;
+    println!("hello from subOS {own}");
+    attend(u64::from(own), |uplink, words| match Event::from_words(&words) {
+        Ok(Event::LotGranted { lot, .. }) => {
+            let (pages, used) = fill(lot).unwrap_or((0, u64::MAX));
+            let _ = uplink.send(LOT, u64::from(lot.0), pages, used, 0);
+        }
+        Ok(_) => {}
+        Err(_) => {
+            let _ = uplink.send(ECHO, words[0] + 1, words[1], 0, 0);
+        }
+    });
 }
 
 /// Where [`fault`] writes.
@@ -117,28 +124,19 @@ fn spin() {
 fn settle() {
     // The heap must not grow into what will be taken.
     drop(core::hint::black_box(vec![1_u8; 1 << 20]));
-    let uplink = environment().uplink();
-    let bell: Cap<Notification> = memory::create(0).expect("a notification");
-    uplink.bind(bell.handle(), Bits(1)).expect("bind");
-    let _ = uplink.send(HELLO, 0, 0, 0, 0);
-    loop {
-        while let Ok(words) = uplink.receive() {
-            match Event::from_words(&words) {
-                Ok(Event::LotGranted { lot, .. }) => {
-                    let made = populate(lot).map_or(0, |made| made);
-                    let _ = uplink.send(LOT, u64::from(lot.0), made, 0, 0);
-                }
-                Ok(Event::CoreWanted { core, .. }) => {
-                    let _ = uplink.send(WANTED, u64::from(core.0), 0, 0, 0);
-                }
-                Ok(_) => {}
-                Err(_) => {
-                    let _ = uplink.send(ECHO, words[0] + 1, 0, 0, 0);
-                }
-            }
+    attend(0, |uplink, words| match Event::from_words(&words) {
+        Ok(Event::LotGranted { lot, .. }) => {
+            let made = populate(lot).map_or(0, |made| made);
+            let _ = uplink.send(LOT, u64::from(lot.0), made, 0, 0);
         }
-        let _ = bell.wait(time::after(PATIENCE));
-    }
+        Ok(Event::CoreWanted { core, .. }) => {
+            let _ = uplink.send(WANTED, u64::from(core.0), 0, 0, 0);
+        }
+        Ok(_) => {}
+        Err(_) => {
+            let _ = uplink.send(ECHO, words[0] + 1, 0, 0, 0);
+        }
+    });
 }
 
 /// Fills a lot with what is hardest to take away; answers with how many objects it made by hand.

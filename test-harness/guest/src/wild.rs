@@ -72,6 +72,19 @@ impl Dice {
     }
 }
 
+/// What can be made of untyped memory, with a size at which it is of use.
+pub(crate) const MADE: [(Kind, u64); 9] = [
+    (Kind::Untyped, 16),
+    (Kind::CSpace, 32),
+    (Kind::Thread, 0),
+    (Kind::AddressSpace, 16),
+    (Kind::Region, 4),
+    (Kind::Endpoint, 0),
+    (Kind::Notification, 0),
+    (Kind::Reply, 0),
+    (Kind::Guest, 0),
+];
+
 /// Objects of every kind that can be made, anew for each method.
 struct Stock {
     handles: Vec<(Kind, Handle)>,
@@ -81,17 +94,7 @@ impl Stock {
     fn new() -> Result<Self, Error> {
         let own = environment();
         let mut handles = Vec::new();
-        for (kind, size) in [
-            (Kind::Untyped, 16),
-            (Kind::CSpace, 32),
-            (Kind::Thread, 0),
-            (Kind::AddressSpace, 16),
-            (Kind::Region, 4),
-            (Kind::Endpoint, 0),
-            (Kind::Notification, 0),
-            (Kind::Reply, 0),
-            (Kind::Guest, 0),
-        ] {
+        for (kind, size) in MADE {
             let make = |slot| own.untyped().retype(kind, size, slot);
             handles.push((kind, slots::fill(make)?));
         }

@@ -14,6 +14,7 @@ use userlib::cap::{Kernel, complete};
 use userlib::{Error, Handle, Kind, Rights, SlotIndex, check_eq, environment, slots};
 
 use super::refused;
+use crate::wild::MADE;
 use crate::{Outcome, said, subos};
 
 /// Every method but those of uplinks, which only other subOSes have.
@@ -27,20 +28,11 @@ pub(crate) fn of_every_target() -> Outcome {
         .zip([Kind::DebugConsole, Kind::Machine, Kind::Core, Kind::SubOs])
         .map(|(source, kind)| (kind, source))
         .collect::<Vec<_>>();
-    for (kind, size) in [
-        (Kind::Untyped, 16),
-        (Kind::CSpace, 32),
-        (Kind::Thread, 0),
-        (Kind::AddressSpace, 16),
-        (Kind::Region, 4),
-        (Kind::Endpoint, 0),
-        (Kind::Notification, 0),
-        (Kind::Guest, 0),
-    ] {
-        let handle = slots::fill(|slot| own.untyped().retype(kind, size, slot)).map_err(said("retype"))?;
-        sources.push((kind, Source::Derived(handle)));
+    for (kind, size) in MADE {
+        let made = || slots::fill(|slot| own.untyped().retype(kind, size, slot)).map_err(said("retype"));
+        let source = if kind == Kind::Reply { Source::Made } else { Source::Derived(made()?) };
+        sources.push((kind, source));
     }
-    sources.push((Kind::Reply, Source::Made));
     let mut tried = 0;
     for (kind, source) in sources {
         tried += each_method(kind, source)?;
