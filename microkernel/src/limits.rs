@@ -95,6 +95,10 @@ pub const LOOKS: u32 = 20_000;
 /// How long a core has to answer an interrupt that takes it away, in microseconds; for the same reason.
 pub const PARK_MICROSECONDS: u64 = 1_000_000;
 
+/// How much of that counts at most between two looks of who waits, in microseconds: more, and he did not run himself. Who
+/// waits for a lock looks all the time, who waits for a core that is to park with each call of the supervisor's.
+pub const LOOK_MICROSECONDS: u64 = 1_000;
+
 /// How long an operation waits for another core before it lets its caller ask again, in microseconds.
 pub const BRIEF_MICROSECONDS: u64 = 50;
 

@@ -2,7 +2,7 @@
 
 use crate::arch::x86_64::frame::{Frame, FrameFlags, FramePtr};
 use crate::arch::x86_64::interrupts::Vector;
-use crate::arch::x86_64::layout::{USER_END, is_canonical};
+use crate::arch::x86_64::layout::{USER_END, canonical};
 
 use super::cause::Fault;
 
@@ -57,7 +57,7 @@ pub fn prepare(frame: &mut Frame) -> Result<(), Fault> {
 /// # Errors
 /// One is not canonical.
 pub fn check_bases(fs: u64, gs: u64) -> Result<(), Fault> {
-    if is_canonical(fs) && is_canonical(gs) { Ok(()) } else { Err(REFUSED) }
+    if canonical(fs) == fs && canonical(gs) == gs { Ok(()) } else { Err(REFUSED) }
 }
 
 /// What must be done about a segment base at exit.

@@ -19,7 +19,7 @@ use crate::limits::{LEDGER_LOTS, MAX_CORES, MAX_SUBOSES};
 use crate::sync::Epoch;
 use crate::sync::bell::Target;
 use crate::sync::mailbox::Mailbox;
-use crate::sync::recall::Recall;
+use crate::sync::recall::{Recall, Watch};
 use crate::sync::rounds::Rounds;
 use crate::types::{CoreId, PhysAddr, SubOsId, Ticks};
 
@@ -89,7 +89,7 @@ pub struct Books {
     cores: [Holder; MAX_CORES],
     /// How many of `cores` the machine has.
     core_count: usize,
-    chunks: &'static mut [ChunkEntry],
+    pub(super) chunks: &'static mut [ChunkEntry],
     /// One bit a chunk: it may hold what firmware or boot left there.
     soiled: &'static mut [u64],
     lots: [LotEntry; LEDGER_LOTS],
@@ -100,6 +100,8 @@ pub struct Books {
     pub areas: [PhysAddr; MAX_CORES],
     /// What is waited for from each core.
     pub errands: [Errand; MAX_CORES],
+    /// How long cores were waited for.
+    pub watch: Watch,
     /// Lots on their way back, by their number in the ledger.
     pub works: [LotWork; LEDGER_LOTS],
     /// The subOSes.
@@ -195,6 +197,7 @@ impl Shelf {
                 suboses: [SubOsEntry::default(); MAX_SUBOSES],
                 areas: inventory.areas,
                 errands: [Errand::None; MAX_CORES],
+                watch: Watch::default(),
                 works: [LotWork::default(); LEDGER_LOTS],
                 records: core::array::from_fn(|_| Record::default()),
                 pages: inventory.pages,
@@ -392,12 +395,6 @@ impl Books {
         if let Some(word) = self.soiled.get_mut(chunk.0 as usize / 64) {
             *word &= !(1 << (chunk.0 % 64));
         }
-    }
-
-    /// Lets two chunks change places in the ledger, which then contradicts itself.
-    #[cfg(feature = "hooks")]
-    pub(super) fn confuse(&mut self, [one, other]: [usize; 2]) {
-        self.chunks.swap(one, other);
     }
 
     /// Notes that a chunk may hold what firmware or boot left there.

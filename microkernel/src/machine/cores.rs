@@ -12,7 +12,7 @@ use idl::event::Event;
 use idl::types::{CoreNumber, Progress, Ticks as EventTicks};
 
 use super::books::{Books, Errand, Ledger, Record};
-use super::visit::{await_briefly, core_slot, is_quiet, notify, raise, visit};
+use super::visit::{await_briefly, core_slot, is_quiet, look, notify, raise, visit};
 use super::{Target, condemn, create, doorbell, number_of, windows};
 use crate::arch::x86_64::{apic, clock};
 use crate::arch::{self, Access, Arrival, Command, Core, Mailbox};
@@ -182,7 +182,8 @@ fn order(books: &mut Books, which: CoreId, order: Command) {
             _ => arch::send_ipi(which, arch::Vector::PARK),
         }
     }
-    books.errands[which.index()] = Errand::Leaving(Recall { order, sequence, since: arch::now() });
+    let since = look(&mut books.watch);
+    books.errands[which.index()] = Errand::Leaving(Recall { order, sequence, since });
 }
 
 /// Interrupts a core, so that it parks.
@@ -202,7 +203,7 @@ pub fn parked(books: &mut Books, id: ledger::SubOsId, which: CoreId) -> Next {
     };
     let mailbox = Mailbox::of(which);
     await_briefly(clock::microseconds(BRIEF_MICROSECONDS), || recall.is_answered(mailbox));
-    match recall.standing(mailbox, arch::now(), clock::microseconds(PARK_MICROSECONDS)) {
+    match recall.standing(mailbox, look(&mut books.watch), clock::microseconds(PARK_MICROSECONDS)) {
         Standing::Parked => Next::Free,
         Standing::Patience => Next::Wait,
         Standing::Deaf => {

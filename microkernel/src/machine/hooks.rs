@@ -144,8 +144,8 @@ fn plant(kernel: &mut Kernel, violation: u64, argument: u64, other: u64) {
         }
         // In the supervisor's kernel: two chunks that changed places.
         13 => {
-            let chunks = [argument, other].map(|chunk| usize::try_from(chunk).unwrap_or(0));
-            places().shelf().open(kernel.me, || {}).confuse(chunks);
+            let [one, other] = [argument, other].map(|chunk| usize::try_from(chunk).unwrap_or(0));
+            places().shelf().open(kernel.me, || {}).chunks.swap(one, other);
         }
         // In the supervisor's kernel: an interrupt route, opened or (by 0) closed again.
         14 => crate::arch::x86_64::routes::set_mask(argument == 0),

@@ -12,8 +12,9 @@ use super::{Target, condemn, number_of, places};
 use crate::arch::x86_64::clock;
 use crate::arch::{self, Core, physmap};
 use crate::kernel::Kernel;
-use crate::limits::{BRIEF_MICROSECONDS, MAX_LOTS, VISIT_MICROSECONDS};
+use crate::limits::{BRIEF_MICROSECONDS, LOOK_MICROSECONDS, MAX_LOTS, VISIT_MICROSECONDS};
 use crate::memory::Fence;
+use crate::sync::recall::Watch;
 use crate::sync::{Epoch, Wait};
 use crate::trace;
 use crate::types::{CoreId, PhysAddr, SubOsId, Ticks};
@@ -40,8 +41,8 @@ pub fn visit<R>(
 ) -> Result<R, Error> {
     let cell = books.cell(id)?;
     let fence = fence(books, id);
-    let patience = arch::now().after(clock::microseconds(VISIT_MICROSECONDS));
-    let wait = || if arch::now() < patience { Wait::On } else { Wait::Withdraw };
+    let (mut watch, patience) = (Watch::default(), clock::microseconds(VISIT_MICROSECONDS));
+    let wait = || if look(&mut watch) < patience { Wait::On } else { Wait::Withdraw };
     let Ok(guard) = cell.lock.visit(core.id(), wait) else {
         condemn::by_visitor(books, id, "its lock was not to be had in time");
         return Err(Error::Condemned);
@@ -117,6 +118,11 @@ pub fn notify(id: ledger::SubOsId, event: idl::event::Event) {
     // A ring that is full to the last place is one that nobody reads.
     let _ = share.down().ring.push(event.to_words(), arch::now(), super::share::Author::Kernel);
     super::doorbell::ring_down(number);
+}
+
+/// What the watch of somebody who waits for another core shows now.
+pub fn look(watch: &mut Watch) -> Ticks {
+    watch.look(arch::now(), clock::microseconds(LOOK_MICROSECONDS))
 }
 
 /// Asks all cores of a subOS to flush and to let go of what was taken away; answers with what to wait for.

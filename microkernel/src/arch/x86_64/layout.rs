@@ -37,14 +37,8 @@ pub const fn pml4_index(address: u64) -> usize {
     ((address >> 39) & 511) as usize
 }
 
-/// An address with bits 63 to 48 as bit 47.
+/// An address with bits 63 to 48 as bit 47, as a 48-bit processor demands (SDM vol 1, 3.3.7.1).
 #[must_use]
 pub const fn canonical(address: u64) -> u64 {
     ((address << 16).cast_signed() >> 16).cast_unsigned()
-}
-
-/// Whether bits 63 to 47 of an address are equal, as a 48-bit processor demands (SDM vol 1, 3.3.7.1).
-#[must_use]
-pub const fn is_canonical(address: u64) -> bool {
-    canonical(address) == address
 }
