@@ -11,13 +11,15 @@
 //! what can be asked. [`subject`] is the code under test, [`refine`] the comparison, [`invariant`] what must hold of
 //! any state, [`transition`] one operation with all checks, [`game`] a course of them, [`play`] random play.
 //! [`ledger`] is the same for the ledger. [`small`] goes through every state of small worlds, from which
-//! [`abstraction`] reads the specification's state.
+//! [`abstraction`] reads the specification's state; [`inductive`] through states that are written down, by [`layout`] and
+//! [`forge`].
 
 pub mod abstraction;
 pub mod forge;
 pub mod game;
 pub mod inductive;
 pub mod invariant;
+pub mod layout;
 pub mod ledger;
 pub mod machine;
 pub mod model;

@@ -153,10 +153,12 @@ impl Model {
 
     fn check_child(&self, parent: Id, dest: SlotRef) -> Result<(), Error> {
         self.check_vacant(dest)?;
-        if self.ancestors(parent).len() + 1 >= usize::from(MAX_DEPTH) {
-            return Err(Error::DepthExceeded);
-        }
-        Ok(())
+        self.check_depth(parent)
+    }
+
+    fn check_depth(&self, parent: Id) -> Result<(), Error> {
+        let deepest = self.ancestors(parent).len() + 1 >= usize::from(MAX_DEPTH);
+        if deepest { Err(Error::DepthExceeded) } else { Ok(()) }
     }
 
     fn add(&mut self, place: SlotRef, says: Capability, parent: Option<Id>, first: bool) -> Id {
@@ -194,6 +196,25 @@ impl Model {
 
     /// Derives a copy: the same object, no more rights, at most one badge, a part of the range.
     pub fn derive(&mut self, parent: SlotRef, dest: SlotRef, change: Change) -> Result<Capability, Error> {
+        let (id, says) = self.copy(parent, change)?;
+        self.check_child(id, dest)?;
+        self.add(dest, says, Some(id), false);
+        Ok(says)
+    }
+
+    /// Whether a copy with all rights could take the place of what is in `dest`, if anything is, once that has gone.
+    pub fn check_replace(&self, parent: SlotRef, dest: SlotRef) -> Result<(), Error> {
+        let above = self.at(parent).ok_or(Error::EmptySlot)?;
+        let (id, _) = self.copy(parent, Change::rights(self.caps[&above].says.rights))?;
+        let emptied = self.emptied.get(&dest).copied().unwrap_or(0);
+        if emptied.saturating_add(self.at(dest).is_some().into()) == u32::MAX {
+            return Err(Error::SlotRetired);
+        }
+        self.check_depth(id)
+    }
+
+    /// What a copy says, if there can be one.
+    fn copy(&self, parent: SlotRef, change: Change) -> Result<(Id, Capability), Error> {
         let id = self.check_parent(parent)?;
         let mut says = self.caps[&id].says;
         if matches!(says.kind, Kind::Binding | Kind::Reply) {
@@ -222,9 +243,7 @@ impl Model {
         if self.resetting.contains(&self.first_of(id)) {
             return Err(Error::Busy);
         }
-        self.check_child(id, dest)?;
-        self.add(dest, says, Some(id), false);
-        Ok(says)
+        Ok((id, says))
     }
 
     /// Makes an object of the first memory of the Untyped that was not used since its last reset.

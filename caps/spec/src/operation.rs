@@ -48,6 +48,13 @@ pub enum Operation {
         /// How it differs.
         change: Change,
     },
+    /// Asks whether a copy can take the place of what is in a slot.
+    Replace {
+        /// Of what.
+        parent: SlotRef,
+        /// Of which slot.
+        dest: SlotRef,
+    },
     /// Makes an object.
     Retype {
         /// Of what memory.
@@ -178,6 +185,7 @@ impl Operation {
             Self::Locate { .. } => "locate",
             Self::Vacant { .. } => "vacant",
             Self::Derive { .. } => "derive",
+            Self::Replace { .. } => "check_replace",
             Self::Retype { .. } => "retype",
             Self::Bind { .. } => "bind",
             Self::Move { .. } => "move_to",
@@ -209,6 +217,29 @@ impl Operation {
         }
     }
 
+    /// The slots that whoever asks for it names.
+    #[must_use]
+    pub fn named(&self) -> Vec<SlotRef> {
+        match *self {
+            Self::Plant { dest, .. } => vec![dest],
+            Self::Derive { parent, dest, .. } | Self::Replace { parent, dest } => vec![parent, dest],
+            Self::Retype { untyped, dest, .. } => vec![untyped, dest],
+            Self::Bind { region, space, dest, .. } => vec![region, space, dest],
+            Self::Move { source, dest } => vec![source, dest],
+            Self::Land { ticket, dest } => vec![ticket.slot, dest],
+            Self::Lock { source } => vec![source],
+            Self::Unlock { ticket } => vec![ticket.slot],
+            Self::Watch { at } | Self::DeleteStep { at, .. } => vec![at],
+            Self::MarkRevoking { root } | Self::RevokeStep { root, .. } => vec![root],
+            Self::ResetBegin { untyped }
+            | Self::ResetStep { untyped, .. }
+            | Self::ResetCleared { untyped, .. } => vec![untyped],
+            Self::SweepStep { .. } | Self::Lookup { .. } | Self::Locate { .. } | Self::Vacant { .. } => {
+                vec![]
+            }
+        }
+    }
+
     /// Every error that the documentation of the operation in `caps` names. The tests hold both directions: no
     /// other error is ever given, and each of these is.
     #[must_use]
@@ -234,6 +265,9 @@ impl Operation {
                 SlotRetired,
                 DepthExceeded,
             ],
+            Self::Replace { .. } => {
+                &[EmptySlot, BeingRevoked, Locked, WrongKind, MissingRight, Busy, SlotRetired, DepthExceeded]
+            }
             Self::Retype { .. } => &[
                 EmptySlot,
                 BeingRevoked,

@@ -40,7 +40,8 @@ impl Game {
             34..=35 => Operation::Lock { source: self.any(a) },
             36 => Operation::Unlock { ticket: self.flight(a) },
             37..=38 => Operation::Land { ticket: self.flight(a), dest: self.dest(b) },
-            39..=40 => Operation::Watch { at: self.any(a) },
+            39 => Operation::Watch { at: self.any(a) },
+            40 => self.choose_replace(a, b, d),
             41..=42 => self.choose_lookup(a, b, c, d),
             43 => Operation::Locate { table: self.table(a), handle: self.handle(self.table(a), b, c) },
             44 => {
@@ -75,6 +76,13 @@ impl Game {
         let badge =
             if mintable && one_in(2, d) || one_in(29, d) { NonZeroU64::new(u64::from(c % 7)) } else { None };
         Operation::Derive { parent, dest: self.dest(b), change: Change { rights, badge, part } }
+    }
+
+    /// What is there may be replaced, mostly.
+    fn choose_replace(&self, a: u16, b: u16, d: u16) -> Operation {
+        let parent = if one_in(3, d) { self.deepest() } else { self.any(a) };
+        let dest = if one_in(2, d / 3) { self.dest(b) } else { self.any(b) };
+        Operation::Replace { parent, dest }
     }
 
     fn choose_retype(&self, a: u16, b: u16, c: u16, d: u16) -> Operation {

@@ -105,6 +105,7 @@ impl Model {
             Operation::Derive { parent, dest, change } => {
                 self.derive(parent, dest, change).map(Answer::Capability)
             }
+            Operation::Replace { parent, dest } => self.check_replace(parent, dest).map(|()| Answer::Unit),
             Operation::Retype { untyped, dest, kind, bytes, align } => {
                 self.retype(untyped, dest, kind, bytes, align).map(Answer::Capability)
             }

@@ -72,21 +72,30 @@ pub fn minimal<T: Clone>(items: &[T], fails: impl Fn(&[T]) -> bool) -> Vec<T> {
 /// A test that plays these operations from this beginning.
 #[must_use]
 pub fn test(beginning: &str, operations: &[Operation]) -> String {
-    let mut text = String::from(
-        "//! A failure, as it was printed: the shortest sequence of operations that leads to it.\n\
+    let uses = "use caps::{Capability, Change, Generation, Handle, InFlight, Kind, Rights, Table};\n\
+                use caps_spec::game::Game;\n\
+                use caps_spec::operation::Operation;\n\
+                use caps_spec::story::{at, badge};\n";
+    test_of("operations", uses, &format!("game = {beginning};\n    game"), operations.iter().map(code))
+}
+
+/// A test that replays these lines on what `subject` begins and names.
+pub(crate) fn test_of(
+    of_what: &str,
+    uses: &str,
+    subject: &str,
+    lines: impl Iterator<Item = String>,
+) -> String {
+    let mut text = format!(
+        "//! A failure, as it was printed: the shortest sequence of {of_what} that leads to it.\n\
          #![allow(unused_imports, reason = \"not every sequence needs all of them\")]\n\n\
-         use caps::{Capability, Change, Generation, Handle, InFlight, Kind, Rights, Table};\n\
-         use caps_spec::game::Game;\n\
-         use caps_spec::operation::Operation;\n\
-         use caps_spec::story::{at, badge};\n\n\
-         #[test]\nfn what_was_found() -> Result<(), String> {\n",
+         {uses}\n\
+         #[test]\nfn what_was_found() -> Result<(), String> {{\n    let mut {subject}.replay(&[\n",
     );
-    let _ = writeln!(text, "    let mut game = {beginning};\n    game.replay(&[");
-    for operation in operations {
-        let _ = writeln!(text, "        {},", code(operation));
+    for line in lines {
+        let _ = writeln!(text, "        {line},");
     }
-    text += "    ])\n}\n";
-    text
+    text + "    ])\n}\n"
 }
 
 /// A slot by its number, for such tests.
@@ -138,6 +147,9 @@ pub fn code(operation: &Operation) -> String {
             change.badge.map_or(0, core::num::NonZeroU64::get),
             change.part
         ),
+        Operation::Replace { parent, dest } => {
+            format!("Operation::Replace {{ parent: {}, dest: {} }}", slot(parent), slot(dest))
+        }
         Operation::Retype { untyped, dest, kind, bytes, align } => format!(
             "Operation::Retype {{ untyped: {}, dest: {}, kind: Kind::{kind:?}, bytes: {bytes}, align: {align} }}",
             slot(untyped),

@@ -188,6 +188,9 @@ impl Subject {
             Operation::Derive { parent, dest, change } => forest
                 .check_derive(memory, parent, dest, change)
                 .map(|child| Answer::Capability(forest.grow(memory, child))),
+            Operation::Replace { parent, dest } => {
+                forest.check_replace(memory, parent, dest).map(|_| Answer::Unit)
+            }
             Operation::Retype { untyped, dest, kind, bytes, align } => {
                 let child = forest.check_retype(memory, untyped, dest, kind, bytes, align);
                 child.map(|child| Answer::Capability(forest.grow(memory, child)))

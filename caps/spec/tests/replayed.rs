@@ -30,6 +30,7 @@ fn what_was_found() -> Result<(), String> {
         Operation::Land { ticket: InFlight { slot: at(14), generation: Generation(0) }, dest: at(19) },
         Operation::Move { source: at(17), dest: at(20) },
         Operation::Watch { at: at(20) },
+        Operation::Replace { parent: at(16), dest: at(20) },
         Operation::Lookup {
             table: Table { first: at(8), count: 41 },
             handle: Handle(5),

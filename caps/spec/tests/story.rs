@@ -69,6 +69,7 @@ fn one_of_each() -> Vec<Operation> {
         Operation::Land { ticket, dest: at(19) },
         Operation::Move { source: at(17), dest: at(20) },
         Operation::Watch { at: at(20) },
+        Operation::Replace { parent: at(16), dest: at(20) },
         Operation::Lookup { table, handle: Handle(5), kind: Kind::Region, rights: Rights::WRITE },
         Operation::Locate { table, handle: Handle(5) },
         Operation::Vacant { table, index: 30 },

@@ -101,6 +101,8 @@ codes! {
     ResetCleared = 20,
     /// A system call was answered: an [`Answer`].
     Answer = 21,
+    /// A refused copy in place of what is in a slot: parent, destination.
+    Replace = 22,
     /// The ledger: a core enters the pool.
     ReleaseCore = 33,
     /// The ledger: a chunk enters the pool.

@@ -133,6 +133,8 @@ impl Forest {
         /// As in the model; errors too.
         Derive check_derive(parent: SlotRef, dest: SlotRef, change: Change) -> Child;
         /// As in the model; errors too.
+        Replace check_replace(parent: SlotRef, dest: SlotRef) -> Child;
+        /// As in the model; errors too.
         Retype check_retype(untyped: SlotRef, dest: SlotRef, kind: Kind, bytes: u64, align: u64) -> Child;
         /// As in the model; errors too.
         Bind check_bind(region: SlotRef, space: SlotRef, dest: SlotRef, number: u16) -> Child;

@@ -2,11 +2,10 @@
 
 use caps::ledger::{ChunkEntry, Holder, Life, LotEntry, LotId, SubOsEntry, SubOsId};
 use caps::{Effect, Error, Found, Handle, Kind, Reset, Rights, SlotRef, Step, Table};
+use caps_spec::layout::Fields;
 use caps_spec::ledger::{LedgerAnswer, LedgerMemory, LedgerOperation};
 use caps_spec::operation::{Answer, Operation, Outcome};
 use idl::journal::{Answer as Answered, Code, Head, Journaled, Reader, SLOT_WORDS};
-
-use super::slot::View;
 
 /// What was asked of a forest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,7 +30,7 @@ pub struct ForestEntry {
     /// What the kernel was told to do.
     pub effects: Vec<Effect>,
     /// The slots that were written, as they were afterwards.
-    pub written: Vec<(SlotRef, View)>,
+    pub written: Vec<(SlotRef, Fields)>,
 }
 
 impl ForestEntry {
@@ -117,7 +116,7 @@ fn forest(code: Code, from: &mut Reader<'_>) -> Option<ForestEntry> {
     for _ in 0..from.word()? {
         let at = from.value()?;
         let words: &[u64; SLOT_WORDS] = from.words(SLOT_WORDS)?.try_into().ok()?;
-        written.push((at, View::of(words)?));
+        written.push((at, Fields::read(words)?));
     }
     Some(ForestEntry { asked, outcome, generation, effects, written })
 }
@@ -126,7 +125,7 @@ fn forest(code: Code, from: &mut Reader<'_>) -> Option<ForestEntry> {
 fn change(code: Code, from: &mut Reader<'_>) -> Option<(Operation, Outcome)> {
     let operation = operation(code, from)?;
     let outcome = match code {
-        Code::Plant | Code::Watch | Code::MarkRevoking | Code::ResetBegin => {
+        Code::Plant | Code::Watch | Code::MarkRevoking | Code::ResetBegin | Code::Replace => {
             answer::<()>(from, |()| Answer::Unit)?
         }
         Code::Lock => answer(from, Answer::Ticket)?,
@@ -149,6 +148,7 @@ fn operation(code: Code, from: &mut Reader<'_>) -> Option<Operation> {
         Code::Derive => {
             Operation::Derive { parent: from.value()?, dest: from.value()?, change: from.value()? }
         }
+        Code::Replace => Operation::Replace { parent: from.value()?, dest: from.value()? },
         Code::Retype => Operation::Retype {
             untyped: from.value()?,
             dest: from.value()?,

@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt::Write;
 
-use caps::{Kind, SlotRef, State, Table};
+use caps::{Kind, Links, SlotRef, State, Table};
+use caps_spec::layout::Fields;
 use caps_spec::model::{Model, covers};
 use caps_spec::operation::{Answer, Operation, Outcome};
 
 use super::entry::{Asked, ForestEntry};
 use super::show::{self, Tree};
-use super::slot::View;
 
 /// How many operations a failure shows before the one that was wrong.
 const SHOWN: usize = 12;
@@ -22,7 +22,7 @@ pub struct Forest {
     /// The specification's.
     pub model: Model,
     /// The slots that were ever written and not cleared, as they were last.
-    pub slots: BTreeMap<SlotRef, View>,
+    pub slots: BTreeMap<SlotRef, Fields>,
     /// Where its first root was planted.
     pub first: Option<SlotRef>,
     changes: u64,
@@ -104,16 +104,15 @@ impl Forest {
         })
     }
 
-    fn view(&self, at: SlotRef) -> View {
-        self.slots.get(&at).copied().unwrap_or(View::FREE)
+    fn view(&self, at: SlotRef) -> Fields {
+        self.slots.get(&at).copied().unwrap_or(Fields::FREE)
     }
 
     /// The slots that lost their capability.
     fn gone(&self, entry: &ForestEntry) -> BTreeSet<SlotRef> {
-        let lost = |(at, after): &&(SlotRef, View)| {
+        let lost = |(at, after): &&(SlotRef, Fields)| {
             let before = self.view(*at);
-            before.capability.is_some()
-                && (after.capability.is_none() || after.generation != before.generation)
+            before.says.is_some() && (after.says.is_none() || after.generation != before.generation)
         };
         entry.written.iter().filter(lost).map(|(at, _)| *at).collect()
     }
@@ -189,7 +188,7 @@ impl Forest {
 
     fn write(&mut self, entry: &ForestEntry) {
         for (at, view) in &entry.written {
-            if *view == View::FREE {
+            if *view == Fields::FREE {
                 self.slots.remove(at);
             } else {
                 self.slots.insert(*at, *view);
@@ -212,28 +211,20 @@ impl Forest {
         }
         let Some(id) = self.model.at(at) else {
             // What else a free slot says is the header's of a dying table.
-            return if view.capability.is_some() { differs("is free") } else { Ok(()) };
+            return if view.says.is_some() { differs("is free") } else { Ok(()) };
         };
         let cap = &self.model.caps[&id];
         let (state, parent) = (self.model.state_of(id), self.model.parent_of(id));
-        let same = view.capability == Some(cap.says)
+        let same = view.says == Some(cap.says)
             && view.state.difference(State::ENLISTED) == state
-            && view.parent == parent
+            && view.links.parent == parent
             && view.watermark() == self.model.used.get(&id).copied();
         if same { Ok(()) } else { differs(&format!("holds {cap:?} ({state:?}, parent in {parent:?})")) }
     }
 
     /// I4: what was put somewhere lies in a table that stands.
     fn check_place(&self, operation: &Operation, outcome: &Outcome) -> Result<(), String> {
-        let (Operation::Plant { dest, .. }
-        | Operation::Derive { dest, .. }
-        | Operation::Retype { dest, .. }
-        | Operation::Bind { dest, .. }
-        | Operation::Move { dest, .. }
-        | Operation::Land { dest, .. }) = *operation
-        else {
-            return Ok(());
-        };
+        let Some(dest) = operation.destination() else { return Ok(()) };
         let stands = |table: Table| !self.model.fallen.contains(&(table.first, table.count));
         let mut tables = self.model.caps.values().filter(|cap| cap.first).filter_map(|cap| cap.says.table());
         if outcome.is_err() || tables.any(|table| covers(Some(table), dest) && stands(table)) {
@@ -268,24 +259,26 @@ impl Forest {
     }
 
     /// I2: whom a slot names as a neighbour names it in return.
-    fn check_links(&self, at: SlotRef, view: &View) -> Result<(), String> {
-        if view.capability.is_none() {
+    fn check_links(&self, at: SlotRef, view: &Fields) -> Result<(), String> {
+        if view.says.is_none() {
             return Ok(());
         }
-        let back = |other: Option<SlotRef>, link: fn(&View) -> Option<SlotRef>| {
-            other.is_none_or(|other| link(&self.view(other)) == Some(at))
+        let links = view.links;
+        let of = |other| self.view(other).links;
+        let back = |other: Option<SlotRef>, link: fn(&Links) -> Option<SlotRef>| {
+            other.is_none_or(|other| link(&of(other)) == Some(at))
         };
-        let above = view.parent.map(|parent| self.view(parent));
+        let above = links.parent.map(of);
         let depth = above.map_or(0, |above| above.depth.saturating_add(1));
-        let eldest = view.previous.is_some() || above.is_none_or(|above| above.first_child == Some(at));
-        let bound = view.bound_previous.is_none_or(|before| self.view(before).bound_next == Some(at));
-        let good = depth == view.depth
+        let eldest = links.previous.is_some() || above.is_none_or(|above| above.first_child == Some(at));
+        let bound = links.bound_previous.is_none_or(|before| of(before).bound_next == Some(at));
+        let good = depth == links.depth
             && eldest
             && bound
-            && back(view.first_child, |child| child.parent.filter(|_| child.previous.is_none()))
-            && back(view.next, |next| next.previous)
-            && back(view.previous, |previous| previous.next)
-            && back(view.bound_next, |next| next.bound_previous);
+            && back(links.first_child, |child| child.parent.filter(|_| child.previous.is_none()))
+            && back(links.next, |next| next.previous)
+            && back(links.previous, |previous| previous.next)
+            && back(links.bound_next, |next| next.bound_previous);
         if good { Ok(()) } else { Err(format!("I2 links symmetric: {at:?} says {view:?}")) }
     }
 }

@@ -5,8 +5,9 @@
 //! answered and reported and by every slot that was written, from the empty forest of each kernel on. The first
 //! difference ends it, and both states are shown.
 //!
-//! Reading order: [`journal`] (records as they lie in memory), [`entry`] (what a record says), [`slot`] (what a slot's
-//! bytes say), [`forest`] and [`ledger`] (the comparison), [`mod@replay`] (all kernels of a machine), [`show`] (states as text), [`game`] (journals that are made for this).
+//! Reading order: [`journal`] (records as they lie in memory), [`entry`] (what a record says), [`forest`] and [`ledger`]
+//! (the comparison), [`mod@replay`] (all kernels of a machine), [`show`] (states as text), [`game`] (journals that are made
+//! for this).
 
 pub mod entry;
 pub mod forest;
@@ -15,6 +16,5 @@ pub mod journal;
 pub mod ledger;
 pub mod replay;
 pub mod show;
-pub mod slot;
 
 pub use replay::{Replay, Tally, replay};

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use caps::Kind;
 use caps::ledger::SubOsId;
+use caps_spec::layout::Fields;
 use caps_spec::ledger::LedgerModel;
 use idl::abi::OpWord;
 use idl::journal::{Answer, Head, SLOT_WORDS};
@@ -13,7 +14,6 @@ use super::forest::Forest;
 use super::journal::Journal;
 use super::ledger::Ledger;
 use super::show;
-use super::slot::View;
 use crate::failure::{Failure, Result};
 use crate::machine::{Exit, Outcome};
 
@@ -171,7 +171,7 @@ impl Replay {
         };
         for (at, view) in &first.forest.slots {
             let words = ram.words(at.address(), SLOT_WORDS)?;
-            let there = words.as_slice().try_into().ok().and_then(View::of);
+            let there = words.as_slice().try_into().ok().and_then(Fields::read);
             if there != Some(*view) {
                 let why = format!("{at:?} was last {view:?}; at the end there is {there:?}");
                 return Err(self.difference(END, 1, &why));

@@ -5,10 +5,9 @@ use std::fmt::Write;
 
 use caps::ledger::Holder;
 use caps::{Capability, Kind, Rights, SlotRef, State, Table};
+use caps_spec::layout::Fields;
 use caps_spec::ledger::LedgerModel;
 use caps_spec::model::Model;
-
-use super::slot::View;
 
 /// How many capabilities a difference shows of each state.
 const SHOWN: usize = 40;
@@ -43,10 +42,10 @@ impl Tree {
 
     /// Of slots as they lie in memory.
     #[must_use]
-    pub fn of_slots(slots: &BTreeMap<SlotRef, View>) -> Self {
-        let node = |(&at, view): (&SlotRef, &View)| {
+    pub fn of_slots(slots: &BTreeMap<SlotRef, Fields>) -> Self {
+        let node = |(&at, view): (&SlotRef, &Fields)| {
             let state = view.state.difference(State::ENLISTED);
-            let node = Node { parent: view.parent, says: view.capability?, state, used: view.watermark() };
+            let node = Node { parent: view.links.parent, says: view.says?, state, used: view.watermark() };
             Some((at, node))
         };
         Self(slots.iter().filter_map(node).collect())

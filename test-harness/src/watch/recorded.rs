@@ -65,6 +65,9 @@ pub fn asked(operation: &Operation, before: &Tree, after: &Tree) -> String {
     match *operation {
         Operation::Plant { dest, capability } => format!("plant {:?} in {}", capability.kind, name(dest)),
         Operation::Derive { parent, dest, .. } => format!("derive {} from {}", name(dest), name(parent)),
+        Operation::Replace { parent, dest } => {
+            format!("ask to replace {} by a copy of {}", name(dest), name(parent))
+        }
         Operation::Retype { untyped, dest, kind, bytes, .. } => {
             format!("retype {} as {kind:?} of {bytes:#x} bytes, from {}", name(dest), name(untyped))
         }

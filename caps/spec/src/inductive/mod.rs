@@ -13,8 +13,9 @@ use std::collections::HashSet;
 
 use caps::{Capability, Kind, Links, SlotRef, State};
 
-use crate::forge::{self, Fields};
+use crate::forge;
 use crate::invariant;
+use crate::layout::Fields;
 use crate::play::numbers;
 use crate::small::{Extent, World};
 use crate::subject::Subject;

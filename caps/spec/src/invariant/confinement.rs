@@ -78,30 +78,10 @@ fn space_within_reach(binding: &Capability, all: &[Capability]) -> bool {
     })
 }
 
-/// Whether an operation names no slot but these.
+/// Whether a subject can ask for an operation that names no slot but these: boot and the ledger plant, nobody else does.
 #[must_use]
 pub fn is_own(operation: &Operation, slots: &BTreeSet<SlotRef>) -> bool {
-    let named = match *operation {
-        // Boot and the ledger plant; nobody else does.
-        Operation::Plant { .. } => return false,
-        Operation::Derive { parent, dest, .. } => vec![parent, dest],
-        Operation::Retype { untyped, dest, .. } => vec![untyped, dest],
-        Operation::Bind { region, space, dest, .. } => vec![region, space, dest],
-        Operation::Move { source, dest } => vec![source, dest],
-        Operation::Land { ticket, dest } => vec![ticket.slot, dest],
-        Operation::Lock { source } => vec![source],
-        Operation::Unlock { ticket } => vec![ticket.slot],
-        Operation::Watch { at } | Operation::DeleteStep { at, .. } => vec![at],
-        Operation::MarkRevoking { root } | Operation::RevokeStep { root, .. } => vec![root],
-        Operation::ResetBegin { untyped }
-        | Operation::ResetStep { untyped, .. }
-        | Operation::ResetCleared { untyped, .. } => vec![untyped],
-        Operation::SweepStep { .. }
-        | Operation::Lookup { .. }
-        | Operation::Locate { .. }
-        | Operation::Vacant { .. } => vec![],
-    };
-    named.iter().all(|at| slots.contains(at))
+    !matches!(operation, Operation::Plant { .. }) && operation.named().iter().all(|at| slots.contains(at))
 }
 
 /// What is in these tables.

@@ -40,7 +40,7 @@ pub fn touches_what_it_names(transition: &Transition<'_>) -> Result<(), String> 
     if seen.outcome.is_err() {
         return Ok(());
     }
-    let (named, cleared) = (named(before, operation), cleared(transition));
+    let (named, cleared) = (may_change(before, operation), cleared(transition));
     for at in after.memory.journal() {
         let (old, new) = (before.memory.peek(*at), after.memory.peek(*at));
         let header = [old, new].iter().any(|slot| slot.state().contains(State::DYING)) && new.is_free();
@@ -85,29 +85,20 @@ fn saying(slot: &Slot) -> (Option<Capability>, State, Option<u64>) {
     (slot.capability(), slot.state(), slot.watermark())
 }
 
-/// The slots that an operation names, and the first capability of memory that it takes from or gives back.
-fn named(before: &Subject, operation: &Operation) -> BTreeSet<SlotRef> {
+/// The slots of which an operation may change what they say: those that it names, but not what it derives from; and the
+/// first capability of memory that it takes from or gives back.
+fn may_change(before: &Subject, operation: &Operation) -> BTreeSet<SlotRef> {
     let first = |at: SlotRef| before.forest.first_of(&before.memory, at);
-    let named = match *operation {
-        Operation::Plant { dest, .. } | Operation::Derive { dest, .. } | Operation::Bind { dest, .. } => {
-            vec![dest]
-        }
+    let slots = match *operation {
+        Operation::Derive { dest, .. } | Operation::Bind { dest, .. } => vec![dest],
         Operation::Retype { untyped, dest, .. } => vec![dest, first(untyped)],
-        Operation::Move { source, dest } => vec![source, dest],
-        Operation::Land { ticket, dest } => vec![ticket.slot, dest],
-        Operation::Lock { source } => vec![source],
-        Operation::Unlock { ticket } => vec![ticket.slot],
-        Operation::Watch { at } | Operation::DeleteStep { at, .. } => vec![at],
-        Operation::MarkRevoking { root } | Operation::RevokeStep { root, .. } => vec![root],
         Operation::ResetBegin { untyped }
         | Operation::ResetStep { untyped, .. }
         | Operation::ResetCleared { untyped, .. } => vec![untyped, first(untyped)],
-        Operation::SweepStep { .. }
-        | Operation::Lookup { .. }
-        | Operation::Locate { .. }
-        | Operation::Vacant { .. } => vec![],
+        Operation::Replace { .. } => vec![],
+        _ => operation.named(),
     };
-    named.into_iter().collect()
+    slots.into_iter().collect()
 }
 
 /// The addresses that an operation said were cleared.

@@ -1,12 +1,10 @@
 //! A failure on a machine as a test to paste and run.
 
-use std::fmt::Write as _;
-
 use caps::ledger::{LedgerChange, LotId, LotRole, Resource, SubOsId};
 
 use super::{Act, Machine};
 use crate::ledger::LedgerOperation;
-use crate::story::{code, minimal};
+use crate::story::{code, minimal, test_of};
 
 impl Machine {
     /// What to say of what went wrong after these acts on a machine that began as `beginning` says: the error, and the
@@ -42,30 +40,24 @@ impl Machine {
 /// A test that does these acts on such a machine.
 #[must_use]
 pub fn test(beginning: &str, acts: &[Act]) -> String {
-    let mut text = String::from(
-        "//! A failure, as it was printed: the shortest sequence of acts that leads to it.\n\
-         #![allow(unused_imports, reason = \"not every sequence needs all of them\")]\n\n\
-         use caps::ledger::{ChunkId, CoreId, LedgerChange, LotId, LotRole, Resource, SubOsId};\n\
-         use caps::{Capability, Change, Generation, Handle, InFlight, Kind, Rights, Table};\n\
-         use caps_spec::ledger::LedgerOperation;\n\
-         use caps_spec::machine::{Act, Machine};\n\
-         use caps_spec::operation::Operation;\n\
-         use caps_spec::story::{at, badge};\n\n\
-         #[test]\nfn what_was_found() -> Result<(), String> {\n",
-    );
-    let _ = writeln!(text, "    let mut machine = {beginning};\n    machine.replay(&[");
-    for act in acts {
-        let line = match act {
-            Act::Own(of, operation) => format!("Act::Own({}, {})", subos(*of), code(operation)),
-            Act::Decide(operation) => format!("Act::Decide({})", decision(operation)),
-            Act::Revoke(of, budget) => format!("Act::Revoke({}, {budget})", lot(*of)),
-            Act::Quiet(of) => format!("Act::Quiet({})", lot(*of)),
-            Act::Scrub(of) => format!("Act::Scrub({})", lot(*of)),
-        };
-        let _ = writeln!(text, "        {line},");
+    let uses = "use caps::ledger::{ChunkId, CoreId, LedgerChange, LotId, LotRole, Resource, SubOsId};\n\
+                use caps::{Capability, Change, Generation, Handle, InFlight, Kind, Rights, Table};\n\
+                use caps_spec::ledger::LedgerOperation;\n\
+                use caps_spec::machine::{Act, Machine};\n\
+                use caps_spec::operation::Operation;\n\
+                use caps_spec::story::{at, badge};\n";
+    test_of("acts", uses, &format!("machine = {beginning};\n    machine"), acts.iter().map(line))
+}
+
+/// An act as source text.
+fn line(act: &Act) -> String {
+    match act {
+        Act::Own(of, operation) => format!("Act::Own({}, {})", subos(*of), code(operation)),
+        Act::Decide(operation) => format!("Act::Decide({})", decision(operation)),
+        Act::Revoke(of, budget) => format!("Act::Revoke({}, {budget})", lot(*of)),
+        Act::Quiet(of) => format!("Act::Quiet({})", lot(*of)),
+        Act::Scrub(of) => format!("Act::Scrub({})", lot(*of)),
     }
-    text += "    ])\n}\n";
-    text
 }
 
 fn decision(operation: &LedgerOperation) -> String {
