@@ -1,57 +1,18 @@
-//! I24: two who share nothing do not notice each other: in every state of small worlds, and in long random runs of which
-//! one is without the other.
+//! I24: two who share nothing do not notice each other: long random runs of which one is without the other. (Every state of
+//! small worlds: `small_scope.rs`.)
 #![allow(clippy::unwrap_used, reason = "a test may stop anywhere")]
 
 use std::collections::BTreeSet;
 
 use caps::bounds::PAGE;
-use caps::{Capability, Kind, Rights, SlotIndex, SlotRef, Table};
-use caps_spec::game::{FIRST, Game};
+use caps::{Kind, SlotIndex, SlotRef, Table};
+use caps_spec::game::Game;
 use caps_spec::invariant::confinement::{is_own, reach};
 use caps_spec::machine::{Act, Machine};
-use caps_spec::noninterference::{Pair, to_the_end, view};
+use caps_spec::noninterference::{to_the_end, view};
 use caps_spec::operation::Operation;
 use caps_spec::play::throws;
 use caps_spec::record::{Method, Record, grouped};
-use caps_spec::small::{Symmetry, World, memory_operations};
-
-fn slots(numbers: &[u32]) -> Vec<SlotRef> {
-    numbers.iter().map(|&number| SlotRef::new(number).unwrap()).collect()
-}
-
-fn explore(name: &str, pair: &Pair) {
-    let extent = pair.explore().unwrap_or_else(|why| panic!("{why}"));
-    let scope = format!(
-        "{} states, {} operations, {} of them in states that look different",
-        grouped(extent.states),
-        grouped(extent.transitions),
-        grouped(extent.forms)
-    );
-    assert!(extent.forms * 3 < extent.transitions, "hardly two states looked alike: {scope}");
-    Record::new(Method::TwoRuns, name, &scope, &[24]).write(env!("CARGO_TARGET_TMPDIR"));
-}
-
-/// A table of one slot each, and a slot more of the root table.
-#[test]
-fn two_with_a_table_each() {
-    let world = World { symmetry: Symmetry::Plain, ..World::tables(4, [1, 1]) };
-    let first = FIRST.number();
-    let mine = slots(&[first + 1, first + 3, 32, 33]);
-    let others = slots(&[first + 2, first + 4, 40, 41]);
-    explore("two with a table each", &Pair { world, mine, others });
-}
-
-/// Two pages of memory each, and two slots more.
-#[test]
-fn two_with_memory_each() {
-    let untyped = |address| Capability::new(Kind::Untyped, Rights::all(), address, 2 * PAGE);
-    let roots = vec![untyped(1 << 20), untyped(2 << 20)];
-    let world = World { symmetry: Symmetry::Plain, roots, operations: memory_operations, ..World::tree(5) };
-    let first = FIRST.number();
-    let mine = slots(&[first + 1, first + 3, first + 4]);
-    let others = slots(&[first + 2, first + 5]);
-    explore("two with memory each", &Pair { world, mine, others });
-}
 
 /// A root table with memory for two processes and a table of 12 slots for each.
 fn two_processes() -> (Game, [Table; 2]) {

@@ -1,13 +1,19 @@
 //! Every reachable state of small worlds, and every operation in each. The larger ones on request:
 //! `cargo test --release -p caps-spec --test small_scope -- --ignored --nocapture`.
+//!
+//! Tests are begun in the order of their names: the longest is called so that it is among the first.
 #![allow(clippy::unwrap_used, reason = "a test may stop anywhere")]
 
 use std::time::Instant;
 
+use caps::bounds::PAGE;
 use caps::ledger::LotRole;
+use caps::{Capability, Kind, Rights, SlotRef};
+use caps_spec::game::FIRST;
 use caps_spec::ledger::SmallLedger;
+use caps_spec::noninterference::Pair;
 use caps_spec::record::{Method, Record, grouped};
-use caps_spec::small::{Extent, Symmetry, World};
+use caps_spec::small::{Extent, Symmetry, World, memory_operations};
 
 /// Shows how much was gone through, and says it as a scope.
 fn told(name: &str, extent: &Extent, began: Instant) -> String {
@@ -36,7 +42,7 @@ fn explore_and_record(world: &World) {
 }
 
 #[test]
-fn trees_of_six_capabilities() {
+fn a_forest_of_six_capabilities() {
     explore_and_record(&World::tree(6));
 }
 
@@ -127,4 +133,42 @@ fn merging_loses_no_ledger() {
         assert_eq!(plain.forms, merged.states);
         assert!(plain.states >= merged.states);
     }
+}
+
+fn slots(numbers: &[u32]) -> Vec<SlotRef> {
+    numbers.iter().map(|&number| SlotRef::new(number).unwrap()).collect()
+}
+
+fn explore_pair(name: &str, pair: &Pair) {
+    let extent = pair.explore().unwrap_or_else(|why| panic!("{why}"));
+    let scope = format!(
+        "{} states, {} operations, {} of them in states that look different",
+        grouped(extent.states),
+        grouped(extent.transitions),
+        grouped(extent.forms)
+    );
+    assert!(extent.forms * 3 < extent.transitions, "hardly two states looked alike: {scope}");
+    Record::new(Method::TwoRuns, name, &scope, &[24]).write(env!("CARGO_TARGET_TMPDIR"));
+}
+
+/// I24: two who share nothing do not notice each other. A table of one slot each, and a slot more of the root table.
+#[test]
+fn two_with_a_table_each() {
+    let world = World { symmetry: Symmetry::Plain, ..World::tables(4, [1, 1]) };
+    let first = FIRST.number();
+    let mine = slots(&[first + 1, first + 3, 32, 33]);
+    let others = slots(&[first + 2, first + 4, 40, 41]);
+    explore_pair("two with a table each", &Pair { world, mine, others });
+}
+
+/// I24: two pages of memory each, and two slots more.
+#[test]
+fn two_with_memory_each() {
+    let untyped = |address| Capability::new(Kind::Untyped, Rights::all(), address, 2 * PAGE);
+    let roots = vec![untyped(1 << 20), untyped(2 << 20)];
+    let world = World { symmetry: Symmetry::Plain, roots, operations: memory_operations, ..World::tree(5) };
+    let first = FIRST.number();
+    let mine = slots(&[first + 1, first + 3, first + 4]);
+    let others = slots(&[first + 2, first + 5]);
+    explore_pair("two with memory each", &Pair { world, mine, others });
 }

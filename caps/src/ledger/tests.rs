@@ -7,6 +7,7 @@ use std::vec::Vec;
 
 use super::{LedgerChange as Change, *};
 use crate::Error;
+use crate::bounds::MAX_CHANGES;
 
 struct Storage {
     cores: Vec<Holder>,
@@ -243,4 +244,13 @@ fn chunks_and_lots_lie_where_they_are_counted() {
     let lot = LotEntry { first: 3, count: 5, ..LotEntry::default() };
     assert_eq!((lot.address(), lot.bytes()), (6 << 20, 10 << 20));
     assert_eq!(ChunkId(7).address(), 14 << 20);
+}
+
+#[test]
+fn a_transaction_has_so_many_changes_and_no_more() {
+    let mut storage = Storage::new();
+    let (mut ledger, boss) = storage.ledger();
+    let changes = vec![core(99, boss); MAX_CHANGES + 1];
+    assert_eq!(ledger.apply(&changes[1..]), Err((0, Error::OutOfRange)));
+    assert_eq!(ledger.apply(&changes), Err((0, Error::TooLong)));
 }

@@ -21,6 +21,8 @@ pub struct SmallMachine {
     pub suboses: usize,
     /// How many slots each has outside of those for roots.
     pub slots: u32,
+    /// How many tables, of one slot each, can be made of a lot.
+    pub tables: u64,
 }
 
 impl SmallMachine {
@@ -76,7 +78,7 @@ impl SmallMachine {
         acts
     }
 
-    /// Tables of one slot, of which there is room for two in a lot; copies, moves and removals.
+    /// Tables of one slot; copies, moves and removals.
     fn own(self, game: &crate::game::Game) -> Vec<Operation> {
         let memory = &game.subject.memory;
         let mut free: Vec<SlotRef> = (SEATS + 1..=SEATS + self.slots.min(ROOT_SLOTS))
@@ -100,7 +102,7 @@ impl SmallMachine {
                         dest,
                         kind: Kind::CSpace,
                         bytes: 128,
-                        align: PAGE / 2,
+                        align: PAGE / self.tables,
                     });
                 } else {
                     all.push(Operation::Derive { parent: at, dest, change: Change::rights(Rights::all()) });
