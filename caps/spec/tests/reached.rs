@@ -26,6 +26,7 @@ fn every_documented_error_is_reached() {
         reached.append(&mut game.reached);
     }
     reached.append(&mut at_the_bound());
+    every_name_is_there(include_str!("../src/operation.rs"), &reached);
     let missing: Vec<_> = documented.difference(&reached).collect();
     assert!(missing.is_empty(), "never reached: {missing:?}");
     assert_eq!(reached, documented);
@@ -49,11 +50,23 @@ fn every_documented_error_of_the_ledger_is_reached() {
         }
         reached.append(&mut game.reached);
     }
+    every_name_is_there(include_str!("../src/ledger/mod.rs"), &reached);
     let missing: Vec<_> = documented.difference(&reached).collect();
     assert!(missing.is_empty(), "never reached: {missing:?}");
     assert_eq!(reached, documented);
     let scope = format!("100 games of 400 operations, {} outcomes", documented.len());
     Record::of_ledger(Method::Random, "games of a ledger", &scope).write(env!("CARGO_TARGET_TMPDIR"));
+}
+
+/// Every operation to which its source gives a name was played: one that no throw becomes would be missed by nobody.
+fn every_name_is_there(source: &'static str, reached: &BTreeSet<(&str, Option<Error>)>) {
+    let name =
+        |line: &'static str| line.trim().strip_prefix("Self::")?.split_once("=> \"")?.1.strip_suffix("\",");
+    let names: Vec<&str> = source.lines().filter_map(name).collect();
+    assert!(names.len() > 10, "{names:?}");
+    for name in names {
+        assert!(reached.contains(&(name, None)), "no throw becomes a {name} that is not refused");
+    }
 }
 
 /// Chance seldom leaves a chain of full depth alone for long.
