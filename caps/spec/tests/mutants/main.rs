@@ -1,8 +1,8 @@
 //! The tests can fail: every bug of the museum is planted in a copy of the sources, and some test must find it.
 //!
 //! Building each takes a while, so that is done on request:
-//! `cargo test -p caps-spec --test mutants -- --ignored --nocapture`. With `UPDATE_MUSEUM=1` the table in `docs/mutants.md`
-//! is written anew by a whole run. What runs always is that each bug still can be planted, so that the museum keeps up with
+//! `cargo test -p caps-spec --test mutants -- --ignored --nocapture`. With `UPDATE_MUSEUM=1` the rows of the table in
+//! `docs/mutants.md` are written anew, each as soon as it is known; with `UPDATE_MUSEUM=missing` only those that are not there. What runs always is that each bug still can be planted, so that the museum keeps up with
 //! the code, and that none is in the sources themselves, under any configuration.
 #![allow(clippy::unwrap_used, reason = "a test may stop anywhere")]
 
@@ -12,17 +12,24 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use museum::{MUSEUM, Mutant};
+use museum::{ELSEWHERE, Killer, MUSEUM, Mutant};
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
+/// All bugs, in the order of the page.
+fn all() -> impl Iterator<Item = &'static Mutant> {
+    MUSEUM.iter().chain(ELSEWHERE.iter().map(|(mutant, _)| mutant))
+}
+
 #[test]
 fn every_bug_can_still_be_planted() {
-    for mutant in MUSEUM {
-        let source = fs::read_to_string(root().join("caps/src").join(mutant.file)).unwrap();
-        assert_eq!(source.matches(mutant.from).count(), 1, "{} in {}", mutant.name, mutant.file);
+    let files = MUSEUM.iter().map(|mutant| (mutant, root().join("caps/src").join(mutant.file)));
+    for (mutant, file) in files.chain(ELSEWHERE.iter().map(|(mutant, _)| (mutant, root().join(mutant.file))))
+    {
+        let source = fs::read_to_string(&file).unwrap();
+        assert_eq!(source.matches(mutant.from).count(), 1, "{} in {}", mutant.name, file.display());
     }
 }
 
@@ -51,39 +58,126 @@ fn sources(folder: &Path) -> Vec<PathBuf> {
 /// Plants each bug in turn and expects that the tests of `caps` or of the specification fail. `MUTANT=text` restricts
 /// it to the names that contain the text.
 #[test]
-#[ignore = "builds and runs the tests once per bug: minutes"]
+#[ignore = "builds and runs the tests once per bug: half an hour"]
 fn every_planted_bug_is_found() {
     let place = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("museum");
     copy_workspace(&place);
     let whole = run(&place, Checks::All);
     assert!(whole.built, "the copy does not compile");
     assert!(whole.failed.is_empty(), "without any bug, {:?} fails", whole.failed);
-    let only = std::env::var("MUTANT").unwrap_or_default();
-    let (mut survivors, mut table) = (Vec::new(), String::from(HEAD));
-    for mutant in MUSEUM.iter().filter(|mutant| mutant.name.contains(&only)) {
-        let file = place.join("caps/src").join(mutant.file);
-        let source = fs::read_to_string(&file).unwrap();
-        fs::write(&file, source.replacen(mutant.from, mutant.to, 1)).unwrap();
-        let (all, compared) = (run(&place, Checks::All), run(&place, Checks::ComparisonAlone));
-        fs::write(&file, source).unwrap();
-        assert!(all.built, "{} does not compile", mutant.name);
-        let row = row(mutant, &all, &compared);
-        print!("{row}");
-        table += &row;
+    let (mut survivors, mut unbuilt) = (Vec::new(), Vec::new());
+    for mutant in MUSEUM.iter().filter(|mutant| is_wanted(mutant)) {
+        let (all, compared) = planted(&place.join("caps/src"), mutant, || {
+            (run(&place, Checks::All), run(&place, Checks::ComparisonAlone))
+        });
+        if !all.built {
+            unbuilt.push(mutant.name);
+            continue;
+        }
+        tell(mutant, &all, if compared.failed.is_empty() { "no" } else { "yes" });
         if all.failed.is_empty() {
             survivors.push(mutant.name);
         }
     }
+    assert!(unbuilt.is_empty(), "do not compile: {unbuilt:?}");
     assert!(survivors.is_empty(), "not found: {survivors:?}");
-    if std::env::var_os("UPDATE_MUSEUM").is_some() && only.is_empty() {
-        let page = root().join("docs/mutants.md");
-        let text = fs::read_to_string(&page).unwrap();
-        let (before, _) = text.split_once(HEAD).unwrap();
-        fs::write(page, format!("{before}{table}")).unwrap();
+}
+
+/// The same for the bugs that are not in `caps`: in a copy of everything, by what the museum says finds each. Each is run
+/// twice: what it builds on the way does not count.
+#[test]
+#[ignore = "builds and boots a kernel once per bug: ten minutes"]
+fn every_bug_planted_elsewhere_is_found() {
+    let place = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("museum-elsewhere");
+    copy(&root(), &place);
+    let wanted: Vec<_> = ELSEWHERE.iter().filter(|(mutant, _)| is_wanted(mutant)).collect();
+    for (_, killer) in &wanted {
+        let run = run_elsewhere(&place, *killer);
+        assert!(run.built && run.failed.is_empty(), "without any bug, {killer:?}: {:?}", run.failed);
+    }
+    let mut survivors = Vec::new();
+    for (mutant, killer) in wanted {
+        let run = planted(&place, mutant, || {
+            run_elsewhere(&place, *killer);
+            run_elsewhere(&place, *killer)
+        });
+        assert!(run.built, "{} does not compile", mutant.name);
+        tell(mutant, &run, "it is not in `caps`");
+        if run.failed.is_empty() {
+            survivors.push(mutant.name);
+        }
+    }
+    assert!(survivors.is_empty(), "not found: {survivors:?}");
+}
+
+/// What comes of something while a bug is in a copy.
+fn planted<T>(sources: &Path, mutant: &Mutant, run: impl FnOnce() -> T) -> T {
+    let file = sources.join(mutant.file);
+    let source = fs::read_to_string(&file).unwrap();
+    fs::write(&file, source.replacen(mutant.from, mutant.to, 1)).unwrap();
+    let came = run();
+    fs::write(&file, source).unwrap();
+    came
+}
+
+/// Whether the environment asks for this one: by `MUTANT`, or because the page is to have those that it has not.
+fn is_wanted(mutant: &Mutant) -> bool {
+    let missing = std::env::var("UPDATE_MUSEUM").as_deref() == Ok("missing");
+    let known = missing && page().2.iter().any(|row| is_of(row, mutant));
+    mutant.name.contains(&std::env::var("MUTANT").unwrap_or_default()) && !known
+}
+
+/// Prints the row of a bug, and writes it down if the environment asks for that.
+fn tell(mutant: &Mutant, all: &Run, alone: &str) {
+    let by = match &all.failed[..] {
+        [] => "**not found**".to_owned(),
+        [one] => format!("`{one}`"),
+        [one, others @ ..] => format!("`{one}` and {} more", others.len()),
+    };
+    let row = format!("| {} | {by} | {:.1} | {alone} |\n", mutant.name, all.seconds);
+    print!("{row}");
+    if std::env::var_os("UPDATE_MUSEUM").is_some() {
+        put(mutant, &row);
     }
 }
 
 const HEAD: &str = "| bug | found by | seconds | by the comparison with the specification alone |\n| --- | --- | --- | --- |\n";
+
+/// The page, and its rows by their bugs.
+fn page() -> (PathBuf, String, Vec<String>) {
+    let page = root().join("docs/mutants.md");
+    let text = fs::read_to_string(&page).unwrap();
+    let (before, rows) = text.split_once(HEAD).unwrap();
+    let rows = rows.lines().map(|row| format!("{row}\n")).collect();
+    (page, before.to_owned(), rows)
+}
+
+fn is_of(row: &str, mutant: &Mutant) -> bool {
+    row.starts_with(&format!("| {} |", mutant.name))
+}
+
+/// Puts a row into the page, in the museum's order, in place of what the page said of this bug.
+fn put(mutant: &Mutant, row: &str) {
+    let (page, before, mut rows) = page();
+    rows.retain(|old| !is_of(old, mutant));
+    rows.push(row.to_owned());
+    let ordered = all().filter_map(|mutant| rows.iter().find(|row| is_of(row, mutant)).cloned());
+    let table: String = ordered.collect();
+    fs::write(page, format!("{before}{HEAD}{table}")).unwrap();
+}
+
+/// The page tells of every bug that it was found.
+#[test]
+fn the_page_has_every_bug_and_who_finds_it() {
+    let (_, _, rows) = page();
+    for mutant in all() {
+        let told = rows.iter().find(|row| is_of(row, mutant));
+        let told = told
+            .unwrap_or_else(|| panic!("docs/mutants.md does not have {:?}: UPDATE_MUSEUM=1", mutant.name));
+        assert!(!told.contains("**not found**"), "{told}");
+    }
+    assert_eq!(rows.len(), all().count(), "docs/mutants.md has rows of bugs that are not in the museum");
+}
 
 /// What a run of the tests showed.
 struct Run {
@@ -102,16 +196,6 @@ enum Checks {
     All,
     /// Whether the answers and the states are those of the specification, in random games.
     ComparisonAlone,
-}
-
-fn row(mutant: &Mutant, all: &Run, compared: &Run) -> String {
-    let by = match &all.failed[..] {
-        [] => "**not found**".to_owned(),
-        [one] => format!("`{one}`"),
-        [one, others @ ..] => format!("`{one}` and {} more", others.len()),
-    };
-    let alone = if compared.failed.is_empty() { "no" } else { "yes" };
-    format!("| {} | {by} | {:.1} | {alone} |\n", mutant.name, all.seconds)
 }
 
 /// The two crates as a workspace of their own, without the fuzzing and what only that needs.
@@ -136,7 +220,7 @@ fn copy(from: &Path, to: &Path) {
     for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
         let (source, dest) = (entry.path(), to.join(entry.file_name()));
         if source.is_dir() {
-            if entry.file_name() != "target" {
+            if entry.file_name() != "target" && entry.file_name() != ".git" {
                 copy(&source, &dest);
             }
         } else {
@@ -153,18 +237,28 @@ fn run(place: &Path, checks: Checks) -> Run {
         Checks::All => command.args(["--lib", "--test", "machine", "--test", "swift"]),
         Checks::ComparisonAlone => command.env("COMPARISON_ALONE", "1"),
     };
-    let output = command
-        .args(["--no-fail-fast"])
-        .current_dir(place)
-        .env("RUST_BACKTRACE", "0")
-        .env_remove("CARGO_TARGET_DIR")
-        .output()
-        .unwrap();
+    command.arg("--no-fail-fast").current_dir(place).env("CARGO_PROFILE_DEV_DEBUG", "0");
+    outcome(&mut command)
+}
+
+/// Runs what finds a bug that is not in `caps`.
+fn run_elsewhere(place: &Path, killer: Killer) -> Run {
+    let mut command = Command::new(env!("CARGO"));
+    command.args(["test", "--offline"]).current_dir(place);
+    outcome(match killer {
+        Killer::Case(case) => command.args(["-p", "test-harness", "--test", "target", case]),
+        Killer::Tests(package) => command.args(["-p", package, "--lib"]),
+    })
+}
+
+/// What the tests that a command runs show.
+fn outcome(command: &mut Command) -> Run {
+    let output = command.env("RUST_BACKTRACE", "0").env_remove("CARGO_TARGET_DIR").output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
     let failed = text
         .lines()
         .filter_map(|line| line.strip_suffix(" ... FAILED").and_then(|line| line.strip_prefix("test ")))
-        .map(str::to_owned)
+        .map(|name| name.trim_end().to_owned())
         .collect();
     let times = text.lines().filter_map(|line| line.split_once("finished in ")?.1.strip_suffix('s'));
     let seconds = times.filter_map(|time| time.parse::<f64>().ok()).sum();
