@@ -3,10 +3,12 @@
 //! it must come to an end, and whatever happened must be as specified.
 
 use std::process::ExitCode;
-use std::sync::OnceLock;
+use std::sync::{LazyLock, Mutex, MutexGuard, OnceLock, PoisonError};
 
+use caps_spec::record::Method;
 use libtest_mimic::{Arguments, Failed, Trial};
 use test_harness::cases::{CASES, Case, MUTANTS, Stage};
+use test_harness::check::assured::{Reached, hold, write_games};
 use test_harness::check::game::{Game, judge, judge_kept};
 use test_harness::check::journal::Journal;
 use test_harness::check::replay;
@@ -33,7 +35,30 @@ fn main() -> ExitCode {
     trials.push(trial("player::a_game_by_instructions_is_the_same_again", Box::new(same_again)));
     trials.push(trial("player::a_wrong_kernel_loses", Box::new(wrong_kernels_lose)));
     trials.push(trial("the_kernel_that_ships_keeps_no_journal", Box::new(keeps_none)));
-    libtest_mimic::run(&arguments, trials).exit_code()
+    let conclusion = libtest_mimic::run(&arguments, trials);
+    let all = !arguments.list && !conclusion.has_failed() && conclusion.num_filtered_out == 0;
+    match if all { write_down() } else { Ok(()) } {
+        Ok(()) => conclusion.exit_code(),
+        Err(failure) => {
+            test_harness::say::fail(failure);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// What all cases together have reached, for docs/assurance.md; which claims no more of real kernels than that.
+fn write_down() -> Result<()> {
+    let temporary = env!("CARGO_TARGET_TMPDIR");
+    reached().write(temporary)?;
+    let games = format!("a race of {} calls, 2 games of {} by instructions", GAME.calls, AGAIN.calls);
+    // That nothing is found when nothing is wrong is one of the mutants' cases.
+    write_games(temporary, &games, MUTANTS.len() - 1 + WRONG.len());
+    hold(temporary, Method::is_on_the_target)
+}
+
+fn reached() -> MutexGuard<'static, Reached> {
+    static REACHED: LazyLock<Mutex<Reached>> = LazyLock::new(Mutex::default);
+    REACHED.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Plays a case; its journal must be as specified.
@@ -43,6 +68,7 @@ fn refines(case: &Case) -> Result<()> {
     if tally.operations == 0 || tally.ledger == 0 {
         return Err(Failure::new(format!("there is next to nothing in the journal: {tally:?}")));
     }
+    reached().add(case, &outcome, &tally);
     match outcome.exit {
         Exit::Success | Exit::Failed | Exit::KernelPanic => Ok(()),
         _ => Err(outcome.failure(case.name)),
@@ -62,6 +88,11 @@ fn play(case: &Case) -> Result<Outcome> {
 
 /// A game of which the tests play several kinds.
 const GAME: Game = Game { seed: 7, calls: 3_000, cores: 4, mutant: 0, clockwork: Clockwork::Free };
+/// One that is played twice.
+const AGAIN: Game = Game { calls: 600, clockwork: Clockwork::Deterministic, ..GAME };
+/// What kernels do wrong in games, and how that is found: they do not look at rights, or answer something else than they
+/// write down.
+const WRONG: [(u64, &str); 2] = [(1, "I23 refines: answered"), (6, "a player was answered something else")];
 
 /// Players on all cores make system calls as fast as they can, and all is as specified.
 fn cores_race() -> Result<()> {
@@ -75,9 +106,8 @@ fn cores_race() -> Result<()> {
 
 /// Two runs of one game on a machine that counts instructions leave the same journal, to the last bit.
 fn same_again() -> Result<()> {
-    let game = Game { calls: 600, clockwork: Clockwork::Deterministic, ..GAME };
     let journal = || -> Result<Journal> {
-        let outcome = game.play(stage()?)?;
+        let outcome = AGAIN.play(stage()?)?;
         judge(&outcome)?;
         Journal::of(&outcome)
     };
@@ -99,9 +129,9 @@ fn same_again() -> Result<()> {
     Err(Failure::new(format!("{} steps of it are drawn", shown.len())))
 }
 
-/// A kernel that does not look at rights, and one that answers something else than it writes down.
+/// Kernels that do something wrong are found in games.
 fn wrong_kernels_lose() -> Result<()> {
-    for (mutant, says) in [(1, "I23 refines: answered"), (6, "a player was answered something else")] {
+    for (mutant, says) in WRONG {
         let found = judge(&Game { mutant, ..GAME }.play(stage()?)?).err().map(|failure| failure.to_string());
         if !found.as_ref().is_some_and(|found| found.contains(says)) {
             return Err(Failure::new(format!("of mutant {mutant} was found {found:?}")));

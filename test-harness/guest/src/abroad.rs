@@ -10,7 +10,7 @@ use idl::bundle::{BOOT, Bundle};
 use idl::event::Event;
 use idl::types::{Bits, Chunks, CoreNumber, Deadline, Length, PageIndex, Pages, Progress, SubOsState};
 use userlib::cap::{Notification, SubOs, cap};
-use userlib::{Cap, Error, check, check_eq, environment, memory, page, print, slots, time};
+use userlib::{Cap, Error, check, check_eq, environment, memory, page, print, println, slots, time};
 
 use crate::{Outcome, said};
 
@@ -161,6 +161,7 @@ pub(crate) fn audit() -> Outcome {
     let report = environment().machine().audit().map_err(said("audit"))?;
     check!(report.violations == 0, "the audit says {report:?}");
     check!(report.entries > 0, "the audit looked at nothing");
+    println!("@audit result=ok entries={}", report.entries);
     Ok(())
 }
 
@@ -184,7 +185,7 @@ pub(crate) fn run(name: &str) -> Outcome {
 /// Says what came of a case abroad.
 pub(crate) fn report(result: &Outcome) {
     match result {
-        Ok(()) => userlib::println!("{PASSED}"),
-        Err(error) => userlib::println!("@abroad result=failed message={error}"),
+        Ok(()) => println!("{PASSED}"),
+        Err(error) => println!("@abroad result=failed message={error}"),
     }
 }

@@ -7,8 +7,9 @@
 //!
 //! Reading order: [`journal`] (records as they lie in memory), [`entry`] (what a record says), [`forest`] and [`ledger`]
 //! (the comparison), [`mod@replay`] (all kernels of a machine), [`show`] (states as text), [`game`] (journals that are made
-//! for this).
+//! for this), [`assured`] (what all that adds to `docs/assurance.md`).
 
+pub mod assured;
 pub mod entry;
 pub mod forest;
 pub mod game;
