@@ -125,7 +125,7 @@ cases! {
     shares {
         a_window_opens_and_closes a_peer_dies_in_the_middle both_die what_is_taken_is_gone
         nothing_is_made_of_a_window wrong_windows_are_refused doorbells_follow_their_cores
-        a_window_is_out_of_reach_of_others anything_in_any_order
+        a_window_is_out_of_reach_of_others a_window_of_a_silent_core_is_given_up anything_in_any_order
     }
     channels { messages_cross rubbish_breaks_the_channel_only }
     walls {

@@ -15,7 +15,7 @@ use userlib::{Error, Handle, Rights, check, check_eq, environment, memory, print
 use crate::steward::{Child, audit, compare, ledger};
 use crate::suboses::Random;
 use crate::tenants::{ALONE, DONE, LOST, OPEN, READABLE, order};
-use crate::{Outcome, PATIENCE, plants, said, subos};
+use crate::{Outcome, PATIENCE, plants, said, subos, walls};
 
 /// Two subOSes with a window between them.
 pub(crate) struct Neighbours {
@@ -353,6 +353,37 @@ pub(crate) fn a_window_is_out_of_reach_of_others() -> Outcome {
         child.destroy()?;
     }
     compare(&before)
+}
+
+/// A core that never answers may write into a window for ever: the other side keeps it as long as it likes, and then nobody
+/// gets its memory again.
+pub(crate) fn a_window_of_a_silent_core_is_given_up() -> Outcome {
+    let quarantined = || -> Result<usize, String> {
+        let entries = ledger()?;
+        Ok(entries.iter().filter(|entry| entry.state == LedgerState::Quarantined).count())
+    };
+    let Neighbours { one, other, lots } = Neighbours::new(2)?;
+    talk(&one, &other, 1, 1)?;
+    walls::deafen(1)?;
+    one.destroy()?;
+    check_eq!(other.wait_for(ALONE)?[1], u64::from(lots.peer.0));
+    // The core and the home lot; of the window the other side is still there.
+    check_eq!(quarantined()?, 1 + 4);
+    check_eq!(obey(&other, order::WRITE, 1, 2)?, 0);
+    check_eq!(obey(&other, order::READ, 1, 0)?, 2);
+    audit()?;
+    other.take_lot(lots.peer)?;
+    other.wait_for(LOST)?;
+    check_eq!(quarantined()?, 1 + 4 + 2);
+    audit()?;
+    // The next window is elsewhere, and as good as any.
+    let third = tenant(3)?;
+    open(&other, &third, 2)?;
+    talk(&other, &third, 1, 3)?;
+    other.destroy()?;
+    third.destroy()?;
+    check_eq!(quarantined()?, 1 + 4 + 2);
+    audit()
 }
 
 /// SubOSes and the sides of windows that they have.

@@ -414,7 +414,7 @@ pub(crate) fn a_lot_waits_for_a_core_on_its_way_out() -> Outcome {
 }
 
 /// From now on nothing that the supervisor's kernel sends reaches this core.
-fn deafen(core: u64) -> Outcome {
+pub(crate) fn deafen(core: u64) -> Outcome {
     let console = environment().console();
     let done: Result<(), Error> = idl::client::plain(&console, HOOK, [15, core, 0, 0, 0], Deadline::NEVER);
     done.map_err(said("hook"))

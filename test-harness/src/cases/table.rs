@@ -38,6 +38,7 @@ pub const CASES: &[Case] = &[
     Case::new("channels::messages_cross").cores(3),
     Case::new("channels::rubbish_breaks_the_channel_only").cores(3),
     Case::new("shares::anything_in_any_order").cores(4).memory(512).seconds(30),
+    Case::new("shares::a_window_of_a_silent_core_is_given_up").cores(4).hooks(),
     Case::new("shares::a_window_is_out_of_reach_of_others").cores(4).hooks(),
     Case::new("walls::another_kernel_is_out_of_reach").cores(4).hooks(),
     Case::new("walls::a_neighbours_kernel_is_out_of_reach").cores(4).hooks(),
