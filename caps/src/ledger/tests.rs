@@ -254,3 +254,36 @@ fn a_transaction_has_so_many_changes_and_no_more() {
     assert_eq!(ledger.apply(&changes[1..]), Err((0, Error::OutOfRange)));
     assert_eq!(ledger.apply(&changes), Err((0, Error::TooLong)));
 }
+
+#[test]
+fn a_lot_is_placed_only_where_all_is_free() {
+    let mut storage = Storage::new();
+    let (mut ledger, boss) = storage.ledger();
+    let mut place =
+        |first, chunks| ledger.place_lot(first, chunks, boss, LotRole::Extra).map(|lot| lot.index);
+    assert_eq!(place(5, 0), Err(Error::BadSize));
+    assert_eq!(place(0, 2), Err(Error::NoResource));
+    assert_eq!(place(15, 2), Err(Error::OutOfRange));
+    assert_eq!((place(5, 3), place(7, 2), place(8, 2)), (Ok(0), Err(Error::NoResource), Ok(1)));
+}
+
+/// A number that is used again stands for another lot than before, also if the first attempt to use it was taken back.
+#[test]
+fn old_names_of_lots_stay_old() {
+    let mut storage = Storage::new();
+    let (mut ledger, boss) = storage.ledger();
+    let guest = shared(&mut ledger, boss);
+    let (mine, side) = (LotId { index: 0, generation: 0 }, LotId { index: 2, generation: 0 });
+    ledger.apply(&[reclaim(Resource::Lot(side), guest)]).unwrap();
+    ledger.revoked(Resource::Lot(side)).unwrap();
+    ledger.quiesced(Resource::Lot(side)).unwrap();
+    let (share, fails) = (Change::Share { lot: mine, with: guest }, core(99, boss));
+    for changes in [[share, fails], [lot(1, guest, LotRole::Extra), fails]] {
+        assert_eq!(ledger.apply(&changes), Err((1, Error::OutOfRange)));
+        assert_eq!(ledger.lot(mine).map(|lot| lot.window), Ok(Window::Alone));
+        assert_eq!((ledger.lots().count(), ledger.audit()), (2, Ok(())));
+    }
+    let again = ledger.apply(&[share]).unwrap();
+    assert_eq!(again[..], [Resource::Lot(LotId { index: 2, generation: 1 })]);
+    assert_eq!(ledger.lot(side), Err(Error::StaleHandle));
+}
