@@ -2,15 +2,18 @@
 //! runs builds what it needs. Each says how long it took and where its transcript is.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, ExitCode};
 use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
+use idl::bundle::{ARGUMENTS, BOOT, EntryKind};
 use libtest_mimic::{Arguments, Failed, Trial};
-use test_harness::cases::{CASES, Case, Pairs, Stage, declared_pairs};
+use test_harness::cases::{CASES, Case, Pairs, Stage, check, declared_pairs};
 use test_harness::failure::Result;
-use test_harness::host::documents;
-use test_harness::machine::{Accel, end_with_us_on_signals};
+use test_harness::host::{documents, program};
+use test_harness::image::{self, Content};
+use test_harness::machine::{Accel, Run, Sharing, end_with_us_on_signals};
 use test_harness::manifest::{Overrides, load};
 use test_harness::place;
 use test_harness::play::{Played, play};
@@ -65,6 +68,7 @@ fn main() -> ExitCode {
     let mut trials: Vec<Trial> = CASES.iter().map(|case| trial(case, &observed)).collect();
     trials.extend(MANIFESTS.iter().map(|(name, says)| manifest(name, says)));
     trials.push(Trial::test("manifest::starved", programs_without_memory_are_told));
+    trials.push(Trial::test("machine::stopped", a_machine_that_is_stopped_condemns_nobody));
     // What must be observed by all cases together can only be told when all of them run. When some are left out this
     // is no case at all, rather than one that is skipped.
     if arguments.filter.is_none() && arguments.skip.is_empty() {
@@ -160,6 +164,51 @@ fn sums_are_right(played: &Played) -> std::result::Result<(), Failed> {
         None if sums.is_empty() => Err(Failed::from("nobody lived long enough to print anything")),
         None => Ok(()),
     }
+}
+
+/// What QEMU is started through: from its guest's first line on it is stopped for longer than the kernel has patience, again
+/// and again, as by a host that is suspended. It notes each time.
+const STOPPED: &str = r#"#!/bin/sh
+qemu=$$
+(
+    until [ -e FOLDER/begun ]; do sleep 0.05; kill -0 $qemu || exit; done
+    for time in 1 2 3 4; do
+        sleep 0.4
+        kill -STOP $qemu || exit
+        sleep 1.6
+        kill -CONT $qemu && echo $time >> FOLDER/stops
+    done
+) < /dev/null > /dev/null 2>&1 &
+exec QEMU "$@"
+"#;
+
+/// A second of the host's is not a second of the machine's.
+fn a_machine_that_is_stopped_condemns_nobody() -> std::result::Result<(), Failed> {
+    let name = "moves::cores_come_and_go_under_load";
+    let case = CASES.iter().find(|case| case.name == name).ok_or("there is no such case")?;
+    let folder = place::scratch("stopped")?;
+    let [script, begun, stops] = ["qemu", "begun", "stops"].map(|name| folder.join(name));
+    for note in [&begun, &stops] {
+        let _ = fs::remove_file(note);
+    }
+    let stage = stage()?;
+    let mut machine = stage.machine(case.cores, case.memory, Sharing::Private);
+    let text = STOPPED.replace("FOLDER", &folder.display().to_string());
+    fs::write(&script, text.replace("exec QEMU", &format!("exec {}", machine.qemu.display())))?;
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o755))?;
+    machine.qemu = script;
+    let contents = [
+        Content::new(BOOT, EntryKind::Program, program("target-tests")?),
+        Content::new(ARGUMENTS, EntryKind::Arguments, case.name.as_bytes().to_vec()),
+    ];
+    let (kernel, bundle) = (image::kernel(case.kernel)?, image::write_bundle("stopped", &contents)?);
+    let nominal = Duration::from_secs(u64::from(case.seconds));
+    let run = Run { machine: &machine, kernel: &kernel, bundle: bundle.path(), nominal };
+    let outcome = run.play(&mut |_| drop(fs::write(&begun, "")))?;
+    check(case, &outcome)?;
+    let stops = fs::read_to_string(&stops).map_err(|error| format!("it was never stopped: {error}"))?;
+    say(format_args!("machine::stopped: stopped {} times", stops.lines().count()));
+    Ok(())
 }
 
 fn stage() -> Result<&'static Stage> {
