@@ -204,6 +204,8 @@ pub enum Action {
         size: Chunks,
         /// Who gets it.
         to: SubOsIndex,
+        /// Who must have had all of it when it was killed.
+        reuses: Option<SubOsIndex>,
     },
     /// Destroys a subOS by force.
     Kill(SubOsIndex),
@@ -318,7 +320,10 @@ impl Plan {
             }
             Action::MoveLot { from, to, .. } => self.check_subos(from).and_then(|()| self.check_holder(to)),
             Action::GrantLot { size: Chunks(0), .. } => Err(PlanError::BadLot),
-            Action::GrantLot { to, .. } => self.check_subos(to),
+            Action::GrantLot { to, reuses, .. } => {
+                self.check_subos(to)?;
+                reuses.map_or(Ok(()), |before| self.check_subos(before))
+            }
             Action::CompareLedger | Action::Audit | Action::Watch(_) | Action::Wait => Ok(()),
         }
     }

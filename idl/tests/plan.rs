@@ -64,7 +64,11 @@ fn action(count: u8) -> impl Strategy<Value = Action> {
             manner,
             holds: if lot % 2 == 0 { Holds::Data } else { Holds::Anything },
         }),
-        (1u32..99, subos()).prop_map(|(size, to)| Action::GrantLot { size: Chunks(size), to }),
+        (1u32..99, subos(), prop::option::of(subos())).prop_map(|(size, to, reuses)| Action::GrantLot {
+            size: Chunks(size),
+            to,
+            reuses
+        }),
         Just(Action::CompareLedger),
         Just(Action::Audit),
         Just(Action::Wait),

@@ -4,6 +4,7 @@
 //! host, and whatever a subOS does, or does not do, the next order is never further than a deadline away.
 
 use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::mem::take;
@@ -56,6 +57,8 @@ pub struct Director {
     pub(crate) news: Vec<News>,
     /// What the subOSes that are gone did.
     pub(crate) records: Vec<News>,
+    /// The chunks that those had who were killed by a step.
+    pub(crate) left: BTreeMap<u8, Vec<u64>>,
 }
 
 impl Director {
@@ -74,6 +77,7 @@ impl Director {
             failure: None,
             news: Vec::new(),
             records: Vec::new(),
+            left: BTreeMap::new(),
         };
         let mut tasks = Vec::from([Task::Do(Order::Snapshot)]);
         for (index, subos) in director.indexed() {

@@ -222,7 +222,15 @@ impl Director {
                 account.chunks
             ));
         }
-        if account.place == Place::Same && changes.chunks != self.work.changed {
+        let fits = match account.place {
+            Place::Any => true,
+            Place::Same => changes.chunks == self.work.changed,
+            Place::LeftBy(killed) => self
+                .left
+                .get(&killed.0)
+                .is_some_and(|left| changes.chunks.iter().all(|chunk| left.contains(chunk))),
+        };
+        if !fits {
             return self.fail_part("what was granted is not the memory that was taken");
         }
         self.work.changed = changes.chunks;

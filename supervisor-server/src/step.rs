@@ -4,6 +4,7 @@
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::mem::take;
 
 use idl::plan::{Action, Duty, Holder, Step};
 use idl::types::Ticks;
@@ -104,7 +105,9 @@ impl Director {
                 let size = size.unwrap_or(idl::plan::Chunks(1));
                 task::move_lot(lot, size, (from, to), (manner, holds), duty)
             }
-            Action::GrantLot { size, to } => task::grant_lot(size, to, Place::Any, duty),
+            Action::GrantLot { size, to, reuses } => {
+                task::grant_lot(size, to, reuses.map_or(Place::Any, Place::LeftBy), duty)
+            }
             Action::CompareLedger => Vec::from([Task::Do(Order::Compare)]),
             Action::Audit => Vec::from([Task::Do(Order::Audit)]),
             Action::Watch(milliseconds) => task::watch(milliseconds),
@@ -120,6 +123,9 @@ impl Director {
         }
         if let Some(reason) = self.lacks_programs("ended before it was over") {
             return self.step_failed(&reason);
+        }
+        if let Some(Step { action: Action::Kill(killed), .. }) = self.plan.steps.get(self.step) {
+            self.left.insert(killed.0, take(&mut self.work.changed));
         }
         self.news.push(News::Step { step: self.step, result: StepResult::Ok });
         self.step += 1;

@@ -89,6 +89,8 @@ pub(crate) enum Place {
     Any,
     /// Those that changed hands before.
     Same,
+    /// Only such as this subOS had when it was killed.
+    LeftBy(SubOsIndex),
 }
 
 /// An operation in hand.

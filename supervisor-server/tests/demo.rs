@@ -53,7 +53,7 @@ fn demo() -> Plan {
         step(When::Now, Action::Create(SPINNER)),
         step(When::Timer(SPINNER, CoreNumber(2), 100), Action::Kill(SPINNER)),
         step(When::Now, move_core(2, Holder::Free, batch)),
-        step(When::Now, Action::GrantLot { size: Chunks(16), to: ECHO }),
+        step(When::Now, Action::GrantLot { size: Chunks(16), to: ECHO, reuses: Some(SPINNER) }),
         step(When::Progress(ECHO, 100), Action::Audit),
         step(When::Ended(BATCH), Action::Wait),
         step(When::Now, Action::Kill(BATCH)),
@@ -363,4 +363,25 @@ fn waiting_in_vain_is_a_failure() {
     plan.steps =
         [step(When::Now, Action::Kill(BATCH)), step(When::Ended(BATCH), Action::Wait)].into_iter().collect();
     fails_with(&plan, &[], "its subOS is gone");
+}
+
+#[test]
+fn memory_that_is_reused_must_be_the_memory_that_was_left() {
+    let moved = Action::MoveLot {
+        lot: LotNumber(3),
+        from: BATCH,
+        to: Holder::SubOs(ECHO),
+        manner: Manner::Force,
+        holds: Holds::Anything,
+    };
+    let plan = |reuses| {
+        let mut plan = demo();
+        // What is moved goes elsewhere as well, which nobody minds here.
+        plan.steps[1].action = moved;
+        plan.steps[6].action = Action::GrantLot { size: Chunks(8), to: ECHO, reuses };
+        plan
+    };
+    let supervisor = play(&plan(None), &[Fault::LastFit]);
+    assert_eq!(supervisor.port().status, Some(SUCCESS), "{}", supervisor.port().transcript);
+    fails_with(&plan(Some(SPINNER)), &[Fault::LastFit], "is not the memory that was taken");
 }

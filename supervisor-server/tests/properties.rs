@@ -47,7 +47,11 @@ fn action() -> impl Strategy<Value = Action> {
         }),
         ((0u8..4).prop_map(LotNumber), index(), holder(), manner(), holds())
             .prop_map(|(lot, from, to, manner, holds)| Action::MoveLot { lot, from, to, manner, holds }),
-        ((1u32..20).prop_map(Chunks), index()).prop_map(|(size, to)| Action::GrantLot { size, to }),
+        ((1u32..20).prop_map(Chunks), index()).prop_map(|(size, to)| Action::GrantLot {
+            size,
+            to,
+            reuses: None
+        }),
         Just(Action::CompareLedger),
         Just(Action::Audit),
         Just(Action::Wait),

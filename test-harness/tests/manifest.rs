@@ -213,6 +213,11 @@ fn steps_that_cannot_be_done_are_told() {
     let two = "[[step]] # two\nkill = \"c\"\ncheck = \"audit\"";
     complains("[[step]]\nkill = \"c\"", two, "# two", "this one does 2");
     complains("check = \"ledger\"", "grant-lot = { memory = 500, to = \"b\" }", "grant-lot", "does not fit");
+    let reuse =
+        |memory: u32, of: &str| format!("grant-lot = {{ memory = {memory}, to = \"b\", reuses = \"{of}\" }}");
+    complains("check = \"ledger\"", &reuse(2, "a"), "reuses", "no step before this one kills a");
+    complains("check = \"ledger\"", &reuse(2, "nobody"), "reuses", "nobody");
+    complains("check = \"ledger\"", &reuse(18, "c"), "reuses", "c had only");
     complains("from = \"a\", to = \"b\", ask", "ask", "move-core", "say from, to or both");
     complains("core = 2 } }", "core = 3 } }", "core = 3", "core 3 is b's then");
 }

@@ -47,6 +47,8 @@ pub(crate) enum Fault {
     Starves(u8, u64),
     /// Lots are not cleared.
     DirtyLots,
+    /// Lots but the home lot are granted of the last memory that is free, not of the first.
+    LastFit,
     /// A chunk is forgotten when a subOS is destroyed.
     Leak,
     /// The audit finds something.
@@ -187,8 +189,10 @@ impl FakeMachine {
     /// Takes contiguous free chunks.
     pub(crate) fn take(&mut self, size: usize, subos: u8, lot: u8) -> Option<Vec<usize>> {
         let free = |at: usize| self.chunks[at].state == LedgerState::Free;
+        let mut places = 0..self.chunks.len().saturating_sub(size) + 1;
+        let fits = |first: &usize| (*first..first + size).all(free);
         let first =
-            (0..self.chunks.len().saturating_sub(size) + 1).find(|first| (*first..first + size).all(free))?;
+            if lot != 0 && self.has(&Fault::LastFit) { places.rfind(fits) } else { places.find(fits) }?;
         let taken: Vec<usize> = (first..first + size).collect();
         for &chunk in &taken {
             self.chunks[chunk] = entry(LedgerState::Owned, subos, lot);

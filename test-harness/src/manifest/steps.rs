@@ -62,12 +62,21 @@ struct Paper<'m> {
     lots: BTreeMap<u8, BTreeMap<u8, u32>>,
     /// Those that were once created; nobody is created twice.
     created: BTreeSet<u8>,
+    /// How much memory those had who were killed, in MiB.
+    killed: BTreeMap<u8, u32>,
 }
 
 impl<'m> Paper<'m> {
     fn new(machine: &'m Machine, suboses: &'m [(SubOsPlan, SubOs)]) -> Self {
         let cores = (1..machine.cores).filter_map(|core| Some((u8::try_from(core).ok()?, None))).collect();
-        let mut paper = Self { machine, suboses, cores, lots: BTreeMap::new(), created: BTreeSet::new() };
+        let mut paper = Self {
+            machine,
+            suboses,
+            cores,
+            lots: BTreeMap::new(),
+            created: BTreeSet::new(),
+            killed: BTreeMap::new(),
+        };
         for (number, (subos, _)) in (0u8..).zip(suboses) {
             if subos.start == Start::AtBoot {
                 paper.born(SubOsIndex(number), subos);
@@ -198,7 +207,8 @@ impl<'m> Paper<'m> {
 
     fn kill(&mut self, name: &Spanned<String>) -> Result<Action> {
         let index = self.living(name)?;
-        self.lots.remove(&index.0);
+        let had = self.lots.remove(&index.0).map_or(0, |lots| lots.values().sum());
+        self.killed.insert(index.0, had);
         self.cores.values_mut().filter(|holder| **holder == Some(index)).for_each(|holder| *holder = None);
         Ok(Action::Kill(index))
     }
@@ -255,8 +265,26 @@ impl<'m> Paper<'m> {
                 format!("only {} MiB are free then", self.free_memory()),
             ));
         }
+        let reuses =
+            step.reuses.as_ref().map(|name| self.left_by(name, *step.memory.get_ref())).transpose()?;
         self.gets(to, *step.memory.get_ref());
-        Ok(Action::GrantLot { size, to })
+        Ok(Action::GrantLot { size, to, reuses })
+    }
+
+    /// Who was killed before and had at least so much memory, in MiB.
+    fn left_by(&self, name: &Spanned<String>, memory: u32) -> Result<SubOsIndex> {
+        let index = self.known(name)?;
+        match self.killed.get(&index.0) {
+            None => {
+                let reason = format!("no step before this one kills {}", name.get_ref());
+                Err(Complaint::about(name, reason))
+            }
+            Some(had) if *had < memory => {
+                let reason = format!("{} had only {had} MiB when it was killed", name.get_ref());
+                Err(Complaint::about(name, reason))
+            }
+            Some(_) => Ok(index),
+        }
     }
 
     /// A lot that is granted gets the lowest number that is free.

@@ -207,6 +207,7 @@ pub(super) enum Holds {
 pub(super) struct GrantLot {
     pub(super) memory: Spanned<u32>,
     pub(super) to: Spanned<String>,
+    pub(super) reuses: Option<Spanned<String>>,
 }
 
 /// What a step checks.
