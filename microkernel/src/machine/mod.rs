@@ -3,7 +3,7 @@
 //! Design principles
 //!
 //! 1. *Ownership is the ledger's word.* What a kernel can reach follows from it, is changed only here, and
-//!    [`audit`] compares the two.
+//!    `audit` compares the two.
 //! 2. *One operation at a time*, under the lock of the [`books`]; it holds a target's lock alone, never its own
 //!    kernel's as well, and in bounded steps ([`visit`]).
 //! 3. *Nothing that a target says is believed*: its references are fenced in, its pages are read as allegations,
@@ -12,7 +12,7 @@
 //!
 //! Reading order: [`share`] and [`doorbell`] (what two kernels have in common), [`books`] (what is remembered),
 //! [`visit`] (how an operation runs), [`create`], [`load`], [`cores`], [`lots`], [`windows`], [`destroy`], then
-//! [`audit`], [`condemn`], `boot`.
+//! `audit`, [`condemn`], `boot`.
 
 use caps::Error;
 use caps::ledger;
