@@ -31,6 +31,23 @@ words! {
     }
 }
 
+words! {
+    /// What came of several wishes at once.
+    pub struct Grant {
+        /// 0: all was given. Else nothing was, because of this one, counted from 1: the cores in the order of their
+        /// numbers, then the lots.
+        refused: u64,
+        /// Why: the number of `NoResource` or `BadSize`.
+        error: u64,
+        /// The first lot, or 0 if there was none.
+        first: LotNumber,
+        /// The second.
+        second: LotNumber,
+        /// The third.
+        third: LotNumber,
+    }
+}
+
 /// A subOS, as its supervisor sees it. `Condemned` is the answer of what needs a kernel that still works.
 #[kernel_object(kind = SubOs)]
 pub trait SubOs {
@@ -108,4 +125,9 @@ pub trait SubOs {
     /// too many lots already.
     #[method(id = 16, rights = MANAGE, errors(BadSize, NoResource, Condemned))]
     fn share(peer: Handle, chunks: Chunks) -> SharedLots;
+
+    /// Gives it several things at once, or nothing: these free cores, a bit each, and up to three lots of so many free,
+    /// contiguous chunks; 0 is none. The answer says which of them was the reason if it got nothing.
+    #[method(id = 17, rights = MANAGE, errors(Condemned))]
+    fn grant(cores: u64, first: Chunks, second: Chunks, third: Chunks) -> Grant;
 }

@@ -280,6 +280,11 @@ impl Drop for OpenBooks<'_> {
 impl Books {
     /// The ledger over these entries.
     pub fn ledger(&mut self) -> Ledger<'_> {
+        self.ledger_for(1)
+    }
+
+    /// The same, with room for so many more lots.
+    pub fn ledger_for(&mut self, more: usize) -> Ledger<'_> {
         let in_use = |lots: &[LotEntry], index: usize| lots.get(index).is_some_and(|lot| lot.count != 0);
         while in_use(&self.lots, self.lot_count) {
             self.lot_count += 1;
@@ -288,8 +293,7 @@ impl Books {
             self.lot_count -= 1;
         }
         let cores = self.cores.get_mut(..self.core_count).unwrap_or_default();
-        // With one that is not in use, for an operation that needs one.
-        let room = (self.lot_count + 1).min(LEDGER_LOTS);
+        let room = (self.lot_count + more).min(LEDGER_LOTS);
         let lots = self.lots.get_mut(..room).unwrap_or_default();
         Ledger::new(cores, self.chunks, lots, &mut self.suboses)
     }

@@ -11,7 +11,7 @@ use idl::Words;
 use idl::event::Event;
 use idl::types::{CoreNumber, Progress, Ticks as EventTicks};
 
-use super::books::{Books, Errand, Ledger, Record};
+use super::books::{Books, Errand, Record};
 use super::visit::{await_briefly, core_slot, is_quiet, look, notify, raise, visit};
 use super::{Target, condemn, create, doorbell, number_of, windows};
 use crate::arch::x86_64::{apic, clock};
@@ -31,66 +31,40 @@ const fn in_ledger(core: CoreId) -> ledger::CoreId {
     ledger::CoreId(core.0)
 }
 
-/// `SubOs.grant_core`.
-///
-/// # Errors
-/// `NoResource`, `Condemned`.
-pub fn grant(books: &mut Books, core: &mut Core, target: Target, which: CoreId) -> Result<Answer, Error> {
-    let id = target.find(books)?;
-    books.cell(id)?;
+/// Puts a core's area into the half of who is to have it.
+pub fn map(books: &mut Books, id: ledger::SubOsId, which: CoreId) -> Result<(), Error> {
     crate::arch::x86_64::testing::bench_padding();
-    let change = LedgerChange::GrantCore { core: in_ledger(which), to: id };
-    books.ledger().apply(&[change]).map_err(|_| Error::NoResource)?;
-    if let Err(error) = give(books, core, id, which) {
-        unmap(books, id, which);
-        give_up(books, id, which);
-        return Err(error);
+    if create::is_supervisor(id) {
+        return Ok(());
     }
-    retarget(books, id);
-    notify(id, Event::CoreGranted { core: CoreNumber(u32::from(which.0)) });
-    Ok(Answer::NOTHING)
+    let memory = books.areas.get(which.index()).copied().ok_or(Error::NoResource)?;
+    let half = books.record(id).half.take().ok_or(Error::WrongState)?;
+    let mapped = half.map_core_area(which, memory, Access::Read, &mut books.pages);
+    books.record(id).half = Some(half);
+    mapped.map_err(|_| Error::NoResource)
 }
 
-fn give(books: &mut Books, core: &mut Core, id: ledger::SubOsId, which: CoreId) -> Result<(), Error> {
-    let memory = books.areas.get(which.index()).copied().ok_or(Error::NoResource)?;
-    if !create::is_supervisor(id) {
-        let half = books.record(id).half.take().ok_or(Error::WrongState)?;
-        let mapped =
-            half.map_core_area(which, memory, Access::Read, &mut books.pages).map_err(|_| Error::NoResource);
-        books.record(id).half = Some(half);
-        mapped?;
-    }
-    let home_root = visit(books, core, id, |kernel| admit(kernel, which))??;
-    let kernel = books.record(id).cell.ok_or(Error::WrongState)?;
-    let arrival = Arrival { kernel, home_root, subos: number_of(id) };
+/// Sends a core to the kernel that has room for it now.
+pub fn send(books: &mut Books, id: ledger::SubOsId, which: CoreId) {
+    let Record { cell: Some(kernel), half: Some(half), .. } = books.record(id) else { return };
+    let arrival = Arrival { kernel: *kernel, home_root: half.root(), subos: number_of(id) };
     books.errands[which.index()] = Errand::None;
     let _ = Mailbox::of(which).enter(arrival.to_words());
     arch::send_ipi(which, arch::Vector::PARK);
-    Ok(())
 }
 
 /// Plants a core's root in the kernel that it will work for, and makes room for it there.
-pub fn admit(kernel: &mut Kernel, which: CoreId) -> Result<crate::types::PhysAddr, Error> {
+pub fn admit(kernel: &mut Kernel, which: CoreId) -> Result<(), Error> {
     let slot = core_slot(kernel, which).ok_or(Error::NoResource)?;
     let mut root = Capability::new(Kind::Core, Rights::all(), u64::from(which.0), 0);
     root.badge = u64::from(which.0);
     kernel.forest.plant(&mut kernel.memory, slot, root).map_err(|_| Error::NoResource)?;
     kernel.welcome(which);
-    Ok(kernel.home_root)
+    Ok(())
 }
 
-/// Takes a core back that could not be given: it never left the park root.
-fn give_up(books: &mut Books, id: ledger::SubOsId, which: CoreId) {
-    let mut ledger = books.ledger();
-    let resource = Resource::Core(in_ledger(which));
-    let _ = ledger.apply(&[LedgerChange::Reclaim { resource, from: id }]);
-    for step in [Ledger::revoked, Ledger::quiesced, Ledger::scrubbed] {
-        let done = step(&mut ledger, resource);
-        assert!(done.is_ok(), "a core that was just granted can be taken back");
-    }
-}
-
-fn unmap(books: &mut Books, id: ledger::SubOsId, which: CoreId) {
+/// Takes a core's area out of its owner's kernel half.
+pub fn unmap(books: &mut Books, id: ledger::SubOsId, which: CoreId) {
     if create::is_supervisor(id) {
         return;
     }

@@ -5,13 +5,13 @@
 //! lot leaves the kernel half; then a round in which every core forgets the translations), *scrubbing*, *free*.
 //! Each call does a bounded amount.
 
-use caps::ledger::{self, Holder, LedgerChange, LotEntry, LotId, LotRole, Phase, Resource, Window};
-use caps::{Capability, Error, Kind, Rights};
+use caps::Error;
+use caps::ledger::{self, Holder, LedgerChange, LotEntry, LotId, Phase, Resource, Window};
 use idl::Words;
 use idl::event::Event;
-use idl::types::{Chunks, LotNumber, Progress};
+use idl::types::{LotNumber, Progress};
 
-use super::books::{Books, Ledger, LotWork};
+use super::books::{Books, LotWork};
 use super::cores::Next;
 use super::visit::{is_quiet, lot_slot, notify, raise, visit};
 use super::{Target, cores, create, doorbell, raw, windows};
@@ -22,32 +22,6 @@ use crate::outcome::Answer;
 use crate::removal::Removing;
 use crate::sync::rounds::Rounds;
 use crate::types::PhysAddr;
-
-/// `SubOs.grant_lot`.
-///
-/// # Errors
-/// `BadSize`, `NoResource` (no such run, or as many lots as can be), `Condemned`.
-pub fn grant(books: &mut Books, core: &mut Core, target: Target, chunks: u32) -> Result<Answer, Error> {
-    let id = target.find(books)?;
-    books.cell(id)?;
-    let change = LedgerChange::GrantLot { chunks, to: id, role: LotRole::Extra };
-    let granted = books.ledger().apply(&[change]).map_err(|(_, error)| match error {
-        Error::BadSize => Error::BadSize,
-        _ => Error::NoResource,
-    })?;
-    let Some(Resource::Lot(lot)) = granted.first().copied() else { return Err(Error::NoResource) };
-    let entry = books.ledger().lot(lot)?;
-    // Stopped, it gets the same lot again, of which some is clear.
-    let clear = create::scrub_soiled(books, &entry);
-    let given = if clear { give(books, core, id, &entry) } else { Err(books.stop()) };
-    if given.is_err() {
-        give_up(books, id, lot);
-    } else {
-        let number = LotNumber(u32::from(entry.seat));
-        notify(id, Event::LotGranted { lot: number, chunks: Chunks(chunks) });
-    }
-    given.map(|()| Answer::of(u64::from(entry.seat)))
-}
 
 /// Puts a lot into its owner's kernel half.
 pub fn map(books: &mut Books, id: ledger::SubOsId, entry: &LotEntry) -> Result<(), Error> {
@@ -60,33 +34,8 @@ pub fn map(books: &mut Books, id: ledger::SubOsId, entry: &LotEntry) -> Result<(
     mapped
 }
 
-fn give(books: &mut Books, core: &mut Core, id: ledger::SubOsId, entry: &LotEntry) -> Result<(), Error> {
-    map(books, id, entry)?;
-    let root = Capability::new(Kind::Untyped, Rights::all(), entry.address(), entry.bytes());
-    visit(books, core, id, |kernel| {
-        let slot = lot_slot(kernel, u32::from(entry.seat)).ok_or(Error::NoResource)?;
-        kernel.forest.plant(&mut kernel.memory, slot, root).map_err(|_| Error::NoResource)
-    })?
-}
-
-/// Takes a lot back that could not be given: nobody has used it. What is the second side of a window is the first's alone
-/// when it is quiet, and has gone.
-pub fn give_up(books: &mut Books, id: ledger::SubOsId, lot: LotId) {
-    if let Ok(entry) = books.ledger().lot(lot) {
-        unmap(books, id, &entry);
-    }
-    let mut ledger = books.ledger();
-    let resource = Resource::Lot(lot);
-    let _ = ledger.apply(&[LedgerChange::Reclaim { resource, from: id }]);
-    for step in [Ledger::revoked, Ledger::quiesced, Ledger::scrubbed] {
-        let done = step(&mut ledger, resource);
-        let shared = done == Err(Error::StaleHandle);
-        assert!(done.is_ok() || shared, "a lot that was just granted can be taken back");
-    }
-}
-
 /// Takes a lot out of its owner's kernel half.
-fn unmap(books: &mut Books, id: ledger::SubOsId, entry: &LotEntry) {
+pub fn unmap(books: &mut Books, id: ledger::SubOsId, entry: &LotEntry) {
     if create::is_supervisor(id) {
         return;
     }

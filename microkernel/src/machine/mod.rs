@@ -11,8 +11,8 @@
 //! 4. *Taking needs no consent, and destroying needs no walk* ([`cores`], [`lots`], [`destroy`]).
 //!
 //! Reading order: [`share`] and [`doorbell`] (what two kernels have in common), [`books`] (what is remembered),
-//! [`visit`] (how an operation runs), [`create`], [`load`], [`cores`], [`lots`], [`windows`], [`destroy`], then
-//! `audit`, [`condemn`], `boot`.
+//! [`visit`] (how an operation runs), [`create`], [`load`], [`grants`], [`cores`], [`lots`], [`windows`], [`destroy`],
+//! then `audit`, [`condemn`], `boot`.
 
 use caps::Error;
 use caps::ledger;
@@ -32,6 +32,7 @@ pub mod cores;
 pub mod create;
 pub mod destroy;
 pub mod doorbell;
+pub mod grants;
 #[cfg(feature = "hooks")]
 pub mod hooks;
 pub mod load;
@@ -46,6 +47,7 @@ pub use condemn::report_unhandled;
 pub use doorbell::{Bindings, doorbell_interrupt, forget_notification, take_doorbell_bits};
 
 use books::{Books, Shelf};
+use grants::{Wish, Wishes};
 use share::Share;
 
 /// Where the machine part's memory is; settled at boot.
@@ -138,12 +140,12 @@ pub enum Visit {
     Load(Target, Pages, usize),
     /// Starts the first thread.
     Start(Target),
-    /// Gives a core.
-    GrantCore(Target, CoreId),
+    /// Gives a core or a lot.
+    GrantOne(Target, Wish),
+    /// Gives several of them, or nothing.
+    GrantAll(Target, Wishes),
     /// Takes a core, by force from the deadline on.
     ReclaimCore(Target, CoreId, Ticks),
-    /// Gives a lot of so many chunks.
-    GrantLot(Target, u32),
     /// Takes a lot.
     ReclaimLot(Target, u32),
     /// Opens a window of so many chunks between two.
@@ -182,9 +184,9 @@ pub fn perform(core: &mut Core, visit: Visit) -> Option<Result<Answer, Error>> {
         Visit::Attach(target, pages) => load::attach(&mut books, core, target, pages),
         Visit::Load(target, pages, length) => load::load(&mut books, core, target, pages, length),
         Visit::Start(target) => load::start(&mut books, core, target),
-        Visit::GrantCore(target, which) => cores::grant(&mut books, core, target, which),
+        Visit::GrantOne(target, wish) => grants::grant_one(&mut books, core, target, wish),
+        Visit::GrantAll(target, wishes) => grants::grant_all(&mut books, core, target, wishes),
         Visit::ReclaimCore(target, which, at) => cores::reclaim(&mut books, core, target, which, at),
-        Visit::GrantLot(target, chunks) => lots::grant(&mut books, core, target, chunks),
         Visit::ReclaimLot(target, lot) => lots::reclaim(&mut books, core, target, lot),
         Visit::Share(targets, chunks) => windows::share(&mut books, core, targets, chunks),
         Visit::Destroy(target, through) => destroy::destroy(&mut books, core, target, through),

@@ -14,7 +14,7 @@ use static_assertions::const_assert;
 
 use super::books::Books;
 use super::visit::{lot_slot, notify, visit};
-use super::{Target, cores, create, doorbell, lots, number_of, raw};
+use super::{Target, cores, create, doorbell, grants, lots, number_of, raw};
 use crate::arch::Core;
 use crate::kernel::Kernel;
 use crate::limits::{MAX_LOTS, MAX_SUBOSES, PAGE};
@@ -81,14 +81,14 @@ pub fn share(books: &mut Books, core: &mut Core, targets: [Target; 2], chunks: u
         let sides = [first, second];
         let opened = open(books, core, sides);
         if opened.is_err() {
-            lots::give_up(books, other, second.lot);
+            grants::take_back(books, other, Resource::Lot(second.lot));
         }
         opened.map(|()| sides.map(|side| LotNumber(u32::from(side.entry.seat))))
     });
     match opened {
         Ok([lot, peer]) => Ok(Answer::of(SharedLots { lot, peer })),
         Err(error) => {
-            lots::give_up(books, one, first.lot);
+            grants::take_back(books, one, Resource::Lot(first.lot));
             Err(error)
         }
     }

@@ -14,6 +14,7 @@ use crate::kernel::Kernel;
 use crate::limits::PAGE;
 use crate::machine::books::Books;
 use crate::machine::doorbell::{self, Binding, Source};
+use crate::machine::grants::{Wish, Wishes};
 use crate::machine::share::Author;
 use crate::machine::{Pages, Target, Visit, places};
 use crate::memory::Ref;
@@ -63,13 +64,18 @@ impl Methods for Call {
                 Visit::Attach(target, source(kernel, caller, region, page, pages)?)
             }
             Call::Start => Visit::Start(target),
-            Call::GrantCore { core } => Visit::GrantCore(target, core_of(core).ok_or(Error::NoResource)?),
+            Call::GrantCore { core } => {
+                Visit::GrantOne(target, Wish::Core(core_of(core).ok_or(Error::NoResource)?))
+            }
             Call::ReclaimCore { core, deadline } => {
                 let core = core_of(core).ok_or(Error::NotOwner)?;
                 Visit::ReclaimCore(target, core, Ticks(deadline.0))
             }
-            Call::GrantLot { chunks } => Visit::GrantLot(target, chunks.0),
+            Call::GrantLot { chunks } => Visit::GrantOne(target, Wish::Lot(chunks.0)),
             Call::ReclaimLot { lot } => Visit::ReclaimLot(target, lot.0),
+            Call::Grant { cores, first, second, third } => {
+                Visit::GrantAll(target, Wishes { cores, lots: [first.0, second.0, third.0] })
+            }
             Call::Share { peer, chunks } => {
                 let peer = kernel.argument(caller, peer, Kind::SubOs, Rights::MANAGE)?;
                 Visit::Share([target, Target::of(&peer.capability)], chunks.0)

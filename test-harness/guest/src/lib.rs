@@ -19,6 +19,7 @@ mod crowds;
 mod depot;
 mod errors;
 mod faults;
+mod grants;
 mod guests;
 mod ipc;
 mod library;
@@ -127,6 +128,7 @@ cases! {
         nothing_is_made_of_a_window wrong_windows_are_refused doorbells_follow_their_cores
         a_window_is_out_of_reach_of_others a_window_of_a_silent_core_is_given_up anything_in_any_order
     }
+    grants { all_come_at_once one_keeps_back_all }
     channels { messages_cross rubbish_breaks_the_channel_only }
     walls {
         another_kernel_is_out_of_reach a_neighbours_kernel_is_out_of_reach a_core_cannot_answer_for_itself

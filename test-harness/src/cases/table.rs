@@ -35,6 +35,8 @@ pub const CASES: &[Case] = &[
     Case::new("shares::nothing_is_made_of_a_window").cores(3),
     Case::new("shares::wrong_windows_are_refused").cores(3),
     Case::new("shares::doorbells_follow_their_cores").cores(4),
+    Case::new("grants::all_come_at_once").cores(4).memory(512),
+    Case::new("grants::one_keeps_back_all").cores(4).memory(512),
     Case::new("channels::messages_cross").cores(3),
     Case::new("channels::rubbish_breaks_the_channel_only").cores(3),
     Case::new("shares::anything_in_any_order").cores(4).memory(512).seconds(30),

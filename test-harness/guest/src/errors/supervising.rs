@@ -118,6 +118,7 @@ pub(crate) fn of_condemned_suboses() -> Outcome {
     let subos = child.subos;
     refused("start", subos.start(), Error::Condemned)?;
     refused("a core", subos.grant_core(CoreNumber(3)), Error::Condemned)?;
+    refused("several things", subos.grant(0, Chunks(1), Chunks(0), Chunks(0)), Error::Condemned)?;
     let sound = subos::create()?;
     refused("a window", subos.share(sound.handle(), Chunks(1)), Error::Condemned)?;
     refused("a window to it", sound.share(subos.handle(), Chunks(1)), Error::Condemned)?;
