@@ -12,7 +12,7 @@
 //! Reading order: [`abi`] (registers, message page, start-up), [`word`] and [`types`] (what a register can
 //! carry), [`kernel`] (all invocations), [`client`] (how stubs reach the kernel), [`message`] (calls between
 //! threads), [`mod@interface`] (interfaces between servers), [`event`] and [`dialogue`] (supervisor and subOS),
-//! [`reference`](mod@reference) (the generated pages);
+//! [`crew`] (init's arguments), [`reference`](mod@reference) (the generated pages);
 //! `peer` (stand-ins and tormentors for tests), [`bundle`], [`program`], [`plan`], [`record`] and [`journal`] (what the
 //! harness and the machine exchange).
 #![no_std]
@@ -25,6 +25,7 @@ extern crate std;
 pub mod abi;
 pub mod bundle;
 pub mod client;
+pub mod crew;
 pub mod dialogue;
 pub mod event;
 pub mod interface;

@@ -187,6 +187,46 @@ fn what_is_not_there_is_told() {
 }
 
 #[test]
+fn what_arguments_name_is_looked_for() {
+    let spinner = "program = \"spinner\"\ncores = [3]";
+    let init = |arguments: &str| {
+        format!("program = \"init\"\narguments = {arguments}\nfiles = [\"text\"]\ncores = [3]")
+    };
+    complains(spinner, &init("\"pairs=text,text\""), "pairs", "the argument pairs=text,text is not pair=");
+    complains(spinner, &init("\"pair=text,text crashes=x\""), "crashes=x", "the argument crashes=x");
+    complains(
+        spinner,
+        &init("\"pair=txet,text\""),
+        "txet",
+        "starts txet, which is not among its files (text)",
+    );
+    complains(
+        spinner,
+        &init("\"pair=text,txet\""),
+        "txet",
+        "starts txet, which is not among its files (text)",
+    );
+    complains(spinner, &init("\"\"\"\\\npair=text,txet\"\"\""), "arguments", "starts txet");
+
+    let linux = |arguments: &str| init(arguments).replace("\"init\"", "\"linux-server\"");
+    complains(spinner, &linux("\"txet sh\""), "txet sh", "runs txet, which is not among its files (text)");
+    complains(spinner, &linux("\" \""), "arguments", "needs a command line");
+    let none = linux("").replace("arguments = \n", "");
+    complains(spinner, &none, "linux-server", "needs a command line");
+
+    let good = |with: &str| read(&GOOD.replacen(spinner, with, 1)).map(|_| ());
+    assert_eq!(good(&init("\"pair=text,text log=debug crashes=0\"")), Ok(()));
+    assert_eq!(good(&linux("\"text sh of any kind\"")), Ok(()));
+}
+
+#[test]
+fn only_a_command_can_be_compared_with_the_host() {
+    let spinner = "program = \"spinner\"\ncores = [3]";
+    let with = "program = \"spinner\" # here\ncores = [3]\ncompare = \"host\"";
+    complains(spinner, with, "# here", "the host can only run what linux-server runs");
+}
+
+#[test]
 fn steps_that_cannot_be_done_are_told() {
     complains("create = \"c\"", "create = \"d\"", "create", "no [[subos]] has the name d");
     complains("create = \"c\"", "create = \"a\"", "create", "a was created before");

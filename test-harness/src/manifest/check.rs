@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use idl::crew::{self, PairNames};
 use idl::plan::{self, Chunks, MAX_LOTS, MAX_SUBOSES, SubOsPlan};
 use toml::Spanned;
 
 use super::complaint::{Complaint, Result};
 use super::text::{Duty, Ends, Manifest, Source, Start};
-use super::{Overrides, SubOs, text};
+use super::{Compare, Overrides, SubOs, text};
 use crate::image::{PROGRAMS, program_named};
 
 /// A chunk of memory, in MiB.
@@ -138,6 +139,7 @@ fn one(subos: &text::SubOs, raw: &Manifest, machine: &Machine) -> Result<SubOsPl
             return Err(Complaint::about(file, format!("the file {name} is named twice")));
         }
     }
+    arguments(subos)?;
     Ok(SubOsPlan {
         name: bounded(&subos.name)?,
         program: bounded(&subos.program)?,
@@ -160,6 +162,51 @@ fn one(subos: &text::SubOs, raw: &Manifest, machine: &Machine) -> Result<SubOsPl
             Ends::Anyhow => plan::Ends::Anyhow,
         },
     })
+}
+
+/// Checks what the first program will make of its arguments, as far as its kind is known.
+fn arguments(subos: &text::SubOs) -> Result<()> {
+    let program = subos.program.get_ref().as_str();
+    let arguments = subos.arguments.get_ref();
+    if subos.compare == Compare::Host && program != "linux-server" {
+        let reason =
+            format!("the host can only run what linux-server runs, so nothing of {program} can be compared");
+        return Err(Complaint::about(&subos.program, reason));
+    }
+    match program {
+        "init" => {
+            for word in crew::words(arguments) {
+                let word = word.map_err(|bad| Complaint::about(&subos.arguments, bad.to_string()))?;
+                if let crew::Word::Pair(PairNames { server, client }) = word {
+                    [server, client].into_iter().try_for_each(|name| comes_along(subos, "starts", name))?;
+                }
+            }
+            Ok(())
+        }
+        "linux-server" => match arguments.split_whitespace().next() {
+            Some(command) => comes_along(subos, "runs", command),
+            None => {
+                // Arguments that are not there have no place.
+                let place = if subos.arguments.span().is_empty() { &subos.program } else { &subos.arguments };
+                let reason =
+                    "linux-server needs a command line as its arguments, for instance \"busybox sh SCRIPT\"";
+                Err(Complaint::about(place, reason))
+            }
+        },
+        _ => Ok(()),
+    }
+}
+
+/// Checks that a file which the arguments name is one of the subOS's.
+fn comes_along(subos: &text::SubOs, does: &str, name: &str) -> Result<()> {
+    let files: Vec<&str> = subos.files.iter().map(|file| file.get_ref().as_str()).collect();
+    if files.contains(&name) {
+        return Ok(());
+    }
+    let files = if files.is_empty() { "none".to_owned() } else { files.join(", ") };
+    let program = subos.program.get_ref();
+    let reason = format!("{program} {does} {name}, which is not among its files ({files})");
+    Err(Complaint::about(&subos.arguments, reason))
 }
 
 fn cores(subos: &text::SubOs, machine: &Machine) -> Result<u64> {
