@@ -148,6 +148,65 @@ fn the_form_of_the_file_is_checked() {
 }
 
 #[test]
+fn where_one_key_is_wanted_all_are_named() {
+    let when = "{ working = { subos = \"a\", core = 2 } }";
+    let several = "one key is wanted here, and there are several";
+    complains(when, "{ ended = \"a\", after = 5 }", "ended", &format!("{several}: after, ended"));
+    complains(when, "{ }", "when", "there is none: after, progress, working, guests, timer, ended");
+    complains(when, "{ afterr = 5 }", "afterr", "unknown field `afterr`");
+    complains(when, "{ ended = \"nobody\" }", "nobody", "no [[subos]] has the name nobody");
+    let source = "{ input = \"documents\" }";
+    let both = "{ path = \"batch.sh\", input = \"documents\" }";
+    complains(source, both, "batch.sh", &format!("{several}: path, input"));
+    complains(source, "{ }", "text = ", "there is none: path, program, debian, input");
+    complains(source, "{ url = \"x\" }", "url", "unknown field `url`");
+}
+
+#[test]
+fn a_lot_is_one_piece_of_memory() {
+    // From 2816 MiB on, QEMU puts 2048 of them below 4 GiB and the rest above it.
+    let machine = |memory: u32, lots: &str| {
+        let text = GOOD.replacen("memory = 512", &format!("memory = {memory}"), 1);
+        read(&text.replacen("memory = [32, 64]", &format!("memory = {lots}"), 1)).map(|_| ())
+    };
+    assert_eq!(machine(2814, "[32, 2600]"), Ok(()));
+    assert_eq!(machine(4096, "[32, 2048]"), Ok(()));
+    for (memory, lots, reason) in [
+        (
+            2816,
+            "[32, 2600]",
+            "a lot of 2600 MiB is one piece, and the largest that the machine has for subOSes is of 1952",
+        ),
+        (
+            4096,
+            "[32, 3000]",
+            "a lot of 3000 MiB is one piece, and the largest that the machine has for subOSes is of 2048",
+        ),
+        (4096, "[1900, 1900, 100, 60]", "a lot of 60 MiB is one piece, and what is free"),
+    ] {
+        let said = machine(memory, lots).expect_err("it cannot be had");
+        assert!(said.starts_with("my.toml:14: ") && said.contains(reason) && said.contains('^'), "{said}");
+    }
+}
+
+#[test]
+fn a_machine_is_not_larger_than_its_host() {
+    // How much this host has decides which of the two is to be seen.
+    let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let kib = |key: &str| -> u64 {
+        let line = text.lines().find_map(|line| line.strip_prefix(key));
+        line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(0)
+    };
+    let has = (kib("MemTotal:") + kib("SwapTotal:")) / 1024;
+    if (1..65536).contains(&has) {
+        let reason = format!("this host has {has} MiB, and the machine is to have 65536");
+        complains("memory = 512", "memory = 65536", "65536", &reason);
+    } else {
+        assert!(read(&GOOD.replacen("memory = 512", "memory = 65536", 1)).is_ok());
+    }
+}
+
+#[test]
 fn impossible_sizes_are_told() {
     complains("cores = 4", "cores = 65", "cores = 65", "between 1 and 64");
     complains("memory = 512", "memory = 16", "memory = 16", "between 128 and 65536");

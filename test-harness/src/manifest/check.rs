@@ -16,6 +16,11 @@ use crate::image::{PROGRAMS, program_named};
 const CHUNK: u32 = 2;
 /// What the supervisor, its kernel, the bundle and the firmware take, at least, in MiB.
 const SUPERVISORS: u32 = 96;
+/// A machine with so much memory, in MiB, has a hole in it: QEMU's q35 then leaves the rest of the first 4 GiB to devices
+/// (`pc_q35_init` in its `hw/i386/pc_q35.c`).
+const SPLIT: u32 = 0xb000_0000 >> 20;
+/// How much memory lies below that hole, in MiB; the rest lies above it.
+const BELOW_SPLIT: u32 = 0x8000_0000 >> 20;
 /// The least that a home lot must have: the kernel value, the first program and its tables, in MiB.
 const LEAST_HOME: u32 = 4;
 /// What a subOS cannot be called.
@@ -34,6 +39,34 @@ impl Machine {
     pub(super) fn free(&self) -> u32 {
         self.memory.saturating_sub(SUPERVISORS)
     }
+
+    /// The pieces that it comes in, in MiB, from the lowest address up. A lot lies in one of them.
+    fn pieces(&self) -> Vec<u32> {
+        match self.memory {
+            SPLIT.. => vec![BELOW_SPLIT - SUPERVISORS, self.memory - BELOW_SPLIT],
+            _ => vec![self.free()],
+        }
+    }
+}
+
+/// How much memory this host has, swap included, in MiB, if that is known.
+fn host_memory() -> Option<u32> {
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let kib = |key: &str| -> Option<u64> {
+        text.lines().find_map(|line| line.strip_prefix(key))?.split_whitespace().next()?.parse().ok()
+    };
+    u32::try_from((kib("MemTotal:")? + kib("SwapTotal:").unwrap_or(0)) / 1024).ok()
+}
+
+/// Checks that the host has the machine's memory.
+fn on_host(raw: &Spanned<u32>, overrides: Overrides, host: Option<u32>) -> Result<()> {
+    let memory = overrides.memory.unwrap_or(*raw.get_ref());
+    let Some(host) = host.filter(|host| *host < memory) else { return Ok(()) };
+    let reason = format!("this host has {host} MiB, and the machine is to have {memory}");
+    Err(match overrides.memory {
+        None => Complaint::about(raw, reason),
+        Some(_) => Complaint::whole(format!("{reason}, as the command line says")),
+    })
 }
 
 /// Checks the machine's numbers; what the command line says was checked there.
@@ -49,6 +82,7 @@ pub(super) fn machine(raw: &text::Machine, overrides: Overrides) -> Result<Machi
     let cores = within(&raw.cores, 1..=u32::from(plan::MAX_CORES), "the number of cores")?;
     let memory = within(&raw.memory, 128..=65536, "memory (in MiB)")?;
     let seconds = within(&raw.seconds, 1..=3600, "the time that a run may take (in seconds)")?;
+    on_host(&raw.memory, overrides, host_memory())?;
     let (cores, memory) = (overrides.cores.unwrap_or(cores), overrides.memory.unwrap_or(memory));
     Ok(Machine { cores, memory, seconds })
 }
@@ -80,6 +114,7 @@ pub(super) fn files(raw: &Manifest, folder: &Path) -> Result<()> {
 pub(super) fn suboses(raw: &Manifest, machine: &Machine) -> Result<Vec<(SubOsPlan, SubOs)>> {
     let mut taken_cores = BTreeSet::new();
     let mut taken_memory = 0u32;
+    let mut pieces = machine.pieces();
     let mut names = BTreeSet::new();
     let mut checked = Vec::new();
     for subos in &raw.subos {
@@ -113,6 +148,7 @@ pub(super) fn suboses(raw: &Manifest, machine: &Machine) -> Result<Vec<(SubOsPla
                 );
                 return Err(Complaint::about(&subos.memory, reason));
             }
+            subos.memory.get_ref().iter().try_for_each(|lot| place(lot, &mut pieces))?;
         }
         let files = subos.files.iter().map(|file| file.get_ref().clone()).collect();
         checked.push((planned, SubOs { name: name.clone(), files, compare: subos.compare }));
@@ -251,6 +287,21 @@ fn lots(subos: &text::SubOs, machine: &Machine) -> Result<heapless::Vec<Chunks, 
     Ok(lots)
 }
 
+/// Takes a lot from what is free, where the ledger would: from the first piece that is large enough.
+fn place(lot: &Spanned<u32>, free: &mut [u32]) -> Result<()> {
+    let size = *lot.get_ref();
+    if let Some(piece) = free.iter_mut().find(|piece| **piece >= size) {
+        *piece -= size;
+        return Ok(());
+    }
+    let free: Vec<String> = free.iter().map(u32::to_string).collect();
+    let free = free.join(" and ");
+    Err(Complaint::about(
+        lot,
+        format!("a lot of {size} MiB is one piece, and what is free here are {free} MiB"),
+    ))
+}
+
 /// The size of a lot.
 pub(super) fn chunks(lot: &Spanned<u32>, machine: &Machine) -> Result<Chunks> {
     let size = *lot.get_ref();
@@ -263,6 +314,14 @@ pub(super) fn chunks(lot: &Spanned<u32>, machine: &Machine) -> Result<Chunks> {
             "a lot of {size} MiB does not fit: of the machine's {} MiB, {} are for subOSes",
             machine.memory,
             machine.free()
+        );
+        return Err(Complaint::about(lot, reason));
+    }
+    let largest = machine.pieces().into_iter().max().unwrap_or(0);
+    if size > largest {
+        let reason = format!(
+            "a lot of {size} MiB is one piece, and the largest that the machine has for subOSes is of {largest} MiB \
+             (from {SPLIT} MiB on its memory has a hole below 4 GiB)"
         );
         return Err(Complaint::about(lot, reason));
     }

@@ -95,7 +95,7 @@ pub(super) enum Duty {
 
 /// Where a file comes from: one of these keys.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[serde(try_from = "SourceKeys")]
 pub enum Source {
     /// A file, relative to the manifest.
     Path(PathBuf),
@@ -105,6 +105,42 @@ pub enum Source {
     Debian(String),
     /// The text to work on: `--input`, or the repository's own documents.
     Input(Documents),
+}
+
+/// Every key that a [`Source`] can have.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SourceKeys {
+    path: Option<PathBuf>,
+    program: Option<String>,
+    debian: Option<String>,
+    input: Option<Documents>,
+}
+
+impl TryFrom<SourceKeys> for Source {
+    type Error = String;
+
+    fn try_from(keys: SourceKeys) -> Result<Self, String> {
+        the_only([
+            ("path", keys.path.map(Self::Path)),
+            ("program", keys.program.map(Self::Program)),
+            ("debian", keys.debian.map(Self::Debian)),
+            ("input", keys.input.map(Self::Input)),
+        ])
+    }
+}
+
+/// The one key that is there.
+fn the_only<T, const N: usize>(keys: [(&str, Option<T>); N]) -> Result<T, String> {
+    let all = keys.each_ref().map(|(name, _)| *name).join(", ");
+    let mut there: Vec<(&str, T)> =
+        keys.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
+    let names = there.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
+    match (there.pop(), there.len()) {
+        (Some((_, value)), 0) => Ok(value),
+        (None, _) => Err(format!("one of these keys is wanted here, and there is none: {all}")),
+        (Some(_), _) => Err(format!("one key is wanted here, and there are several: {names}")),
+    }
 }
 
 /// The only text to work on that a manifest can name.
@@ -133,7 +169,7 @@ pub(super) struct Step {
 
 /// What a step waits for.
 #[derive(Debug, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[serde(try_from = "WhenKeys")]
 pub(super) enum When {
     /// So many milliseconds.
     After(u32),
@@ -147,6 +183,33 @@ pub(super) enum When {
     Timer(Count),
     /// `ended = "NAME"`
     Ended(Spanned<String>),
+}
+
+/// Every key that a [`When`] can have.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WhenKeys {
+    after: Option<u32>,
+    progress: Option<Progress>,
+    working: Option<Working>,
+    guests: Option<Count>,
+    timer: Option<Count>,
+    ended: Option<Spanned<String>>,
+}
+
+impl TryFrom<WhenKeys> for When {
+    type Error = String;
+
+    fn try_from(keys: WhenKeys) -> Result<Self, String> {
+        the_only([
+            ("after", keys.after.map(Self::After)),
+            ("progress", keys.progress.map(Self::Progress)),
+            ("working", keys.working.map(Self::Working)),
+            ("guests", keys.guests.map(Self::Guests)),
+            ("timer", keys.timer.map(Self::Timer)),
+            ("ended", keys.ended.map(Self::Ended)),
+        ])
+    }
 }
 
 #[derive(Debug, Deserialize)]
