@@ -93,20 +93,26 @@ impl Files {
     /// Reads, fetches or builds every file that the manifest names.
     ///
     /// # Errors
-    /// The first that is not to be had.
+    /// The first that is not to be had; or who has too little room for them. What does not fit is told before anything is
+    /// built, if it can be.
     pub fn gather(manifest: &Manifest, input: &Input, install: Install) -> Result<Self> {
-        let mut files = BTreeMap::new();
-        for (name, source) in &manifest.files {
-            let read = |path: &Path| fs::read(path).doing(|| format!("cannot read {}", path.display()));
-            let data = match source {
-                Source::Path(path) => read(&manifest.folder.join(path))?,
-                Source::Program(name) => program(name)?,
-                Source::Debian(_) => read(&tools::busybox(install)?)?,
-                Source::Input(_) => input.0.clone(),
-            };
-            files.insert(name.clone(), data);
+        let mut files = Self(BTreeMap::new());
+        for build in [false, true] {
+            for (name, source) in &manifest.files {
+                let read = |path: &Path| fs::read(path).doing(|| format!("cannot read {}", path.display()));
+                let data = match source {
+                    Source::Program(name) if build => program(name)?,
+                    Source::Program(_) => continue,
+                    _ if build => continue,
+                    Source::Path(path) => read(&manifest.folder.join(path))?,
+                    Source::Debian(_) => read(&tools::busybox(install)?)?,
+                    Source::Input(_) => input.0.clone(),
+                };
+                files.0.insert(name.clone(), data);
+            }
+            files.check_room(manifest)?;
         }
-        Ok(Self(files))
+        Ok(files)
     }
 
     /// The file with this name.
@@ -115,11 +121,8 @@ impl Files {
         self.0.get(name).map_or(&[], Vec::as_slice)
     }
 
-    /// Checks that every subOS has room for its files, and the machine for all of them.
-    ///
-    /// # Errors
-    /// Who has too little room, for how much, and what helps.
-    pub fn check_room(&self, manifest: &Manifest) -> Result<()> {
+    /// Checks that every subOS has room for its files as far as they are here, and the machine for all of them.
+    fn check_room(&self, manifest: &Manifest) -> Result<()> {
         let mib = |bytes: usize| bytes.div_ceil(1 << 20);
         let mut bundle = 0;
         let mut lots = 0;
@@ -130,11 +133,13 @@ impl Files {
             if files + HOME_OVERHEAD > home {
                 let name = largest.map_or("", |(_, name)| name);
                 let what = format!("the files of {} do not fit into its home lot", subos.name);
-                return Err(Failure::new(format!(
+                let why = format!(
                     "{what}: they have {files} MiB ({name} is the largest), and of the lot's {home} MiB \
                      {HOME_OVERHEAD} are for its first program"
-                ))
-                .next("make the first number of its memory larger in the manifest, or its files smaller"));
+                );
+                return Err(manifest.about_memory_of(subos, why).next(
+                    "make the first number of its memory larger in the manifest, or its files smaller",
+                ));
             }
             bundle += files;
             if planned.start == Start::AtBoot {
@@ -143,11 +148,13 @@ impl Files {
         }
         let memory = manifest.memory as usize;
         if bundle > OVERHEAD && bundle + lots + OVERHEAD > memory {
-            return Err(Failure::new(format!(
+            let why = format!(
                 "the files, {bundle} MiB, do not fit into the machine beside its subOSes: of its {memory} MiB they \
                  have {lots} and the supervisor {OVERHEAD}"
-            ))
-            .next("give the machine more memory, for instance with --memory"));
+            );
+            return Err(manifest
+                .about_memory(why)
+                .next("give the machine more memory, for instance with --memory"));
         }
         Ok(())
     }
@@ -253,8 +260,23 @@ memory = [HOME]
             said.contains("the files of a do not fit") && said.contains("they have 62 MiB (input"),
             "{said}"
         );
+        assert!(said.starts_with("x:9: ") && said.contains("memory = [64]"), "where it stands: {said}");
         let said = room(300, 200 << 20).expect_err("it is too large").to_string();
+        assert!(said.starts_with("x:2: ") && said.contains('^'), "where it stands: {said}");
         assert!(said.contains("200 MiB, do not fit into the machine") && said.contains("--memory"), "{said}");
+    }
+
+    #[test]
+    fn files_that_do_not_fit_are_told_before_anything_is_built() {
+        let text = MANIFEST.replace("HOME", "4");
+        let mut manifest = crate::manifest::parse("x", &text, Path::new("."), Default::default()).unwrap();
+        // It cannot be built; whoever tries says so, and it is the first by name.
+        manifest.files.insert("a".to_owned(), Source::Program("nothing".to_owned()));
+        let gather = |size| Files::gather(&manifest, &Input(vec![0; size]), Install::Refused);
+        let said = gather(2 << 20).expect_err("it is too large").to_string();
+        assert!(said.starts_with("x:9: the files of a do not fit"), "{said}");
+        let said = gather(1 << 20).expect_err("it is not built").to_string();
+        assert!(said.contains("there is no program nothing"), "{said}");
     }
 
     #[test]

@@ -67,7 +67,6 @@ pub fn play(
     see: &mut dyn FnMut(Duration, &Event),
 ) -> Result<Played> {
     let files = Files::gather(manifest, input, board.install)?;
-    files.check_room(manifest)?;
     let kernel = image::kernel(board.kernel)?;
     let bundle = image::write_bundle(&format!("run-{name}"), &contents(manifest, &files)?)?;
     let machine = Machine {

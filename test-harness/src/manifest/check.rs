@@ -151,7 +151,8 @@ pub(super) fn suboses(raw: &Manifest, machine: &Machine) -> Result<Vec<(SubOsPla
             subos.memory.get_ref().iter().try_for_each(|lot| place(lot, &mut pieces))?;
         }
         let files = subos.files.iter().map(|file| file.get_ref().clone()).collect();
-        checked.push((planned, SubOs { name: name.clone(), files, compare: subos.compare }));
+        let home = subos.memory.get_ref().first().map_or(subos.memory.span(), Spanned::span);
+        checked.push((planned, SubOs { name: name.clone(), files, compare: subos.compare, home }));
         if checked.len() > MAX_SUBOSES {
             return Err(Complaint::about(&subos.name, format!("there can be at most {MAX_SUBOSES} subOSes")));
         }

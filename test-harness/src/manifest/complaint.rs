@@ -21,6 +21,11 @@ impl Complaint {
         Self { reason: reason.into(), span: Some(part.span()) }
     }
 
+    /// About what stands at this place, if it stands anywhere.
+    pub(super) fn at(place: Option<Range<usize>>, reason: String) -> Self {
+        Self { reason, span: place }
+    }
+
     /// About the file as a whole.
     pub(super) fn whole(reason: impl Into<String>) -> Self {
         Self { reason: reason.into(), span: None }

@@ -10,12 +10,14 @@ mod steps;
 mod text;
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use idl::plan::Plan;
 
 use crate::failure::{Doing, Failure, Result};
 use crate::place::{self, shown};
+use complaint::Complaint;
 
 pub use text::Source;
 
@@ -38,6 +40,34 @@ pub struct Manifest {
     pub files: BTreeMap<String, Source>,
     /// The folder that paths of files are relative to.
     pub folder: PathBuf,
+    origin: Origin,
+}
+
+/// The text that a manifest was read from.
+#[derive(Clone, Debug)]
+struct Origin {
+    file: String,
+    text: String,
+    /// Where it says how much memory the machine has, unless the command line says that.
+    memory: Option<Range<usize>>,
+}
+
+impl Manifest {
+    /// What is found wrong only later, with the memory of this subOS: file, line, reason.
+    #[must_use]
+    pub fn about_memory_of(&self, subos: &SubOs, reason: String) -> Failure {
+        self.complain(Some(subos.home.clone()), reason)
+    }
+
+    /// What is found wrong only later, with the memory of the machine: file, line, reason.
+    #[must_use]
+    pub fn about_memory(&self, reason: String) -> Failure {
+        self.complain(self.origin.memory.clone(), reason)
+    }
+
+    fn complain(&self, place: Option<Range<usize>>, reason: String) -> Failure {
+        Complaint::at(place, reason).into_failure(&self.origin.file, &self.origin.text)
+    }
 }
 
 /// What the harness knows of a subOS and the supervisor has no use for.
@@ -49,6 +79,8 @@ pub struct SubOs {
     pub files: Vec<String>,
     /// Whether its output must be what the host prints for the same command.
     pub compare: Compare,
+    /// Where its home lot stands in the text.
+    home: Range<usize>,
 }
 
 /// What a subOS's output is compared with.
@@ -95,11 +127,12 @@ pub fn load(path: &Path, overrides: Overrides) -> Result<Manifest> {
 /// # Errors
 /// The first thing that is wrong with it: file, line, reason.
 pub fn parse(file: &str, text: &str, folder: &Path, overrides: Overrides) -> Result<Manifest> {
-    read(text, folder, overrides).map_err(|complaint| -> Failure { complaint.into_failure(file, text) })
+    read(file, text, folder, overrides).map_err(|complaint| -> Failure { complaint.into_failure(file, text) })
 }
 
-fn read(text: &str, folder: &Path, overrides: Overrides) -> complaint::Result<Manifest> {
+fn read(file: &str, text: &str, folder: &Path, overrides: Overrides) -> complaint::Result<Manifest> {
     let raw: text::Manifest = toml::from_str(text)?;
+    let memory = overrides.memory.is_none().then(|| raw.machine.memory.span());
     let machine = check::machine(&raw.machine, overrides)?;
     check::files(&raw, folder)?;
     let suboses = check::suboses(&raw, &machine)?;
@@ -107,12 +140,12 @@ fn read(text: &str, folder: &Path, overrides: Overrides) -> complaint::Result<Ma
     let mut plan = Plan::default();
     let mut known = Vec::new();
     for (planned, subos) in suboses {
-        plan.suboses.push(planned).map_err(|_| complaint::Complaint::whole("there are too many subOSes"))?;
+        plan.suboses.push(planned).map_err(|_| Complaint::whole("there are too many subOSes"))?;
         known.push(subos);
     }
     let mut words = Vec::new();
     for (step, text) in steps {
-        plan.steps.push(step).map_err(|_| complaint::Complaint::whole("there are too many steps"))?;
+        plan.steps.push(step).map_err(|_| Complaint::whole("there are too many steps"))?;
         words.push(text);
     }
     Ok(Manifest {
@@ -124,5 +157,6 @@ fn read(text: &str, folder: &Path, overrides: Overrides) -> complaint::Result<Ma
         steps: words,
         files: raw.files.into_iter().map(|(name, source)| (name, source.into_inner())).collect(),
         folder: folder.to_owned(),
+        origin: Origin { file: file.to_owned(), text: text.to_owned(), memory },
     })
 }
