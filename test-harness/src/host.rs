@@ -7,6 +7,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use idl::plan::Start;
 
@@ -164,8 +166,8 @@ impl Files {
 /// errors among it. The command's first word is one of the files.
 ///
 /// # Errors
-/// When it cannot be run, or fails: then there is nothing to compare with.
-pub fn run(command: &str, names: &[String], files: &Files) -> Result<Vec<u8>> {
+/// When it cannot be run, fails, or takes longer than `patience`: then there is nothing to compare with.
+pub fn run(command: &str, names: &[String], files: &Files, patience: Duration) -> Result<Vec<u8>> {
     /// Runs of one process each have their own folder.
     static RUNS: AtomicU32 = AtomicU32::new(0);
     let number = RUNS.fetch_add(1, Ordering::Relaxed);
@@ -179,14 +181,14 @@ pub fn run(command: &str, names: &[String], files: &Files) -> Result<Vec<u8>> {
             .doing(|| format!("cannot make {} executable", path.display()))?;
     }
     let printed = folder.with_extension("out");
-    let result = run_in(&folder, command, &printed);
+    let result = run_in(&folder, command, &printed, patience);
     // What is left behind in the target folder does no harm.
     let _ = fs::remove_dir_all(&folder);
     let _ = fs::remove_file(&printed);
     result
 }
 
-fn run_in(folder: &Path, command: &str, printed: &Path) -> Result<Vec<u8>> {
+fn run_in(folder: &Path, command: &str, printed: &Path, patience: Duration) -> Result<Vec<u8>> {
     let mut words = command.split_whitespace();
     let first =
         words.next().ok_or_else(|| Failure::new("there is no command to compare with on the host"))?;
@@ -196,7 +198,25 @@ fn run_in(folder: &Path, command: &str, printed: &Path) -> Result<Vec<u8>> {
     command.args(words).current_dir(folder).env_clear();
     command.stdin(Stdio::null()).stdout(out).stderr(errors);
     die_with_parent(&mut command);
-    let status = command.status().doing(|| format!("cannot run {first} on the host"))?;
+    let cannot = || format!("cannot run {first} on the host");
+    let mut child = command.spawn().doing(cannot)?;
+    let begin = Instant::now();
+    let status = loop {
+        match child.try_wait().doing(cannot)? {
+            Some(status) => break status,
+            None if begin.elapsed() < patience => thread::sleep(Duration::from_millis(5)),
+            None => {
+                child
+                    .kill()
+                    .and_then(|()| child.wait())
+                    .doing(|| format!("cannot end {first} on the host"))?;
+                let limit = patience.as_secs_f64();
+                return Err(Failure::new(format!(
+                    "the command to compare with has not ended on the host after {limit} s"
+                )));
+            }
+        }
+    };
     let output = fs::read(printed).doing(|| format!("cannot read {}", printed.display()))?;
     if !status.success() {
         let what = format!("the command to compare with fails on the host itself ({status})");
@@ -295,6 +315,24 @@ memory = [HOME]
         assert_eq!(file(&pipe).unwrap().0, b"from a pipe");
         writer.join().unwrap().unwrap();
         fs::remove_file(pipe).unwrap();
+    }
+
+    #[test]
+    fn a_command_that_says_nothing_of_use_on_the_host_is_told() {
+        let script = |text: &str| {
+            let files = BTreeMap::from([("script".to_owned(), format!("#!/bin/sh\n{text}\n").into_bytes())]);
+            let names = ["script".to_owned()];
+            run("script", &names, &Files(files), Duration::from_millis(300)).map_err(|why| why.to_string())
+        };
+        assert_eq!(script("echo one; echo two >&2"), Ok(b"one\ntwo\n".to_vec()));
+        let said = script("echo no such thing; exit 3").expect_err("it fails");
+        assert!(said.contains("fails on the host itself (exit status: 3)"), "{said}");
+        assert!(said.contains("no such thing"), "{said}");
+        let said = script("while :; do :; done").expect_err("it does not end");
+        assert!(said.contains("has not ended on the host"), "{said}");
+        let nothing = run("absent", &[], &Files(BTreeMap::new()), Duration::from_secs(1));
+        let said = nothing.expect_err("it is not there").to_string();
+        assert!(said.contains("cannot run absent on the host"), "{said}");
     }
 
     #[test]

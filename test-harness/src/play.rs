@@ -14,6 +14,9 @@ use crate::manifest::{Compare, Manifest, Source};
 use crate::story::{Event, Story, judge};
 use crate::tools::Install;
 
+/// How long a command that is compared with may take on the host: a hundred times what the demonstration's does.
+const HOST_PATIENCE: Duration = Duration::from_secs(60);
+
 /// What a manifest is played on.
 #[derive(Clone, Debug)]
 pub struct Board {
@@ -88,7 +91,7 @@ pub fn play(
         }
     })?;
     let mut wrong = judge(&story, manifest);
-    let same = compare(&story, manifest, &files, &mut wrong)?;
+    let same = compare(&story, manifest, &files, &mut wrong);
     Ok(Played { outcome, story, wrong, same })
 }
 
@@ -154,18 +157,22 @@ fn compare(
     manifest: &Manifest,
     files: &Files,
     wrong: &mut Vec<String>,
-) -> Result<Vec<(String, usize)>> {
+) -> Vec<(String, usize)> {
     let mut same = Vec::new();
     for (subos, planned) in manifest.suboses.iter().zip(&manifest.plan.suboses) {
         if subos.compare != Compare::Host {
             continue;
         }
-        let expected = host::run(&planned.arguments, &subos.files, files)?;
         let printed = story.output.get(&subos.name).map_or(&[][..], Vec::as_slice);
-        match host::difference(&subos.name, &expected, printed) {
+        // A host that cannot say what is right takes nothing away of what was seen of the machine.
+        let difference = match host::run(&planned.arguments, &subos.files, files, HOST_PATIENCE) {
+            Ok(expected) => host::difference(&subos.name, &expected, printed),
+            Err(failure) => Some(format!("nothing to compare {}'s output with: {failure}", subos.name)),
+        };
+        match difference {
             Some(difference) => wrong.push(difference),
             None => same.push((subos.name.clone(), printed.len())),
         }
     }
-    Ok(same)
+    same
 }

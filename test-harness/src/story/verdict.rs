@@ -10,6 +10,8 @@ use crate::manifest::Manifest;
 #[must_use]
 pub fn judge(story: &Story, manifest: &Manifest) -> Vec<String> {
     let mut wrong = starved(story, manifest);
+    // Then what the machine itself says: that steps are missing comes of it.
+    wrong.extend(findings(story, manifest));
     for (number, words) in (1u64..).zip(&manifest.steps) {
         match story.steps.get(&(number - 1)).map(String::as_str) {
             Some("ok") => {}
@@ -18,7 +20,6 @@ pub fn judge(story: &Story, manifest: &Manifest) -> Vec<String> {
             None => wrong.push(format!("step {number} ({words}) was never begun")),
         }
     }
-    wrong.extend(findings(story, manifest));
     let implied = Implied::by(manifest);
     wrong.extend(crashes(story, manifest));
     wrong.extend(beats(story, manifest, &implied));
