@@ -77,14 +77,18 @@ pub enum Command {
         #[arg(long, value_name = "FILE")]
         input: Option<PathBuf>,
     },
-    /// Runs the target cases again and again, in another order each round.
+    /// Runs the target cases again and again, in another order each round, and a game of `check` after each.
     Soak {
         /// For how long, in minutes.
         #[arg(long, value_name = "N", default_value_t = 5)]
         minutes: u32,
-        /// What the orders are drawn from; another each time if none is given.
+        /// What the orders and the games are drawn from; another each time if none is given.
         #[arg(long)]
         seed: Option<u64>,
+        /// Instead, run to their ends the tests of the host that `cargo test` leaves out since they take minutes: larger
+        /// scopes of the exhaustive searches, and every weakening of the kernel's protocols.
+        #[arg(long, conflicts_with_all = ["minutes", "seed"])]
+        host: bool,
     },
     /// Plays random system calls on the real kernel, on several cores of two subOSes, and holds all that it does to
     /// capabilities against the specification.

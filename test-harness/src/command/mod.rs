@@ -35,7 +35,8 @@ pub fn execute(cli: &Cli) -> Result<()> {
         Some(Command::Sharing { manifest, input }) => {
             sharing::sharing(&cli.options, manifest.as_deref(), input.as_deref())
         }
-        Some(Command::Soak { minutes, seed }) => soak::soak(&cli.options, *minutes, *seed),
+        Some(Command::Soak { host: true, .. }) => soak::soak_host(),
+        Some(Command::Soak { minutes, seed, host: false }) => soak::soak(&cli.options, *minutes, *seed),
         Some(Command::Check { journal: Some(path), .. }) => check::check_kept(path),
         Some(Command::Check { seed, ops, game, journal: None }) => {
             check::check(&cli.options, check::Checking { seed: *seed, operations: *ops, first: *game })

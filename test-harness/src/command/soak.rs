@@ -1,12 +1,16 @@
-//! The target cases over and over: races show with time.
+//! What is too long for `cargo test`: the target cases over and over, since races show with time; and larger searches.
 
+use std::process::Command;
 use std::time::{Duration, Instant};
 
+use super::check::{self, Checking};
 use crate::cases::{CASES, Case, Stage};
 use crate::cli::Options;
-use crate::failure::Result;
+use crate::failure::{Doing, Failure, Result};
+use crate::place;
 use crate::random::Random;
 use crate::say::say;
+use crate::tools;
 
 /// Runs rounds of all cases, each in another order, until the time is up.
 pub(super) fn soak(options: &Options, minutes: u32, seed: Option<u64>) -> Result<()> {
@@ -29,6 +33,23 @@ pub(super) fn soak(options: &Options, minutes: u32, seed: Option<u64>) -> Result
             played += 1;
         }
         say(format_args!("{played} cases passed in {} s", begin.elapsed().as_secs()));
+        if begin.elapsed() < limit {
+            check::check(options, Checking { seed: Some(random.next_number()), operations: 1, first: 0 })?;
+        }
     }
     Ok(())
+}
+
+/// The crates whose tests leave something out, and what is no soak: planting every bug of the museum.
+const LONG: [&str; 7] =
+    ["test", "--release", "--package=caps-spec", "--package=kernel-loom", "--", "--ignored", "--nocapture"];
+const PLANTING: [&str; 2] = ["--skip=every_planted_bug", "--skip=every_bug_planted"];
+
+/// Runs the ignored tests of the host.
+pub(super) fn soak_host() -> Result<()> {
+    say(format_args!("running the long tests of the host, in some minutes"));
+    let mut command = Command::new(tools::cargo()?);
+    command.args(LONG).args(PLANTING).current_dir(place::root());
+    let status = command.status().doing(|| "cannot run cargo".to_owned())?;
+    if status.success() { Ok(()) } else { Err(Failure::new("a long test of the host failed")) }
 }
