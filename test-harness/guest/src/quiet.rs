@@ -126,26 +126,33 @@ pub(crate) fn long_operations_are_interrupted() -> Outcome {
     });
     let urgent = urgent.map_err(said("spawn"))?;
     let seen = || count.load(Ordering::Relaxed);
-    // Memory that nobody had before is cleared when it is given.
-    let begin = seen();
-    let colony = Colony::create(16)?;
-    let made = seen();
-    colony.load(BOOT, "quiet/tidy")?;
-    let loaded = seen();
-    let lot = colony.subos.grant_lot(Chunks(32)).map_err(said("grant_lot"))?;
-    let granted = seen();
+    // One turn comes at the end of a call in any case. A host that is late with the timer shows fewer than there could be,
+    // so all is done again; not with the same memory, since only what nobody had before is cleared when it is given.
+    let (mut turns, mut colonies, mut lots) = ([0; 3], Vec::new(), Vec::new());
+    while turns.iter().any(|turns| *turns < 2) {
+        check!(
+            colonies.len() < 8,
+            "it had {turns:?} turns at most while a subOS was made, loaded, given memory"
+        );
+        let begin = seen();
+        let colony = Colony::create(16)?;
+        let made = seen();
+        colony.load(BOOT, "quiet/tidy")?;
+        let loaded = seen();
+        lots.push(colony.subos.grant_lot(Chunks(32)).map_err(said("grant_lot"))?);
+        colonies.push(colony);
+        for (most, now) in turns.iter_mut().zip([made - begin, loaded - made, seen() - loaded]) {
+            *most = now.max(*most);
+        }
+    }
     stop.store(true, Ordering::Relaxed);
     urgent.join(time::after(PATIENCE)).map_err(said("join"))?;
-    let turns = [made - begin, loaded - made, granted - loaded];
-    // One comes at the end in any case.
-    check!(
-        turns.iter().all(|turns| *turns >= 2),
-        "it had {turns:?} turns while a subOS was made, loaded, given memory"
-    );
+    let (colony, lot) = (colonies.pop().ok_or("no subOS")?, lots.pop().ok_or("no lot")?);
     colony.subos.grant_core(CoreNumber(1)).map_err(said("grant_core"))?;
     colony.subos.start().map_err(said("start"))?;
     check_eq!(colony.event(time::after(PATIENCE))?[0], HELLO);
     patiently("reclaim_lot", || colony.subos.reclaim_lot(lot))?;
     colony.destroy()?;
+    colonies.into_iter().try_for_each(Colony::destroy)?;
     audit()
 }

@@ -189,7 +189,7 @@ pub const CASES: &[Case] = &[
     Case::new("ipc::many_badges_go_at_once"),
     Case::new("cores::only_who_runs_there_is_asked").cores(4).memory(512).seconds(25),
     Case::new("quiet::a_core_that_parks_is_not_waited_for").cores(4).hooks(),
-    Case::new("quiet::long_operations_are_interrupted").cores(2),
+    Case::new("quiet::long_operations_are_interrupted").cores(2).memory(1024),
     Case::new("moves::removing_without_end_keeps_nothing").cores(4).memory(512).seconds(30),
     Case::new("objects::an_abandoned_removal_ends"),
 ];
