@@ -12,7 +12,9 @@ use idl::types::Pages;
 use userlib::memory::Mapping;
 use userlib::{Rights, check, check_eq, time};
 
-use crate::rig::{CODE, DATA, END, GENERAL_PROTECTION, INVALID_OPCODE, PAGE_FAULT, Rig, STACK, code};
+use crate::rig::{
+    CODE, DATA, END, GENERAL_PROTECTION, INVALID_OPCODE, PAGE_FAULT, Rig, STACK, VECTORS, code, pattern,
+};
 use crate::{Outcome, PATIENCE, said};
 
 const SYSCALL: [u8; 2] = [0x0f, 0x05];
@@ -362,11 +364,9 @@ pub(crate) fn vector_registers_leak_nothing() -> Outcome {
         rig.fault()?;
         let (found, fx) = rig.look()?;
         check_eq!(found.rax, 0);
-        let initial = FxArea::default();
-        for (what, range) in [("control", 0..5), ("x87", 32..160), ("control", 24..28), ("vector", 160..416)]
-        {
+        for (what, range) in VECTORS {
             check!(
-                fx.0[range.clone()] == initial.0[range.clone()],
+                fx.0[range.clone()] == FxArea::INITIAL.0[range.clone()],
                 "{what} registers after a call: {:x?}",
                 &fx.0[range]
             );
@@ -413,25 +413,6 @@ pub(crate) fn registers_outside_user_space() -> Outcome {
     }
     check_eq!(rig.look()?.0.rip, CODE);
     alive(&rig)
-}
-
-fn pattern(number: u8) -> FxArea {
-    let mut fx = FxArea::default();
-    for (index, byte) in (0..=u8::MAX).zip(&mut fx.0[160..416]) {
-        *byte = index.wrapping_mul(7) ^ number;
-    }
-    for register in 0..8_usize {
-        let start = 32 + 16 * register;
-        for (index, byte) in (0..8).zip(&mut fx.0[start..start + 8]) {
-            *byte = index ^ number;
-        }
-        // A mantissa with its top bit, and an exponent: a number that FXSAVE gives back as it is.
-        fx.0[start + 7] |= 0x80;
-        fx.0[start + 9] = 0x40;
-    }
-    // All eight x87 registers are in use.
-    fx.0[4] = 0xff;
-    fx
 }
 
 /// The rig still works, and so do the kernel and its clock.

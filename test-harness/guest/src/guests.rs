@@ -1,15 +1,19 @@
 //! Guests: whatever they do that traps comes back to who entered, exactly as it was.
 
+use alloc::format;
 use alloc::string::String;
+use core::sync::atomic::Ordering;
 use core::time::Duration;
 
+use idl::abi::page::{FRAME, FX};
 use idl::abi::{FxArea, GuestFrame, Registers, Trap, TrapKind};
-use idl::types::{Bits, Deadline, ThreadState};
+use idl::types::{Bits, Deadline, PageIndex, Pages, ThreadState};
 use userlib::cap::{AddressSpace, Guest, Notification};
 use userlib::memory::{self, Mapping};
-use userlib::{Cap, Error, check, check_eq, page, slots, thread, time};
+use userlib::{Cap, Error, check, check_eq, environment, page, slots, thread, time};
+use zerocopy::IntoBytes;
 
-use crate::rig::{CODE, DATA, END, Rig, STACK, code};
+use crate::rig::{CODE, DATA, END, Rig, STACK, VECTORS, code, pattern};
 use crate::{Outcome, PATIENCE, said};
 
 /// A guest and its memory.
@@ -55,6 +59,8 @@ impl Den {
 }
 
 const SYSCALL: [u8; 2] = [0x0f, 0x05];
+/// The op word of Guest.enter.
+const ENTER: u64 = 0x0a02;
 const SPIN: [u8; 2] = [0xeb, 0xfe];
 
 /// System call, page fault and exception, each with what it needs to be treated.
@@ -87,9 +93,7 @@ pub(crate) fn traps_return_what_happened() -> Outcome {
 pub(crate) fn registers_survive_thousands_of_exits() -> Outcome {
     let other = Rig::new()?;
     other.load(&SPIN);
-    let mut foreign = FxArea::default();
-    foreign.0[160..416].fill(0xee);
-    other.go(&Rig::registers(), &foreign)?;
+    other.go(&Rig::registers(), &pattern(0xee))?;
     let den = Den::new()?;
     // The guest counts in rax, then calls.
     den.load(&code![[0x48, 0xff, 0xc0], SYSCALL, [0xeb, 0xf9]]);
@@ -104,10 +108,7 @@ pub(crate) fn registers_survive_thousands_of_exits() -> Outcome {
         gs_base: 0x2222_0000,
         ..registers
     };
-    let mut fx = FxArea::default();
-    for (index, byte) in (0..=u8::MAX).zip(&mut fx.0[160..416]) {
-        *byte = index ^ 0x5a;
-    }
+    let fx = pattern(0x5a);
     for round in 1..=4000_u64 {
         let (trap, found, found_fx) = den.enter(&registers, &fx, Deadline::NEVER).map_err(said("enter"))?;
         check_eq!(trap.kind, TrapKind::SystemCall as u32);
@@ -120,11 +121,117 @@ pub(crate) fn registers_survive_thousands_of_exits() -> Outcome {
             ..registers
         };
         check_eq!(found, expected);
-        check!(found_fx.0[160..416] == fx.0[160..416], "vector registers changed in round {round}");
-        check_eq!(found_fx.0[24..28], fx.0[24..28]);
+        same_vectors("what came back", &found_fx, &fx).map_err(|text| format!("round {round}: {text}"))?;
         registers = found;
     }
     other.stop()?;
+    Ok(())
+}
+
+/// What a guest begins with is what its owner put into the page, what comes back is what the guest had at its end,
+/// and the owner itself goes on with neither: however the guest ends, and whoever else runs meanwhile.
+pub(crate) fn vector_registers_cross_at_the_page_only() -> Outcome {
+    let other = Rig::new()?;
+    other.load(&SPIN);
+    other.go(&Rig::registers(), &pattern(0xee))?;
+    let (den, owner) = (Den::new()?, Owner::new()?);
+    let (begin, end) = (with_control(pattern(0xaa)), pattern(0x33));
+    den.data.write(END_STATE, &end.0);
+    let load_from_zero: [u8; 7] = [0x8b, 0x04, 0x25, 0, 0, 0, 0];
+    for (kind, ending) in [
+        (TrapKind::SystemCall, &SYSCALL[..]),
+        (TrapKind::PageFault, &load_from_zero),
+        (TrapKind::Exception, &[0xcc]),
+        (TrapKind::Interrupted, &SPIN),
+    ] {
+        den.data.write(0, &[0; END_STATE]);
+        // fxsave64 (%rbx); fxrstor64 END_STATE(%rbx); movb $1, DONE(%rbx)
+        let store_and_load = [0x48, 0x0f, 0xae, 0x03, 0x48, 0x0f, 0xae, 0x8b, 0, 0x10, 0, 0];
+        den.load(&code![store_and_load, [0xc6, 0x83, 0, 8, 0, 0, 1], ending]);
+        owner.enter(&den, &begin, &pattern(0x55))?;
+        while den.data.word(DONE / 8).is_none_or(|done| done.load(Ordering::Relaxed) == 0) {
+            time::sleep(Duration::from_millis(1));
+        }
+        if kind == TrapKind::Interrupted {
+            owner.bell.signal(Bits(1)).map_err(said("signal"))?;
+        }
+        let (trap, came_back, own) = owner.look()?;
+        check_eq!(
+            (trap.kind, owner.bell.wait(Deadline::POLL).is_ok()),
+            (kind as u32, kind == TrapKind::Interrupted)
+        );
+        let mut begun_with = FxArea([0; 512]);
+        den.data.read(0, &mut begun_with.0);
+        for (what, found, expected) in [
+            ("what the guest began with", begun_with, &begin),
+            ("what came back", came_back, &end),
+            ("what the owner goes on with", own, &FxArea::INITIAL),
+        ] {
+            same_vectors(what, &found, expected).map_err(|text| format!("after {kind:?}: {text}"))?;
+        }
+    }
+    other.stop()
+}
+
+/// Where the guest of that case finds the state to end with, and where it says that it has it.
+const END_STATE: usize = 0x1000;
+const DONE: usize = 0x800;
+
+/// A thread that does nothing but enter a guest, of its own message page: no compiled code is between its registers
+/// and the kernel's.
+struct Owner {
+    rig: Rig,
+    page: Mapping,
+    /// Its signal ends the guest.
+    bell: Cap<Notification>,
+}
+
+impl Owner {
+    fn new() -> Result<Self, String> {
+        let (rig, page) = (Rig::new()?, Mapping::new(Pages(1)).map_err(said("page"))?);
+        let table = environment().cspace().handle();
+        rig.thread
+            .configure(table, rig.space.handle(), page.region().handle(), PageIndex(0))
+            .map_err(said("configure"))?;
+        let bell = memory::create::<Notification>(0).map_err(said("bell"))?;
+        rig.thread.bind(bell.handle()).map_err(said("bind"))?;
+        rig.load(&code![SYSCALL, END]);
+        Ok(Self { rig, page, bell })
+    }
+
+    /// Enters the guest, which begins with one state while the owner has another.
+    fn enter(&self, den: &Den, guests: &FxArea, own: &FxArea) -> Outcome {
+        let registers = Registers { rbx: DATA, ..Rig::registers() };
+        self.page.write(FRAME, GuestFrame { registers, ..GuestFrame::default() }.as_bytes());
+        self.page.write(FX, &guests.0);
+        self.rig.go(&Registers { rax: ENTER, rdi: den.guest.handle().0, ..Rig::registers() }, own)
+    }
+
+    /// Why the guest ended and with which state, and the state that the owner goes on with.
+    fn look(&self) -> Result<(Trap, FxArea, FxArea), String> {
+        self.rig.fault()?;
+        let (found, own) = self.rig.look()?;
+        // The low half of the word is the status.
+        check_eq!((found.rip, found.rax & 0xffff), (CODE + 2, 0));
+        let (mut frame, mut fx) = (GuestFrame::default(), FxArea([0; 512]));
+        self.page.read(FRAME, frame.as_mut_bytes());
+        self.page.read(FX, &mut fx.0);
+        Ok((frame.trap, fx, own))
+    }
+}
+
+/// The state with other control words than any thread begins with: rounding and precision.
+fn with_control(mut fx: FxArea) -> FxArea {
+    fx.0[0..2].copy_from_slice(&0x0e7f_u16.to_le_bytes());
+    fx.0[24..28].copy_from_slice(&0x7f80_u32.to_le_bytes());
+    fx
+}
+
+fn same_vectors(whose: &str, found: &FxArea, expected: &FxArea) -> Outcome {
+    for (what, range) in VECTORS {
+        let (found, expected) = (&found.0[range.clone()], &expected.0[range]);
+        check!(found == expected, "{whose}: {what} registers are {found:x?}, not {expected:x?}");
+    }
     Ok(())
 }
 

@@ -86,7 +86,7 @@ cases! {
     guests {
         traps_return_what_happened registers_survive_thousands_of_exits deadlines_end_a_spinning_guest
         a_signal_ends_a_guest what_cannot_be_entered two_threads_want_one_guest a_guest_of_ones_own_goes
-        a_suspended_guest_goes_on hostile_flags_in_a_guest
+        a_suspended_guest_goes_on hostile_flags_in_a_guest vector_registers_cross_at_the_page_only
     }
     cores {
         calls_cross_cores calls_cross_two_cores threads_change_cores stops_and_starts_race a_stopped_thread_stands

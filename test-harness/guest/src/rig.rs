@@ -5,6 +5,7 @@
 
 use alloc::format;
 use alloc::string::String;
+use core::ops::Range;
 
 use idl::abi::{FxArea, GuestFrame, Registers};
 use idl::message::{Fault, Message, Received};
@@ -165,3 +166,27 @@ macro_rules! code {
     }};
 }
 pub(crate) use code;
+
+/// What there is of vector and x87 state in an area: the rest of it tells of the last x87 instruction, or nothing.
+pub(crate) const VECTORS: [(&str, Range<usize>); 4] =
+    [("x87 control", 0..5), ("x87", 32..160), ("vector control", 24..28), ("vector", 160..416)];
+
+/// A state in which every register is in use, and all differ.
+pub(crate) fn pattern(number: u8) -> FxArea {
+    let mut fx = FxArea::default();
+    for (index, byte) in (0..=u8::MAX).zip(&mut fx.0[160..416]) {
+        *byte = index.wrapping_mul(7) ^ number;
+    }
+    for register in 0..8_usize {
+        let start = 32 + 16 * register;
+        for (index, byte) in (0..8).zip(&mut fx.0[start..start + 8]) {
+            *byte = index ^ number;
+        }
+        // A mantissa with its top bit, and an exponent: a number that FXSAVE gives back as it is.
+        fx.0[start + 7] |= 0x80;
+        fx.0[start + 9] = 0x40;
+    }
+    // All eight x87 registers are in use.
+    fx.0[4] = 0xff;
+    fx
+}

@@ -138,6 +138,7 @@ pub const CASES: &[Case] = &[
     Case::new("guests::a_guest_of_ones_own_goes"),
     Case::new("guests::a_suspended_guest_goes_on"),
     Case::new("guests::hostile_flags_in_a_guest"),
+    Case::new("guests::vector_registers_cross_at_the_page_only"),
     Case::new("cores::calls_cross_cores").cores(4).memory(512).seconds(25),
     Case::new("cores::threads_change_cores").cores(4).memory(512).seconds(25),
     Case::new("cores::stops_and_starts_race").cores(4).memory(512).seconds(25),
