@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use test_harness::place;
+use test_harness::tools::{self, Install};
 
 /// A folder with these shell scripts as programs.
 fn programs(name: &str, scripts: &[(&str, &str)]) -> PathBuf {
@@ -80,4 +81,41 @@ fn without_a_linker_the_user_learns_what_to_install() {
     // Either busybox was fetched before, and the linker is what is missing, or it was not and cannot be.
     assert!(said.contains("cc is not on PATH") || said.contains("apt-get"), "{said}");
     fs::remove_dir_all(folder).unwrap();
+}
+
+/// Set in the process that fetches for [`a_package_that_cannot_be_had_is_told`].
+const FETCHER: &str = "ARCHIPELAGO_TEST_FETCHER";
+
+/// What is said when a package is wanted with this PATH. In a process of its own, because PATH is the process's.
+fn fetch(path: &str, refused: &str) -> String {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", "a_package_that_cannot_be_had_is_told", "--nocapture"]);
+    command.env(FETCHER, "1").env("PATH", path).env("ARCHIPELAGO_NO_INSTALL", refused);
+    let output = command.output().unwrap();
+    assert!(!output.status.success(), "there is no such package");
+    String::from_utf8(output.stderr).unwrap()
+}
+
+#[test]
+fn a_package_that_cannot_be_had_is_told() {
+    const PACKAGE: &str = "archipelago-no-such-package";
+    if std::env::var_os(FETCHER).is_some() {
+        let found = tools::package_file(PACKAGE, "usr/lib/libc.a", Install::from_environment());
+        panic!("{}", found.unwrap_err());
+    }
+    for refused in ["", "1"] {
+        contains(&fetch("", refused), &["PATH is empty", "next: set PATH"]);
+    }
+    contains(&fetch("/nonexistent", ""), &[PACKAGE, "apt-get is not on PATH", "put usr/lib/libc.a of that"]);
+    let script = ": > $0.called
+        echo \"E: Failed to fetch it, Temporary failure resolving\" >&2; exit 100";
+    let folder = programs("package", &[("apt-get", script), ("dpkg-deb", "exit 1")]);
+    let path = folder.to_str().unwrap();
+    contains(&fetch(path, "1"), &["fetching are refused", &format!("apt-get download {PACKAGE}")]);
+    assert!(!folder.join("apt-get.called").exists(), "nothing was tried");
+    let said = fetch(path, "");
+    contains(&said, &["Temporary failure resolving", "see that the network works", "sudo apt-get update"]);
+    assert!(folder.join("apt-get.called").exists());
+    fs::remove_dir_all(folder).unwrap();
+    fs::remove_dir_all(place::scratch("debian").unwrap().join(format!("{PACKAGE}.partial"))).unwrap();
 }

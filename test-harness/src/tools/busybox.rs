@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::{Install, find, packages};
-use crate::failure::{Doing, Failure, Result};
+use crate::failure::Result;
 use crate::place;
 use crate::say::say;
 
@@ -15,9 +15,8 @@ const PACKAGE: &str = "busybox-static";
 /// # Errors
 /// When it cannot or may not be fetched and none is on PATH.
 pub fn busybox(install: Install) -> Result<PathBuf> {
-    let _one_at_a_time = place::lock("busybox")?;
-    let folder = place::scratch("debian")?.join(PACKAGE);
-    if let Some(path) = unpacked(&folder) {
+    let _one_at_a_time = place::lock(PACKAGE)?;
+    if let Some(path) = unpacked(&packages::folder(PACKAGE)?) {
         return Ok(path);
     }
     if find("apt-get")?.is_none()
@@ -26,24 +25,8 @@ pub fn busybox(install: Install) -> Result<PathBuf> {
         say(format_args!("there is no apt-get here; using the static busybox on PATH, {}", path.display()));
         return Ok(path);
     }
-    if install == Install::Refused {
-        let folder = place::shown(&folder);
-        return Err(Failure::new(format!("{PACKAGE} is not there, and installing and fetching are refused"))
-            .next(format!(
-                "run: apt-get download {PACKAGE} && dpkg-deb -x {PACKAGE}_*.deb {folder}\nthen run again"
-            )));
-    }
-    // Unpacked beside and renamed, so that an interrupted download leaves nothing that looks whole.
-    let partial = folder.with_extension("partial");
-    let _ = fs::remove_dir_all(&partial);
-    fs::create_dir_all(&partial).doing(|| format!("cannot create {}", partial.display()))?;
-    packages::unpack(PACKAGE, &partial)?;
-    let _ = fs::remove_dir_all(&folder);
-    fs::rename(&partial, &folder).doing(|| format!("cannot create {}", folder.display()))?;
-    unpacked(&folder).ok_or_else(|| {
-        Failure::new(format!("the package {PACKAGE} holds no static busybox for x86_64"))
-            .next(format!("look into {}", folder.display()))
-    })
+    let otherwise = "put a static busybox on PATH";
+    packages::fetch(PACKAGE, install, "static busybox for x86_64", otherwise, unpacked)
 }
 
 fn unpacked(folder: &Path) -> Option<PathBuf> {

@@ -16,6 +16,7 @@ use crate::place;
 use crate::say::say;
 
 pub use busybox::busybox;
+pub use packages::package_file;
 
 /// Whether missing packages may be installed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,5 +1,6 @@
 //! Debian packages: installed, or unpacked into a folder of our own.
 
+use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -8,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::{Install, find};
 use crate::failure::{Doing, Failure, Result};
-use crate::place::shown;
+use crate::place::{self, shown};
 use crate::say::say;
 
 /// How long to wait for another apt-get or dpkg to finish.
@@ -39,31 +40,84 @@ pub(super) fn install(package: &str, install: Install) -> Result<()> {
     })
 }
 
-/// Downloads a package and unpacks it into `folder`. Needs no root.
-pub(super) fn unpack(package: &str, folder: &Path) -> Result<()> {
+/// A file of a Debian package that is downloaded and unpacked once into the target folder. Needs no root and installs
+/// nothing.
+///
+/// # Errors
+/// When it is not there and cannot or may not be fetched, or when the package holds no such file.
+pub fn package_file(package: &str, file: &str, install: Install) -> Result<PathBuf> {
+    let _one_at_a_time = place::lock(package)?;
+    let wanted = |folder: &Path| Some(folder.join(file)).filter(|path| path.is_file());
+    let folder = folder(package)?;
+    if let Some(path) = wanted(&folder) {
+        return Ok(path);
+    }
+    let otherwise = format!("put {file} of that package into {}", shown(&folder));
+    fetch(package, install, file, &otherwise, wanted)
+}
+
+/// Where a package is unpacked.
+pub(super) fn folder(package: &str) -> Result<PathBuf> {
+    Ok(place::scratch("debian")?.join(package))
+}
+
+/// Downloads a package into its folder, in which `wanted` must find `what` then. `otherwise` is what people do where
+/// there are no Debian packages. The caller holds the package's lock.
+pub(super) fn fetch(
+    package: &str,
+    install: Install,
+    what: &str,
+    otherwise: &str,
+    wanted: impl Fn(&Path) -> Option<PathBuf>,
+) -> Result<PathBuf> {
+    let folder = folder(package)?;
+    // Looked for first: with an empty PATH no command would help.
+    let apt = find("apt-get")?;
+    if install == Install::Refused {
+        let folder = shown(&folder);
+        return Err(Failure::new(format!("{package} is not there, and installing and fetching are refused"))
+            .next(format!(
+                "run: apt-get download {package} && dpkg-deb -x {package}_*.deb {folder}\nthen run again"
+            )));
+    }
     let missing = |tool: &str| {
-        Failure::new(format!("{package} comes from Debian, and {tool} is not on PATH")).next(format!(
-            "on Debian or Ubuntu install {tool}; elsewhere put a static busybox on PATH; then run again"
-        ))
+        Failure::new(format!("{package} comes from Debian, and {tool} is not on PATH"))
+            .next(format!("on Debian or Ubuntu install {tool}; elsewhere {otherwise}; then run again"))
     };
-    let apt = find("apt-get")?.ok_or_else(|| missing("apt-get"))?;
+    let apt = apt.ok_or_else(|| missing("apt-get"))?;
     let dpkg = find("dpkg-deb")?.ok_or_else(|| missing("dpkg-deb"))?;
+    // Unpacked beside and renamed, so that an interrupted download leaves nothing that looks whole.
+    let partial = folder.with_extension("partial");
+    let _ = fs::remove_dir_all(&partial);
+    fs::create_dir_all(&partial).doing(|| format!("cannot create {}", partial.display()))?;
+    download(&apt, package, &partial)?;
+    let archive = newest_archive(&partial)?;
+    let text = |path: &Path| path.display().to_string();
+    run(&dpkg, &["-x", &text(&archive), &text(&partial)], None)?;
+    let _ = fs::remove_dir_all(&folder);
+    fs::rename(&partial, &folder).doing(|| format!("cannot create {}", folder.display()))?;
+    wanted(&folder).ok_or_else(|| {
+        Failure::new(format!("the package {package} holds no {what}"))
+            .next(format!("look into {}", folder.display()))
+    })
+}
+
+/// Downloads a package into `folder`.
+fn download(apt: &Path, package: &str, folder: &Path) -> Result<()> {
     say(format_args!("apt-get download {package} (into {}, nothing is installed)", shown(folder)));
-    if let Err(first) = run(&apt, &["download", "-q", package], Some(folder)) {
+    if let Err(first) = run(apt, &["download", "-q", package], Some(folder)) {
         let update = "sudo apt-get update";
         if !rustix::process::geteuid().is_root() {
             return Err(first.next(format!("see that the network works, then run: {update}\nthen run again")));
         }
         say("apt-get update (the list of packages may be old or absent)");
-        run(&apt, &["update", "-q"], None)
-            .and_then(|()| run(&apt, &["download", "-q", package], Some(folder)))
+        run(apt, &["update", "-q"], None)
+            .and_then(|()| run(apt, &["download", "-q", package], Some(folder)))
             .map_err(|failure| {
                 failure.next(format!("see that the network works, then run: {update}\nthen run again"))
             })?;
     }
-    let archive = newest_archive(folder)?;
-    let text = |path: &Path| path.display().to_string();
-    run(&dpkg, &["-x", &text(&archive), &text(folder)], None)
+    Ok(())
 }
 
 fn newest_archive(folder: &Path) -> Result<PathBuf> {

@@ -8,12 +8,12 @@ use linux::Linux;
 
 use super::Finished;
 use super::host::{Host, run, system};
-use super::package::unpacked;
+use super::package;
 
 /// The unmodified binary. The test fails when it cannot be had.
 pub(crate) fn path() -> &'static Path {
     static PATH: OnceLock<PathBuf> = OnceLock::new();
-    PATH.get_or_init(|| unpacked("busybox-static", "bin/busybox").join("bin/busybox"))
+    PATH.get_or_init(package::busybox)
 }
 
 /// The binary's bytes, kept for good.

@@ -1,4 +1,4 @@
-//! Small C programs, compiled by this machine's gcc and run both ways.
+//! Small C programs, compiled by this machine's C compiler and run both ways.
 
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use super::Finished;
 use super::busybox::keep;
 use super::host::{Host, run, system};
-use super::package::unpacked;
+use super::package;
 use linux::Linux;
 
 /// How a program is linked.
@@ -30,7 +30,7 @@ pub(crate) fn compile(name: &str, linked: Linked) -> Program {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/programs").join(format!("{name}.c"));
     let path =
         Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{linked:?}-{}", std::process::id()));
-    let mut command = Command::new("gcc");
+    let mut command = Command::new(package::compiler());
     command.args(["-O1", "-pthread"]);
     match linked {
         Linked::Static => _ = command.args(["-Wall", "-Werror", "-static"]),
@@ -43,22 +43,28 @@ pub(crate) fn compile(name: &str, linked: Linked) -> Program {
     } else {
         command.arg(&source);
     }
-    let output = command.output().expect("gcc can be run");
+    let output = command.output().expect("the compiler can be run");
     assert!(output.status.success(), "{name} compiles: {}", String::from_utf8_lossy(&output.stderr));
     Program { path, linked }
 }
 
 /// Where the package keeps the library.
 fn musl_library() -> PathBuf {
-    unpacked("musl-dev", "usr/lib/x86_64-linux-musl/libc.a").join("usr/lib/x86_64-linux-musl")
+    folder_of(&package::musl("usr/lib/x86_64-linux-musl/libc.a"))
+}
+
+fn folder_of(file: &Path) -> PathBuf {
+    file.parent().expect("it lies in the package's folder").to_path_buf()
 }
 
 /// Compiles against musl's headers, and the compiler's own after them.
 fn musl(command: &mut Command) {
-    let own = Command::new("gcc").arg("-print-file-name=include").output().expect("gcc can be run");
+    let own = Command::new(package::compiler())
+        .arg("-print-file-name=include")
+        .output()
+        .expect("the compiler can be run");
     let own = String::from_utf8(own.stdout).expect("a plain path");
-    let headers =
-        unpacked("musl-dev", "usr/include/x86_64-linux-musl/stdio.h").join("usr/include/x86_64-linux-musl");
+    let headers = folder_of(&package::musl("usr/include/x86_64-linux-musl/stdio.h"));
     command.args(["-w", "-static", "-nostdinc", "-nostdlib", "-isystem"]).arg(headers);
     command.arg("-isystem").arg(own.trim());
 }
