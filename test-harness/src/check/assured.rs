@@ -113,7 +113,12 @@ const CHOSEN: &[(&str, &[&str], &[u8])] = &[
     ),
     (
         "memory and registers that change hands",
-        &["objects::memory_comes_back", "suboses::a_lot_moves", "catastrophes::vector_registers_leak"],
+        &[
+            "objects::memory_comes_back",
+            "suboses::a_lot_moves",
+            "catastrophes::vector_registers_leak",
+            "guests::vector_registers_cross",
+        ],
         &[22],
     ),
 ];
