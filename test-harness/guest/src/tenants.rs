@@ -45,7 +45,7 @@ pub(crate) mod order {
     /// Rings without an end.
     pub(crate) const FLOOD: u64 = 37;
     /// Opens a channel over the window and sends back whatever comes, from a thread of its own, until it is closed. How it
-    /// ended is said by [`SERVED`](crate::channels::SERVED).
+    /// ended is said by `SERVED` of `channels.rs`.
     pub(crate) const SERVE: u64 = 39;
     /// Opens a channel over the window and sends so many messages of many sizes; answers with how many came back as they
     /// were.
