@@ -21,7 +21,7 @@ const SOFT_LIMIT: usize = 370;
 /// ordinary system call a way of its own, when cores were asked to flush one by one and long visits were cut, for the
 /// windows of the ledger and then the kernel's, for giving several things whole or not at all, and for the refusal of a processor
 /// without NX; else it only goes down.
-const KERNEL_LIMIT: usize = 13_242;
+const KERNEL_LIMIT: usize = 13_247;
 
 fn files(extension: &str) -> Vec<(String, String)> {
     fn walk(folder: &Path, extension: &str, found: &mut Vec<PathBuf>) {

@@ -58,6 +58,8 @@ pub struct Record {
     pub deserted: bool,
     /// The lot of it that is being cleared, once it is deserted.
     pub ending: Option<LotId>,
+    /// Whether it ever had a side of a window. For others no lots are looked at, whose number is everybody's.
+    pub has_windows: bool,
 }
 
 /// What the supervisor waits for from a core.

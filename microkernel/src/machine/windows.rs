@@ -118,6 +118,7 @@ fn open(books: &mut Books, core: &mut Core, sides: [Side; 2]) -> Result<(), Erro
         let window = Window { start: PhysAddr(side.entry.address()), peer: number_of(peer.id) };
         // A kernel that fails only now leaves the other its side, as one that fails a moment later does.
         let _ = visit(books, core, side.id, |kernel| plant(kernel, &side.entry, window));
+        books.record(side.id).has_windows = true;
         cores::retarget(books, side.id);
         let lot = LotNumber(u32::from(side.entry.seat));
         let peer = SubOsNumber(u32::from(peer.id.index));
@@ -149,6 +150,9 @@ pub fn bells(books: &mut Books, id: ledger::SubOsId) -> heapless::Vec<(&'static 
 /// From now on the doorbells of a subOS's windows interrupt this core of it, or none; those of what is being taken
 /// interrupt none in any case.
 pub fn retarget(books: &mut Books, id: ledger::SubOsId, core: Option<CoreId>) {
+    if !books.record(id).has_windows {
+        return;
+    }
     for (bell, holder) in bells(books, id) {
         bell.target.set(core.filter(|_| holder == Holder::SubOs(id)));
     }
