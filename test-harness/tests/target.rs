@@ -171,9 +171,9 @@ fn sums_are_right(played: &Played) -> std::result::Result<(), Failed> {
 const STOPPED: &str = r#"#!/bin/sh
 qemu=$$
 (
-    until [ -e FOLDER/begun ]; do sleep 0.05; kill -0 $qemu || exit; done
+    until [ -e FOLDER/begun ]; do sleep 0.01; kill -0 $qemu || exit; done
     for time in 1 2 3 4; do
-        sleep 0.4
+        sleep 0.1
         kill -STOP $qemu || exit
         sleep 1.6
         kill -CONT $qemu && echo $time >> FOLDER/stops
