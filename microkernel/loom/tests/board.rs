@@ -237,14 +237,7 @@ fn a_core_leaves(fault: Fault) {
         two.board.leave(SECOND);
         drop(visit);
     });
-    let mut own = Translation::NONE;
-    own.touch(&kernel.pages[0]);
-    let held = kernel.lock.acquire(FIRST, || Wait::On).unwrap();
-    kernel.inside.write();
-    let epoch = kernel.take_away(FIRST, &kernel.pages[0], &mut own);
-    drop(held);
-    kernel.board.wait(FIRST, Asked::of_all(epoch), || own.flush(), || false);
-    kernel.pages[0].memory.write();
+    take_away_meanwhile(&kernel);
     core.join().unwrap();
     supervisor.join().unwrap();
 }
@@ -293,7 +286,7 @@ fn come(kernel: &Kernel, fault: Fault) {
     let _ = kernel.mailbox.attend();
 }
 
-/// A core takes a page away while another comes.
+/// A core takes a page away while another comes or goes, and uses it again.
 fn take_away_meanwhile(kernel: &Kernel) {
     let mut own = Translation::NONE;
     own.touch(&kernel.pages[0]);
@@ -303,6 +296,11 @@ fn take_away_meanwhile(kernel: &Kernel) {
     drop(held);
     kernel.board.wait(FIRST, Asked::of_all(epoch), || own.flush(), || false);
     kernel.pages[0].memory.write();
+}
+
+/// The same, and then all is over.
+fn take_away_to_the_end(kernel: &Kernel) {
+    take_away_meanwhile(kernel);
     kernel.done.raise();
     kernel.lines[1].send();
 }
@@ -314,7 +312,7 @@ fn a_core_joins(fault: Fault) {
     let core = thread::spawn(move || come(&core, fault));
     kernel.mailbox.enter([1, 2, 3]);
     kernel.lines[1].send();
-    take_away_meanwhile(&kernel);
+    take_away_to_the_end(&kernel);
     core.join().unwrap();
 }
 
@@ -349,7 +347,7 @@ fn a_core_is_recalled(fault: Fault) {
     let core = thread::spawn(move || come(&core, Fault::None));
     kernel.mailbox.command(Command::Park);
     kernel.lines[1].send();
-    take_away_meanwhile(&kernel);
+    take_away_to_the_end(&kernel);
     core.join().unwrap();
 }
 
