@@ -73,7 +73,7 @@ impl Forest {
     ///
     /// Takes constant time, unless something is being removed: then it also looks at the header of the table
     /// and at no more than [`MAX_DEPTH`](crate::bounds::MAX_DEPTH) parents.
-    #[inline]
+    #[inline(always)]
     pub fn lookup(
         &self,
         slots: &impl Slots,
@@ -94,14 +94,14 @@ impl Forest {
 
     /// Finds a capability of any kind that is to be used, with any rights: the first five checks of
     /// [`Self::lookup`].
-    #[inline]
+    #[inline(always)]
     pub fn lookup_any(&self, slots: &impl Slots, table: Table, handle: Handle) -> Result<Found, Error> {
         let (at, slot) = self.find_usable(slots, table, handle)?;
         found(at, slot)
     }
 
     /// Present, fresh, not going, not in flight.
-    #[inline]
+    #[inline(always)]
     fn find_usable<'s>(
         &self,
         slots: &'s impl Slots,
@@ -136,7 +136,7 @@ impl Forest {
 }
 
 /// Presence and freshness.
-#[inline]
+#[inline(always)]
 fn find(slots: &impl Slots, table: Table, handle: Handle) -> Result<(SlotRef, &Slot), Error> {
     let at = table.at(handle.index())?;
     let slot = slots.slot(at);
@@ -149,7 +149,7 @@ fn find(slots: &impl Slots, table: Table, handle: Handle) -> Result<(SlotRef, &S
     Ok((at, slot))
 }
 
-#[inline]
+#[inline(always)]
 fn found(at: SlotRef, slot: &Slot) -> Result<Found, Error> {
     let capability = slot.capability().ok_or(Error::EmptySlot)?;
     Ok(Found { slot: at, generation: slot.generation, capability })

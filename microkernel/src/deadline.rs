@@ -26,9 +26,11 @@ impl Node {
 }
 
 /// All pending deadlines of one kernel.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub struct Deadlines {
     root: Option<Ref<Thread>>,
+    /// The root's deadline: every way out of the kernel asks for it.
+    earliest: Ticks,
 }
 
 /// Which child of a node at `depth` the thread belongs under.
@@ -38,12 +40,16 @@ fn side(thread: Ref<Thread>, depth: u32) -> usize {
 
 impl Deadlines {
     /// No deadlines.
-    pub const EMPTY: Self = Self { root: None };
+    pub const EMPTY: Self = Self { root: None, earliest: Ticks::NEVER };
 
     /// The earliest deadline.
     #[must_use]
-    pub fn earliest(&self, memory: &Memory) -> Ticks {
-        self.root.map_or(Ticks::NEVER, |thread| memory[thread].deadline.at)
+    pub const fn earliest(&self) -> Ticks {
+        self.earliest
+    }
+
+    fn note_earliest(&mut self, memory: &Memory) {
+        self.earliest = self.root.map_or(Ticks::NEVER, |thread| memory[thread].deadline.at);
     }
 
     /// Adds a thread's deadline.
@@ -70,6 +76,7 @@ impl Deadlines {
             }
         }
         self.attach(memory, parent, Some(carried));
+        self.note_earliest(memory);
     }
 
     /// Removes a thread's deadline, if it has one.
@@ -110,6 +117,7 @@ impl Deadlines {
             parent = Some((rising, which));
             hole = below;
         }
+        self.note_earliest(memory);
     }
 
     /// Takes one deadline that has passed.
@@ -192,7 +200,7 @@ mod tests {
                     }
                 }
                 let earliest = model.values().min().map_or(Ticks::NEVER, |at| Ticks(*at));
-                prop_assert_eq!(deadlines.earliest(&memory), earliest);
+                prop_assert_eq!(deadlines.earliest(), earliest);
                 for (index, thread) in threads.iter().enumerate() {
                     prop_assert_eq!(memory[*thread].deadline.is_present(), model.contains_key(&index));
                 }

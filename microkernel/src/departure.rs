@@ -11,7 +11,7 @@ use crate::object::address_space::AddressSpace;
 use crate::object::thread::{Own, State, Thread};
 use crate::outcome::NextThread;
 use crate::sync::Asked;
-use crate::types::{PhysAddr, Ticks};
+use crate::types::{CoreId, PhysAddr, Ticks};
 
 /// The way out to a thread.
 pub struct WayOut {
@@ -79,15 +79,15 @@ impl Kernel {
 
     /// Who runs at once: the whole of what [`Kernel::leave`] decides, for a thread that is alone on its core with
     /// nothing pending. Whatever is out of the ordinary takes the long way.
-    #[inline]
-    pub fn at_once(&mut self, next: NextThread) -> Option<WayOut> {
-        let current = self.cores[self.me.index()].current?;
+    #[inline(always)]
+    pub fn at_once(&mut self, me: CoreId, next: NextThread) -> Option<WayOut> {
+        let current = self.cores[me.index()].current?;
         match next {
-            NextThread::Same => self.if_alone(current),
+            NextThread::Same => self.if_alone(me, current),
             // The current thread, which now waits, hands its time over.
             NextThread::Switch(to) if !current.is_ready(&self.memory) => {
-                let way = self.if_alone(to)?;
-                let slice_end = self.here().slice_end;
+                let way = self.if_alone(me, to)?;
+                let slice_end = self.cores[me.index()].slice_end;
                 self.become_current(Some(to), slice_end);
                 Some(way)
             }
@@ -98,23 +98,23 @@ impl Kernel {
     /// The way out to a thread that can run on this core without a question: the core is not wanted elsewhere, no other
     /// thread is ready here, its time is not over, the timer stands where it should, and nothing is being removed.
     #[inline(always)]
-    fn if_alone(&mut self, who: Ref<Thread>) -> Option<WayOut> {
-        let here = &self.cores[self.me.index()];
+    fn if_alone(&mut self, me: CoreId, who: Ref<Thread>) -> Option<WayOut> {
+        let here = &self.cores[me.index()];
         let timer = match self.timekeeper {
-            Some(keeper) if keeper == self.me => self.deadlines.earliest(&self.memory),
+            Some(keeper) if keeper == me => self.deadlines.earliest(),
             _ => Ticks::NEVER,
         };
         let core_free = here.run.is_empty()
             && self.now < here.slice_end
             && here.armed == timer
             && !self.forest.is_removing()
-            && !park_requested(self.me);
+            && !park_requested(me);
         let thread = &mut self.memory[who];
         let ordinary = core_free
             && thread.state == State::Ready
             && thread.guest.is_none()
             && thread.quiet.is_none()
-            && self.seats[thread.seat.index()] == Some(self.me);
+            && self.seats[thread.seat.index()] == Some(me);
         let root = thread.space().filter(|_| ordinary).map(AddressSpace::root_at)?;
         Some(WayOut { thread: who, frame: NonNull::from(&mut thread.frame), root })
     }

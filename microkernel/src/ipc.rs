@@ -12,6 +12,7 @@ use idl::abi::page::{RECEIVE_SLOTS, RECEIVED_CAPS, SEND_CAPS, SEND_MOVES};
 use idl::abi::{MESSAGE_CAPS, MESSAGE_WORDS, MessageTag, OpWord, REGISTER_WORDS, ResultWord};
 use idl::message::FAULT_LABEL;
 
+use crate::counters::count;
 use crate::kernel::Kernel;
 use crate::limits::CANCEL_BUDGET;
 use crate::machine;
@@ -68,6 +69,7 @@ enum Given {
 impl Kernel {
     /// The physical page that is a thread's message page.
     #[must_use]
+    #[inline(never)]
     pub fn message_page(&self, thread: Ref<Thread>) -> Option<PhysAddr> {
         let capability = self.own_capability(thread, Own::Message, Kind::Region)?;
         Some(PhysAddr(capability.object).plus(self.memory[thread].message_offset))
@@ -130,7 +132,7 @@ impl Kernel {
             panic!("a thread in a receivers' queue receives");
         };
         let message = self.outgoing(sender);
-        self.memory.change_queue(endpoint, |it| &mut it.receivers, |q, memory| q.remove(memory, receiver));
+        self.memory.take_first(endpoint, |it| &mut it.receivers);
         self.deliver(sender, receiver, reply, message);
         if sending.pending == Pending::Send {
             return self.make_ready(receiver);
@@ -140,6 +142,7 @@ impl Kernel {
     }
 
     /// Remembers through which slot a thread queues, and has that watched: it waits in vain when the capability leaves it.
+    #[inline(never)]
     fn remember_way(&mut self, sender: Ref<Thread>, through: Option<SlotRef>) {
         if let Some(slot) = through {
             // The capability was found there, so there is something to watch.
@@ -193,7 +196,7 @@ impl Kernel {
                 woken = woken.and(self.cancel(caller, why));
                 continue;
             }
-            self.memory.change_queue(endpoint, |it| &mut it.callers, |q, memory| q.remove(memory, caller));
+            self.memory.take_first(endpoint, |it| &mut it.callers);
             self.deliver(caller, receiver, reply, message);
             if self.memory[reply].use_ == Use::Idle {
                 woken = woken.and(self.make_ready(caller));
@@ -264,10 +267,11 @@ impl Kernel {
         frame.set_message_words(words);
         frame.registers.rdi = badge;
         frame.registers.rax = ResultWord::message(tag.label, tag.words, tag.caps).0;
-        self.here().counters.messages += 1;
+        count(&mut self.here().counters.messages);
     }
 
     /// Copies what goes through the message pages.
+    #[inline(never)]
     fn transfer_pages(&mut self, from: Ref<Thread>, to: Ref<Thread>, tag: MessageTag) {
         let (Some(source), Some(target)) = (self.message_page(from), self.message_page(to)) else { return };
         let end = usize::from(tag.words);

@@ -14,6 +14,7 @@ use idl::abi::OpWord;
 use crate::arch::{
     Cause, Core, Exit, FramePtr, Pending, Vector, flush_all, now, park_requested, physmap, send_ipi,
 };
+use crate::counters::count;
 use crate::deadline::Deadlines;
 use crate::departure::{Leave, WayOut};
 use crate::limits::{EXPIRE_BUDGET, MAX_CORES};
@@ -214,10 +215,10 @@ pub fn called(core: &mut Core) -> Exit {
     let Some((guard, kernel)) = cell.enter(core.id(), unless_wanted(core.id())) else {
         return Exit::ParkAndRedo;
     };
-    kernel.refresh(core);
+    kernel.refresh(core, &cell.board);
     let step = kernel.called(core);
     if let Step::Leave(next) = step
-        && let Some(way) = kernel.at_once(next)
+        && let Some(way) = kernel.at_once(core.id(), next)
     {
         return run(core, kernel, guard, way);
     }
@@ -232,7 +233,7 @@ pub fn entered(core: &mut Core, cause: Cause) -> Exit {
         if cause.is_past() { cell.enter(id, in_any_case) } else { cell.enter(id, unless_wanted(id)) };
     // If nothing is done for this entry, a fault comes again by itself.
     let Some((guard, kernel)) = way_in else { return Exit::Park };
-    kernel.refresh(core);
+    kernel.refresh(core, &cell.board);
     let step = kernel.begin(core, cause);
     finish(core, cell, guard, kernel, step)
 }
@@ -254,7 +255,7 @@ fn finish(
                 let result = machine::perform(core, visit);
                 let Some(again) = cell.enter(core.id(), in_any_case) else { return Exit::Park };
                 (guard, kernel) = again;
-                kernel.refresh(core);
+                kernel.refresh(core, &cell.board);
                 // The world has moved on: the answer is delivered only if the caller is still there for it.
                 let there = caller.filter(|caller| kernel.current() == Some(*caller));
                 if let Some(caller) = there.filter(|caller| caller.is_ready(&kernel.memory)) {
@@ -281,7 +282,7 @@ fn finish(
                     cell.board.wait(id, asked, flush_all, || park_requested(id) || cell.lock.is_poisoned());
                     let Some(again) = cell.enter(id, unless_wanted(id)) else { return Exit::Park };
                     (guard, kernel) = again;
-                    kernel.refresh(core);
+                    kernel.refresh(core, &cell.board);
                     step = Step::Leave(NextThread::Same);
                 }
             },
@@ -313,7 +314,7 @@ pub fn depart(core: &mut Core) {
 /// taken away during this entry, and once the lock is free their memory may be used again. What it goes on with is noted
 /// under the lock, so that whoever takes mappings away knows whom to ask.
 fn leave_for(core: &mut Core, kernel: &mut Kernel, root: PhysAddr, guard: Guard<'_>) {
-    kernel.here().root = root;
+    kernel.cores[core.id().index()].root = root;
     // SAFETY: the root is a space's of this kernel, or its home root: both carry its kernel half.
     unsafe { core.load_root(root) };
     drop(guard);
@@ -325,11 +326,12 @@ impl Kernel {
     /// Acknowledging says that this core uses nothing any more that was taken away before, the page tables that it
     /// runs on included: they may be those of a space that is gone. So it changes to the home root first.
     #[inline]
-    fn refresh(&mut self, core: &mut Core) {
-        self.me = core.id();
+    fn refresh(&mut self, core: &mut Core, board: &Board) {
+        let me = core.id();
+        self.me = me;
         self.now = now();
         let home_root = self.home_root;
-        self.board.answer(self.me, || {
+        board.answer(me, || {
             // SAFETY: the home root is this kernel's own.
             unsafe { core.load_root(home_root) };
             flush_all();
@@ -402,8 +404,8 @@ impl Kernel {
     #[inline]
     fn called(&mut self, core: &mut Core) -> Step {
         let now = self.now;
-        let here = self.here();
-        here.counters.calls += 1;
+        let here = &mut self.cores[core.id().index()];
+        count(&mut here.counters.calls);
         let Some(current) = here.current else { return Step::Leave(NextThread::Pick) };
         let thread = &mut self.memory[current];
         let frame = &mut thread.frame;

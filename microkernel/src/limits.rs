@@ -144,9 +144,10 @@ pub const MAX_PHYSICAL: u64 = 512 << 30;
 pub const BOOT_MAPPED: u64 = 4 << 30;
 
 /// Trace events kept per core.
-pub const TRACE_EVENTS: usize = 127;
+pub const TRACE_EVENTS: usize = 64;
 
-const_assert!(MAX_CORES <= 64);
+const_assert!(MAX_CORES <= 64 && MAX_CORES.is_power_of_two());
+const_assert!(TRACE_EVENTS.is_power_of_two());
 const_assert!(1 + MAX_CORES + MAX_LOTS <= ROOT_SLOTS as usize);
 const_assert!(PRIORITIES <= 16);
 const_assert!(PROGRAM_REMOVALS < REMOVALS);

@@ -76,6 +76,7 @@ impl<T> Ref<T> {
     /// # Panics
     /// When the address is 0, misaligned or too high, which no capability of ours ever holds.
     #[must_use]
+    #[inline(always)]
     pub fn at(address: PhysAddr) -> Self {
         assert!(address.is_aligned(OBJECT_ALIGN), "an object reference is aligned");
         let number = u32::try_from(address.0 / OBJECT_ALIGN).ok().and_then(NonZeroU32::new);
@@ -128,10 +129,19 @@ impl Memory {
         self.fence = fence;
     }
 
+    #[inline(always)]
     fn check(&self, address: PhysAddr, bytes: u64) {
-        if let Some(fence) = &self.fence {
-            assert!(fence.holds(address, bytes), "a reference leads out of the visited subOS");
+        if self.fence.is_some() {
+            self.check_fence(address, bytes);
         }
+    }
+
+    /// Out of the way of those who have no visitor.
+    #[cold]
+    #[inline(never)]
+    fn check_fence(&self, address: PhysAddr, bytes: u64) {
+        let inside = self.fence.as_ref().is_none_or(|fence| fence.holds(address, bytes));
+        assert!(inside, "a reference leads out of the visited subOS");
     }
 
     /// Writes a new object over the zeroed memory that retype carved for it.
@@ -216,6 +226,7 @@ impl Memory {
 impl<T: Object> Index<Ref<T>> for Memory {
     type Output = T;
 
+    #[inline(always)]
     fn index(&self, reference: Ref<T>) -> &T {
         self.check(reference.address(), size_of::<T>() as u64);
         let pointer = physmap::pointer::<T>(reference.address());
@@ -229,6 +240,7 @@ impl<T: Object> Index<Ref<T>> for Memory {
 }
 
 impl<T: Object> IndexMut<Ref<T>> for Memory {
+    #[inline(always)]
     fn index_mut(&mut self, reference: Ref<T>) -> &mut T {
         let _ = &self[reference];
         // SAFETY: the index above checked the header, and `self` is borrowed mutably for as long.
@@ -238,6 +250,7 @@ impl<T: Object> IndexMut<Ref<T>> for Memory {
 
 /// A slot is named by its address, as objects are.
 impl Slots for Memory {
+    #[inline(always)]
     fn slot(&self, slot: SlotRef) -> &Slot {
         let address = slot_address(slot);
         self.check(address, size_of::<Slot>() as u64);
@@ -245,6 +258,7 @@ impl Slots for Memory {
         unsafe { &*physmap::pointer(address) }
     }
 
+    #[inline(always)]
     fn slot_mut(&mut self, slot: SlotRef) -> &mut Slot {
         let address = slot_address(slot);
         self.check(address, size_of::<Slot>() as u64);

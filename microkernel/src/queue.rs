@@ -122,6 +122,20 @@ impl Memory {
         change(&mut taken, self);
         *queue(&mut self[object]) = taken;
     }
+
+    /// Takes the thread that has waited longest in a queue that lies in an object.
+    #[inline(always)]
+    pub fn take_first<T: Object>(&mut self, object: Ref<T>, queue: impl Fn(&mut T) -> &mut Queue) {
+        let Some(first) = queue(&mut self[object]).head else { return };
+        let next = core::mem::take(&mut self[first].link).next;
+        let left = queue(&mut self[object]);
+        left.head = next;
+        left.count -= 1;
+        match next {
+            Some(next) => self[next].link.previous = None,
+            None => left.tail = None,
+        }
+    }
 }
 
 impl Link {

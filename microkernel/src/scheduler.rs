@@ -5,7 +5,7 @@
 
 use crate::arch::Vector;
 use crate::arch::{mask_timer, send_ipi, set_timer};
-use crate::counters::Counters;
+use crate::counters::{Counters, count};
 use crate::kernel::Kernel;
 use crate::limits::{MAX_CORES, PRIORITIES};
 use crate::memory::{Memory, Ref};
@@ -287,11 +287,12 @@ impl Kernel {
         if here.current != thread {
             let ran = now.0.saturating_sub(here.since.0);
             if let Some(before) = here.current {
-                here.counters.busy += ran;
-                self.memory[before].ran.0 += ran;
+                here.counters.busy = here.counters.busy.wrapping_add(ran);
+                let before = &mut self.memory[before];
+                before.ran = Ticks(before.ran.0.wrapping_add(ran));
             }
             here.since = now;
-            here.counters.switches += 1;
+            count(&mut here.counters.switches);
             here.current = thread;
         }
         here.slice_end = slice_end;
@@ -312,7 +313,7 @@ impl Kernel {
             }
         }
         if self.timekeeper == Some(me) {
-            at = at.min(self.deadlines.earliest(&self.memory));
+            at = at.min(self.deadlines.earliest());
         }
         if !self.is_swept() {
             at = at.min(if self.current().is_some() { self.now.after(self.slice) } else { self.now });

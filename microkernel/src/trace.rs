@@ -58,8 +58,6 @@ impl fmt::Display for Entry {
 pub struct Ring {
     /// How many events were ever recorded.
     count: usize,
-    /// Where the next one goes: the count, modulo how many are kept.
-    next: usize,
     entries: [Entry; TRACE_EVENTS],
 }
 
@@ -67,11 +65,9 @@ const_assert!(size_of::<Ring>() as u64 <= PAGE);
 
 impl Ring {
     /// Adds an event over the oldest.
+    #[inline(always)]
     pub fn push(&mut self, entry: Entry) {
-        if let Some(place) = self.entries.get_mut(self.next) {
-            *place = entry;
-        }
-        self.next = if self.next + 1 < TRACE_EVENTS { self.next + 1 } else { 0 };
+        self.entries[self.count % TRACE_EVENTS] = entry;
         self.count = self.count.wrapping_add(1);
     }
 
@@ -98,7 +94,7 @@ pub(crate) fn with_ring<R>(core: &mut Core, work: impl FnOnce(&mut Ring) -> R) -
 /// On the host there are no core areas, so there is nothing to trace to.
 #[cfg(not(feature = "image"))]
 pub(crate) fn with_ring<R>(_core: &mut Core, work: impl FnOnce(&mut Ring) -> R) -> R {
-    work(&mut Ring { count: 0, next: 0, entries: [Entry::default(); TRACE_EVENTS] })
+    work(&mut Ring { count: 0, entries: [Entry::default(); TRACE_EVENTS] })
 }
 
 /// Where a core's ring is.
@@ -113,7 +109,7 @@ mod tests {
 
     #[test]
     fn the_ring_keeps_the_last_events_in_order() {
-        let mut ring = Ring { count: 0, next: 0, entries: [Entry::default(); TRACE_EVENTS] };
+        let mut ring = Ring { count: 0, entries: [Entry::default(); TRACE_EVENTS] };
         assert_eq!(ring.last(8).count(), 0);
         for time in 0..300 {
             ring.push(Entry { time, event: Event::Arrived, first: 0, second: 0 });

@@ -63,10 +63,11 @@ impl CoreId {
         if number < crate::limits::MAX_CORES { Some(Self(number as u8)) } else { None }
     }
 
-    /// For use as an index into arrays of [`crate::limits::MAX_CORES`] entries.
+    /// For use as an index into arrays of [`crate::limits::MAX_CORES`] entries. There is no core with a higher number.
     #[must_use]
+    #[inline(always)]
     pub const fn index(self) -> usize {
-        self.0 as usize
+        self.0 as usize % crate::limits::MAX_CORES
     }
 
     /// The cores of a set, one bit each.

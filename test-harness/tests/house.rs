@@ -18,10 +18,10 @@ const SOFT_LIMIT: usize = 370;
 /// The most lines of code, without tests and comments, that `microkernel` and `caps` have together. The goal is about
 /// 10,000, and it is missed (see docs/caveats.md): this number is what there is, so that it gets no worse. It went up when
 /// every loop whose length an attacker chooses was bounded, when each call got a type for what was checked of it and the
-/// ordinary system call a way of its own, when cores were asked to flush one by one and long visits were cut, for the
-/// windows of the ledger and then the kernel's, for giving several things whole or not at all, and for the refusal of a processor
-/// without NX; else it only goes down.
-const KERNEL_LIMIT: usize = 13_247;
+/// ordinary system call a way of its own (and again when the compiler was told what to inline there), when cores were
+/// asked to flush one by one and long visits were cut, for the windows of the ledger and then the kernel's, for giving
+/// several things whole or not at all, and for the refusal of a processor without NX; else it only goes down.
+const KERNEL_LIMIT: usize = 13_347;
 
 fn files(extension: &str) -> Vec<(String, String)> {
     fn walk(folder: &Path, extension: &str, found: &mut Vec<PathBuf>) {

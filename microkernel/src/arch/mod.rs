@@ -26,6 +26,7 @@ pub fn send_ipi(core: CoreId, vector: Vector) {
 
 /// Whether the supervisor wants a core of this subOS back.
 #[must_use]
+#[inline(always)]
 pub fn park_requested(core: CoreId) -> bool {
     Mailbox::of(core).park_requested()
 }

@@ -16,7 +16,7 @@ use crate::panic::{self, KernelFault};
 use crate::trace::{self, Event};
 
 use super::cause::{Cause, Fault};
-use super::exit::{Exit, FrameChange, base_must_be_loaded, check_bases, prepare};
+use super::exit::{Exit, FrameChange, bases_must_be_loaded, check_bases, prepare};
 
 /// Called by the entry of system calls; returns the frame to load.
 ///
@@ -130,7 +130,7 @@ fn load(core: &mut Core, frame: FramePtr) -> Result<(), Fault> {
     let user = unsafe { &mut *frame.as_ptr() };
     prepare(user)?;
     let (fs, gs) = (user.registers.fs_base, user.registers.gs_base);
-    if base_must_be_loaded(fs, core.loaded_fs, change) || base_must_be_loaded(gs, core.loaded_gs, change) {
+    if bases_must_be_loaded([fs, gs], [core.loaded_fs, core.loaded_gs], change) {
         load_bases(core, fs, gs)?;
     }
     Ok(())

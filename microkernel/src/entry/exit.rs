@@ -60,13 +60,19 @@ pub fn check_bases(fs: u64, gs: u64) -> Result<(), Fault> {
     if canonical(fs) == fs && canonical(gs) == gs { Ok(()) } else { Err(REFUSED) }
 }
 
-/// What must be done about a segment base at exit.
+/// Whether the bases of FS and GS must be loaded at exit.
 ///
 /// A user can change a base only to zero (by loading the selector), so the processor holds either what was loaded or
 /// zero; whoever ran may have done it, hence a different frame always gets a non-zero base again.
 #[must_use]
-pub const fn base_must_be_loaded(wanted: u64, loaded: u64, frame: FrameChange) -> bool {
-    wanted != loaded || (wanted != 0 && matches!(frame, FrameChange::Different))
+#[inline]
+pub const fn bases_must_be_loaded(wanted: [u64; 2], loaded: [u64; 2], frame: FrameChange) -> bool {
+    let others = wanted[0] ^ loaded[0] | wanted[1] ^ loaded[1];
+    let doubtful = match frame {
+        FrameChange::Same => 0,
+        FrameChange::Different => wanted[0] | wanted[1],
+    };
+    others | doubtful != 0
 }
 
 /// Whether the frame to load is the one that was saved.
@@ -104,10 +110,12 @@ mod tests {
     #[test]
     fn a_base_is_never_inherited() {
         use FrameChange::{Different, Same};
-        assert!(base_must_be_loaded(5, 0, Same));
-        assert!(base_must_be_loaded(0, 5, Different));
-        assert!(base_must_be_loaded(5, 5, Different), "the other may have zeroed it");
-        assert!(!base_must_be_loaded(5, 5, Same));
-        assert!(!base_must_be_loaded(0, 0, Different));
+        for both in [|base| [base, 0], |base| [0, base], |base| [base, base]] as [fn(u64) -> [u64; 2]; 3] {
+            assert!(bases_must_be_loaded(both(5), both(0), Same));
+            assert!(bases_must_be_loaded(both(0), both(5), Different));
+            assert!(bases_must_be_loaded(both(5), both(5), Different), "the other may have zeroed it");
+            assert!(!bases_must_be_loaded(both(5), both(5), Same));
+        }
+        assert!(!bases_must_be_loaded([0, 0], [0, 0], Different));
     }
 }

@@ -42,7 +42,7 @@ type Count = u64;
 impl Methods for Call {
     type Request = Request;
 
-    #[inline]
+    #[inline(always)]
     fn decode(self, kernel: &Kernel, caller: &Caller) -> Result<Request, Error> {
         let space = target(caller);
         match self {
@@ -78,7 +78,7 @@ impl Methods for Call {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn perform(request: Request, kernel: &mut Kernel, caller: &Caller) -> Outcome {
         let space = target(caller);
         let done = match request {

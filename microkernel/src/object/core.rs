@@ -13,6 +13,7 @@ use crate::syscall::Caller;
 impl Methods for Call {
     type Request = CoreInfo;
 
+    #[inline(always)]
     fn decode(self, kernel: &Kernel, caller: &Caller) -> Result<CoreInfo, Error> {
         let Call::Info = self;
         let number = usize::try_from(caller.found.capability.badge).unwrap_or(MAX_CORES);
@@ -27,6 +28,7 @@ impl Methods for Call {
         })
     }
 
+    #[inline(always)]
     fn perform(info: CoreInfo, _: &mut Kernel, _: &Caller) -> Outcome {
         Answer::of(info).into()
     }

@@ -36,7 +36,7 @@ pub enum Request {
 impl Methods for Call {
     type Request = Request;
 
-    #[inline]
+    #[inline(always)]
     fn decode(self, kernel: &Kernel, caller: &Caller) -> Result<Request, Error> {
         let target = caller.found.capability.table().ok_or(Error::WrongKind)?;
         let find = |source| kernel.forest.lookup_any(&kernel.memory, target, source);
@@ -80,7 +80,7 @@ impl Methods for Call {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn perform(request: Request, kernel: &mut Kernel, caller: &Caller) -> Outcome {
         match request {
             Request::Copy(child, handle) => {

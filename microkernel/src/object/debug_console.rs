@@ -27,6 +27,7 @@ pub enum Request {
 impl Methods for Call {
     type Request = Request;
 
+    #[inline(always)]
     fn decode(self, kernel: &Kernel, caller: &Caller) -> Result<Request, Error> {
         let supervisor = kernel.id == SubOsId::SUPERVISOR;
         match self {
@@ -43,6 +44,7 @@ impl Methods for Call {
         }
     }
 
+    #[inline(always)]
     fn perform(request: Request, kernel: &mut Kernel, _: &Caller) -> Outcome {
         match request {
             Request::Write(page, length) => {

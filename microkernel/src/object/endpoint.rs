@@ -67,7 +67,7 @@ pub enum Request {
 impl Methods for Call {
     type Request = Request;
 
-    #[inline]
+    #[inline(always)]
     fn decode(self, kernel: &Kernel, caller: &Caller) -> Result<Request, Error> {
         let endpoint = Ref::<Endpoint>::at(object_of(&caller.found.capability));
         match self {
@@ -89,7 +89,7 @@ impl Methods for Call {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn perform(request: Request, kernel: &mut Kernel, caller: &Caller) -> Outcome {
         let next = match request {
             Request::Send(sending) => kernel.send(caller.thread, sending),

@@ -64,6 +64,7 @@ pub enum Request {
 impl Methods for Call {
     type Request = Request;
 
+    #[inline(always)]
     fn decode(self, kernel: &Kernel, caller: &Caller) -> Result<Request, Error> {
         let guest = Ref::<Guest>::at(object_of(&caller.found.capability));
         let occupied = kernel.memory[guest].occupant.is_some();
@@ -86,6 +87,7 @@ impl Methods for Call {
         }
     }
 
+    #[inline(always)]
     fn perform(request: Request, kernel: &mut Kernel, caller: &Caller) -> Outcome {
         match request {
             Request::Configure(space) => {

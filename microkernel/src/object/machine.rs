@@ -12,6 +12,7 @@ use crate::syscall::Caller;
 impl Methods for Call {
     type Request = Visit;
 
+    #[inline(always)]
     fn decode(self, kernel: &Kernel, caller: &Caller) -> Result<Visit, Error> {
         Ok(match self {
             Call::Info { which } => Visit::Machine(which),
@@ -24,6 +25,7 @@ impl Methods for Call {
         })
     }
 
+    #[inline(always)]
     fn perform(visit: Visit, _: &mut Kernel, _: &Caller) -> Outcome {
         Outcome::Visit(visit)
     }

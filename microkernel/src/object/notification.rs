@@ -7,6 +7,7 @@ use idl::types::Bits;
 use super::Methods;
 use crate::arch::Vector;
 use crate::arch::send_ipi;
+use crate::counters::count;
 use crate::kernel::Kernel;
 use crate::machine;
 use crate::memory::{Header, Object, Ref};
@@ -65,7 +66,7 @@ pub enum Request {
 impl Methods for Call {
     type Request = Request;
 
-    #[inline]
+    #[inline(always)]
     fn decode(self, _: &Kernel, caller: &Caller) -> Result<Request, Error> {
         let capability = &caller.found.capability;
         let notification = Ref::<Notification>::at(object_of(capability));
@@ -77,7 +78,7 @@ impl Methods for Call {
         })
     }
 
-    #[inline]
+    #[inline(always)]
     fn perform(request: Request, kernel: &mut Kernel, caller: &Caller) -> Outcome {
         match request {
             Request::Signal(notification, bits) => {
@@ -108,7 +109,7 @@ impl Kernel {
             return NextThread::Same;
         }
         crate::arch::x86_64::testing::bench_padding();
-        self.here().counters.signals += 1;
+        count(&mut self.here().counters.signals);
         if let Some(waiter) = self.memory[notification].waiters.first() {
             self.unblock(waiter);
             self.memory[waiter].frame.set_answer(Answer::of(bits).words);

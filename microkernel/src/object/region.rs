@@ -31,7 +31,7 @@ pub enum Request {
 impl Methods for Call {
     type Request = Request;
 
-    #[inline]
+    #[inline(always)]
     fn decode(self, kernel: &Kernel, caller: &Caller) -> Result<Request, Error> {
         let region = caller.found;
         Ok(match self {
@@ -63,7 +63,7 @@ impl Methods for Call {
         })
     }
 
-    #[inline]
+    #[inline(always)]
     fn perform(request: Request, kernel: &mut Kernel, _: &Caller) -> Outcome {
         match request {
             Request::Bind(child, handle, space, number) => {

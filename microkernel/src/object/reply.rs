@@ -58,6 +58,7 @@ pub struct Request {
 impl Methods for Call {
     type Request = Request;
 
+    #[inline(always)]
     fn decode(self, kernel: &Kernel, caller: &Caller) -> Result<Request, Error> {
         let Call::Reply = self;
         let reply = Ref::<Reply>::at(object_of(&caller.found.capability));
@@ -68,6 +69,7 @@ impl Methods for Call {
         Ok(Request { reply, waiting, tag })
     }
 
+    #[inline(always)]
     fn perform(request: Request, kernel: &mut Kernel, caller: &Caller) -> Outcome {
         let next = kernel.reply(caller.thread, request.reply, request.waiting, request.tag);
         // The replier goes on, so whoever was answered queues unless more urgent.

@@ -44,6 +44,7 @@ pub enum Request {
 impl Methods for Call {
     type Request = Request;
 
+    #[inline(always)]
     fn decode(self, kernel: &Kernel, caller: &Caller) -> Result<Request, Error> {
         let target = Target::of(&caller.found.capability);
         let peer = target.subos;
@@ -117,6 +118,7 @@ impl Methods for Call {
         Ok(Request::Visit(visit))
     }
 
+    #[inline(always)]
     fn perform(request: Request, kernel: &mut Kernel, _: &Caller) -> Outcome {
         match request {
             Request::Visit(visit) => Outcome::Visit(visit),

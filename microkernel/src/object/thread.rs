@@ -61,6 +61,7 @@ pub struct Configuration {
 impl Methods for Call {
     type Request = Request;
 
+    #[inline(always)]
     fn decode(self, kernel: &Kernel, caller: &Caller) -> Result<Request, Error> {
         let thread = target(caller);
         let state = kernel.memory[thread].state;
@@ -129,6 +130,7 @@ impl Methods for Call {
         })
     }
 
+    #[inline(always)]
     fn perform(request: Request, kernel: &mut Kernel, caller: &Caller) -> Outcome {
         let thread = target(caller);
         let next = match request {

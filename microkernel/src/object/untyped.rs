@@ -31,7 +31,7 @@ pub enum Request {
 impl Methods for Call {
     type Request = Request;
 
-    #[inline]
+    #[inline(always)]
     fn decode(self, kernel: &Kernel, caller: &Caller) -> Result<Request, Error> {
         let untyped = caller.found.slot;
         Ok(match self {
@@ -53,7 +53,7 @@ impl Methods for Call {
         })
     }
 
-    #[inline]
+    #[inline(always)]
     fn perform(request: Request, kernel: &mut Kernel, caller: &Caller) -> Outcome {
         match request {
             Request::Retype(child, handle) => {

@@ -27,6 +27,7 @@ pub enum Request {
 impl Methods for Call {
     type Request = Request;
 
+    #[inline(always)]
     fn decode(self, kernel: &Kernel, caller: &Caller) -> Result<Request, Error> {
         Ok(match self {
             Call::Send { word_0, word_1, word_2, word_3, word_4 } => {
@@ -40,6 +41,7 @@ impl Methods for Call {
         })
     }
 
+    #[inline(always)]
     fn perform(request: Request, kernel: &mut Kernel, _: &Caller) -> Outcome {
         let share = Share::own(kernel.id);
         match request {

@@ -64,16 +64,28 @@ impl KernelLock {
     ///
     /// # Errors
     /// [`Refused::Withdrawn`] if `service` said so, [`Refused::Poisoned`] if the kernel has failed.
-    pub fn acquire(&self, core: CoreId, mut service: impl FnMut() -> Wait) -> Result<Guard<'_>, Refused> {
+    #[inline(always)]
+    pub fn acquire(&self, core: CoreId, service: impl FnMut() -> Wait) -> Result<Guard<'_>, Refused> {
         let me = name(core);
-        if !self.try_take(me) && !self.look_for_it(me, &mut service)? {
-            self.waiting.fetch_or(core.bit(), Ordering::SeqCst);
-            self.wait(me, service, || {
-                let waiting = self.waiting.fetch_and(!core.bit(), Ordering::SeqCst);
-                if waiting & core.bit() != 0 { Place::Left } else { Place::Chosen }
-            })?;
+        if !self.try_take(me) {
+            self.wait_for_turn(core, service)?;
         }
         self.admit(me)
+    }
+
+    /// Waits until a core of the kernel's own is the holder.
+    #[cold]
+    #[inline(never)]
+    fn wait_for_turn(&self, core: CoreId, mut service: impl FnMut() -> Wait) -> Result<(), Refused> {
+        let me = name(core);
+        if self.look_for_it(me, &mut service)? {
+            return Ok(());
+        }
+        self.waiting.fetch_or(core.bit(), Ordering::SeqCst);
+        self.wait(me, service, || {
+            let waiting = self.waiting.fetch_and(!core.bit(), Ordering::SeqCst);
+            if waiting & core.bit() != 0 { Place::Left } else { Place::Chosen }
+        })
     }
 
     /// Looks for a free lock for a while. Says whether it got it.

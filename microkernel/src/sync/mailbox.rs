@@ -101,7 +101,7 @@ impl Mailbox {
     // -- the core's own side -------------------------------------------------------------------------------------
 
     /// The order that has not been carried out yet.
-    #[inline]
+    #[inline(always)]
     fn pending_command(&self) -> Option<(Command, Sequence)> {
         let word = self.supervisor.0.command.load(Ordering::Acquire);
         let sequence = Sequence(word >> KIND_BITS);
@@ -110,8 +110,15 @@ impl Mailbox {
 
     /// Whether the core is wanted away from its subOS: every preemption point and every wait asks this.
     #[must_use]
-    #[inline]
+    #[inline(always)]
     pub fn park_requested(&self) -> bool {
+        self.pending_command().is_some() && self.is_wanted_away()
+    }
+
+    /// Orders are rare, so what they say is looked at out of the way.
+    #[cold]
+    #[inline(never)]
+    fn is_wanted_away(&self) -> bool {
         matches!(self.pending_command(), Some((Command::Park | Command::Condemn, _)))
     }
 

@@ -64,8 +64,17 @@ impl Kernel {
             Kind::Thread => self.invoke_as::<thread::Call>(thread, op),
             Kind::AddressSpace => self.invoke_as::<address_space::Call>(thread, op),
             Kind::Region => self.invoke_as::<region::Call>(thread, op),
-            Kind::Endpoint => self.invoke_as::<endpoint::Call>(thread, op),
-            Kind::Notification => self.invoke_as::<notification::Call>(thread, op),
+            // What servers do all day: a copy of the path for each of these methods, in which the compiler knows which it is.
+            Kind::Endpoint => match op.method() {
+                1 => self.invoke_method::<endpoint::Call, 1>(thread, op),
+                3 => self.invoke_method::<endpoint::Call, 3>(thread, op),
+                4 => self.invoke_method::<endpoint::Call, 4>(thread, op),
+                _ => self.invoke_as::<endpoint::Call>(thread, op),
+            },
+            Kind::Notification => match op.method() {
+                1 => self.invoke_method::<notification::Call, 1>(thread, op),
+                _ => self.invoke_as::<notification::Call>(thread, op),
+            },
             Kind::Reply => self.invoke_as::<reply::Call>(thread, op),
             Kind::Guest => self.invoke_as::<guest::Call>(thread, op),
             Kind::Core => self.invoke_as::<core::Call>(thread, op),
@@ -76,10 +85,22 @@ impl Kernel {
         }
     }
 
-    /// The same, for a call of one kind of object: steps 5 to 8 of the path.
+    /// The same, for a call of one kind of object.
     #[inline(never)]
     fn invoke_as<C: Methods>(&mut self, thread: Ref<Thread>, op: OpWord) -> Step {
-        let (caller, request) = match self.decode::<C>(thread, op) {
+        self.carry_out::<C>(thread, op, op.method())
+    }
+
+    /// The same, for one method of one kind of object.
+    #[inline(never)]
+    fn invoke_method<C: Methods, const METHOD: u8>(&mut self, thread: Ref<Thread>, op: OpWord) -> Step {
+        self.carry_out::<C>(thread, op, METHOD)
+    }
+
+    /// Steps 5 to 8 of the path.
+    #[inline(always)]
+    fn carry_out<C: Methods>(&mut self, thread: Ref<Thread>, op: OpWord, method: u8) -> Step {
+        let (caller, request) = match self.decode::<C>(thread, op, method) {
             Ok(decoded) => decoded,
             Err(error) => {
                 crate::journal::answered(&self.forest, thread, op, &Err(error));
@@ -104,9 +125,14 @@ impl Kernel {
     }
 
     /// Looks up who calls what, and has the call checked. Changes nothing.
-    #[inline]
-    fn decode<C: Methods>(&self, thread: Ref<Thread>, op: OpWord) -> Result<(Caller, C::Request), Error> {
-        let rights = C::rights(op.method())?;
+    #[inline(always)]
+    fn decode<C: Methods>(
+        &self,
+        thread: Ref<Thread>,
+        op: OpWord,
+        method: u8,
+    ) -> Result<(Caller, C::Request), Error> {
+        let rights = C::rights(method)?;
         let table = self.table_of(thread)?;
         let frame = &self.memory[thread].frame;
         let registers = &frame.registers;
@@ -114,7 +140,7 @@ impl Kernel {
         if !(C::CARRY_MESSAGES || op.is_plain()) {
             return Err(Error::InvalidArgument);
         }
-        let call = C::from_words(op.method(), &frame.message_words())?;
+        let call = C::from_words(method, &frame.message_words())?;
         let deadline = (registers.r12 != 0).then_some(Ticks(registers.r12));
         let caller = Caller { thread, table, found, op, deadline, second: Handle(registers.r13) };
         let request = call.decode(self, &caller)?;
