@@ -314,6 +314,7 @@ pub fn depart(core: &mut Core) {
 /// taken away during this entry, and once the lock is free their memory may be used again. What it goes on with is noted
 /// under the lock, so that whoever takes mappings away knows whom to ask.
 fn leave_for(core: &mut Core, kernel: &mut Kernel, root: PhysAddr, guard: Guard<'_>) {
+    crate::arch::x86_64::testing::passage();
     kernel.cores[core.id().index()].root = root;
     // SAFETY: the root is a space's of this kernel, or its home root: both carry its kernel half.
     unsafe { core.load_root(root) };
@@ -327,6 +328,7 @@ impl Kernel {
     /// runs on included: they may be those of a space that is gone. So it changes to the home root first.
     #[inline]
     fn refresh(&mut self, core: &mut Core, board: &Board) {
+        crate::arch::x86_64::testing::passage();
         let me = core.id();
         self.me = me;
         self.now = now();

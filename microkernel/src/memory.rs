@@ -129,8 +129,10 @@ impl Memory {
         self.fence = fence;
     }
 
+    #[cfg_attr(feature = "hooks", track_caller)]
     #[inline(always)]
     fn check(&self, address: PhysAddr, bytes: u64) {
+        crate::arch::x86_64::testing::passage();
         if self.fence.is_some() {
             self.check_fence(address, bytes);
         }
@@ -145,6 +147,7 @@ impl Memory {
     }
 
     /// Writes a new object over the zeroed memory that retype carved for it.
+    #[cfg_attr(feature = "hooks", track_caller)]
     pub fn create<T: Object>(&mut self, address: PhysAddr, object: T) {
         self.check(address, size_of::<T>() as u64);
         // SAFETY: retype carved this memory for an object of T's kind and nothing else refers to it yet.
@@ -168,6 +171,7 @@ impl Memory {
     }
 
     /// A page of this subOS's memory as 64-bit words.
+    #[cfg_attr(feature = "hooks", track_caller)]
     pub fn page_mut(&mut self, page: PhysAddr) -> &mut [u64; (PAGE / 8) as usize] {
         assert!(page.is_aligned(PAGE), "a page is page-aligned");
         self.check(page, PAGE);
@@ -178,6 +182,7 @@ impl Memory {
 
     /// A page of this subOS's memory as 64-bit words, to read.
     #[must_use]
+    #[cfg_attr(feature = "hooks", track_caller)]
     pub fn page(&self, page: PhysAddr) -> &[u64; (PAGE / 8) as usize] {
         assert!(page.is_aligned(PAGE), "a page is page-aligned");
         self.check(page, PAGE);
@@ -226,6 +231,7 @@ impl Memory {
 impl<T: Object> Index<Ref<T>> for Memory {
     type Output = T;
 
+    #[cfg_attr(feature = "hooks", track_caller)]
     #[inline(always)]
     fn index(&self, reference: Ref<T>) -> &T {
         self.check(reference.address(), size_of::<T>() as u64);
@@ -240,6 +246,7 @@ impl<T: Object> Index<Ref<T>> for Memory {
 }
 
 impl<T: Object> IndexMut<Ref<T>> for Memory {
+    #[cfg_attr(feature = "hooks", track_caller)]
     #[inline(always)]
     fn index_mut(&mut self, reference: Ref<T>) -> &mut T {
         let _ = &self[reference];
@@ -250,6 +257,7 @@ impl<T: Object> IndexMut<Ref<T>> for Memory {
 
 /// A slot is named by its address, as objects are.
 impl Slots for Memory {
+    #[cfg_attr(feature = "hooks", track_caller)]
     #[inline(always)]
     fn slot(&self, slot: SlotRef) -> &Slot {
         let address = slot_address(slot);
@@ -258,6 +266,7 @@ impl Slots for Memory {
         unsafe { &*physmap::pointer(address) }
     }
 
+    #[cfg_attr(feature = "hooks", track_caller)]
     #[inline(always)]
     fn slot_mut(&mut self, slot: SlotRef) -> &mut Slot {
         let address = slot_address(slot);

@@ -20,8 +20,9 @@ const SOFT_LIMIT: usize = 370;
 /// every loop whose length an attacker chooses was bounded, when each call got a type for what was checked of it and the
 /// ordinary system call a way of its own (and again when the compiler was told what to inline there), when cores were
 /// asked to flush one by one and long visits were cut, for the windows of the ledger and then the kernel's, for giving
-/// several things whole or not at all, and for the refusal of a processor without NX; else it only goes down.
-const KERNEL_LIMIT: usize = 13_347;
+/// several things whole or not at all, for the refusal of a processor without NX, and for the marks at which a test lets
+/// the kernel fail with what they found (a window half given, a core that lets go of nothing); else it only goes down.
+const KERNEL_LIMIT: usize = 13_391;
 
 fn files(extension: &str) -> Vec<(String, String)> {
     fn walk(folder: &Path, extension: &str, found: &mut Vec<PathBuf>) {
@@ -194,7 +195,7 @@ fn the_kernel_stays_small() {
     for (path, text) in files("rs") {
         let kernel = path.starts_with("microkernel/src/") || path.starts_with("caps/src/");
         // Tests, and what only the builds for tests have, are not in the kernel that ships.
-        let tests = ["/tests.rs", "/testing.rs", "/hooks.rs", "/planted.rs"];
+        let tests = ["/tests.rs", "/testing.rs", "/hooks.rs", "/passages.rs", "/planted.rs"];
         let ships = !tests.iter().any(|end| path.ends_with(end)) && !path.contains("/journal/");
         if kernel && ships {
             let text = text.split("\nmod tests {").next().unwrap_or("");

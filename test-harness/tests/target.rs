@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use idl::bundle::{ARGUMENTS, BOOT, EntryKind};
 use libtest_mimic::{Arguments, Failed, Trial};
-use test_harness::cases::{CASES, Case, Pairs, Stage, check, declared_pairs};
+use test_harness::cases::{CASES, Case, LONG_CASES, Pairs, Stage, check, declared_pairs};
 use test_harness::failure::Result;
 use test_harness::host::{documents, program};
 use test_harness::image::{self, Content};
@@ -66,6 +66,7 @@ fn main() -> ExitCode {
     }
     let observed = Arc::new(Observed::default());
     let mut trials: Vec<Trial> = CASES.iter().map(|case| trial(case, &observed)).collect();
+    trials.extend(LONG_CASES.iter().map(long));
     trials.extend(MANIFESTS.iter().map(|(name, says)| manifest(name, says)));
     trials.push(Trial::test("manifest::starved", programs_without_memory_are_told));
     trials.push(Trial::test("machine::stopped", a_machine_that_is_stopped_condemns_nobody));
@@ -99,6 +100,16 @@ fn trial(case: &'static Case, observed: &Arc<Observed>) -> Trial {
         turn.pairs.observe(&transcript);
         tell(case.name, &transcript, begin.elapsed())
     })
+}
+
+/// A case that runs only when asked for by `--ignored`.
+fn long(case: &'static Case) -> Trial {
+    let run = || {
+        let begin = Instant::now();
+        let transcript = stage().and_then(|stage| stage.pass(case)).map_err(Failed::from)?;
+        tell(case.name, &transcript, begin.elapsed())
+    };
+    Trial::test(case.name, run).with_ignored_flag(true)
 }
 
 /// Says how long a case took and keeps what it printed. A case that fails shows the end of that itself.

@@ -54,7 +54,7 @@ pub trait SubOs {
     /// Copies a program image from a region of the caller into the home lot of a subOS that has not started,
     /// and builds its first thread. The arguments are the first `arguments` bytes of the message page. The
     /// region needs READ.
-    #[method(id = 1, rights = MANAGE, errors(WrongState, BadRange, BadImage, OutOfMemory, NotConfigured, TooLong))]
+    #[method(id = 1, rights = MANAGE, errors(WrongState, BadRange, BadImage, OutOfMemory, NotConfigured, TooLong, Condemned))]
     fn load(region: Handle, page: PageIndex, pages: Pages, arguments: Length);
 
     /// Makes the loaded subOS run, on whatever cores it has and will have.
@@ -116,7 +116,7 @@ pub trait SubOs {
 
     /// Copies pages of a region of the caller into the home lot of a subOS that is not loaded yet, where its
     /// first program finds them in slot `MODULES`. The region needs READ. Call until it is done.
-    #[method(id = 15, rights = MANAGE, errors(WrongState, BadRange, OutOfMemory))]
+    #[method(id = 15, rights = MANAGE, errors(WrongState, BadRange, OutOfMemory, Condemned))]
     fn attach(region: Handle, page: PageIndex, pages: Pages) -> Progress;
 
     /// Opens a window to another: so many free, contiguous chunks that both have, as a region but for the first page, with a

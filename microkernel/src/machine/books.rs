@@ -58,6 +58,8 @@ pub struct Record {
     pub deserted: bool,
     /// The lot of it that is being cleared, once it is deserted.
     pub ending: Option<LotId>,
+    /// When its cores were asked last to let go of something, by the books' watch.
+    pub asked: Ticks,
     /// Whether it ever had a side of a window. For others no lots are looked at, whose number is everybody's.
     pub has_windows: bool,
 }
@@ -118,6 +120,8 @@ pub struct Books {
     pub moves: Moves,
     /// The chunk that is being cleared for its first owner, and how many of its pages are.
     pub scrubbing: (ChunkId, u64),
+    /// What one subOS is to have of a window, while the other's kernel is visited that may fail: without that it is not given.
+    pub at_stake: Option<(ledger::SubOsId, LotId)>,
     /// The operation stopped because an interrupt waits, and is to be asked for again.
     again: bool,
 }
@@ -207,6 +211,7 @@ impl Shelf {
                 park: Some(inventory.park),
                 moves: Moves::default(),
                 scrubbing: (ChunkId(0), 0),
+                at_stake: None,
                 again: false,
             }),
         }

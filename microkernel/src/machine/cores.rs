@@ -151,13 +151,19 @@ fn order(books: &mut Books, which: CoreId, order: Command) {
     let mut sequence = Sequence(u64::MAX);
     if !super::is_deaf(which) {
         sequence = Mailbox::of(which).command(order);
-        match order {
-            Command::Condemn => apic::send_nmi(which),
-            _ => arch::send_ipi(which, arch::Vector::PARK),
-        }
     }
+    interrupt(which, order);
     let since = look(&mut books.watch);
     books.errands[which.index()] = Errand::Leaving(Recall { order, sequence, since });
+}
+
+/// Makes a core look into its mailbox.
+fn interrupt(which: CoreId, order: Command) {
+    match order {
+        _ if super::is_deaf(which) => {}
+        Command::Condemn => apic::send_nmi(which),
+        _ => arch::send_ipi(which, arch::Vector::PARK),
+    }
 }
 
 /// Interrupts a core, so that it parks.
@@ -179,7 +185,11 @@ pub fn parked(books: &mut Books, id: ledger::SubOsId, which: CoreId) -> Next {
     await_briefly(clock::microseconds(BRIEF_MICROSECONDS), || recall.is_answered(mailbox));
     match recall.standing(mailbox, look(&mut books.watch), clock::microseconds(PARK_MICROSECONDS)) {
         Standing::Parked => Next::Free,
-        Standing::Patience => Next::Wait,
+        Standing::Patience => {
+            // The interrupt may have been lost; a core that is on its way is not harmed by another.
+            interrupt(which, recall.order);
+            Next::Wait
+        }
         Standing::Deaf => {
             condemn::by_visitor(books, id, "a core did not answer the interrupt that takes it away");
             order(books, which, Command::Condemn);

@@ -21,6 +21,8 @@ use crate::memory::Ref;
 use crate::outcome::Answer;
 use crate::types::{CoreId, PhysAddr, SubOsId};
 
+pub mod passages;
+
 /// The method of DebugConsole by which a program asks.
 pub const METHOD: u8 = 255;
 
@@ -53,6 +55,8 @@ mod number {
     pub(super) const FLIP: u64 = 21;
     pub(super) const FLIP_OWN: u64 = 22;
     pub(super) const DIE_TOGETHER: u64 = 23;
+    pub(super) const ARRANGE: u64 = 40;
+    pub(super) const LISTED: u64 = 41;
 }
 
 /// Does what was asked, if this is such an invocation.
@@ -78,7 +82,9 @@ pub fn invoked(kernel: &mut Kernel, op: OpWord) -> Option<Result<Answer, Error>>
         number::WRITE_SHARE => touch(of_subos, Touch::Write),
         number::WRITE_IMAGE => touch((invoked as *const ()).cast::<u64>().cast_mut(), Touch::Write),
         number::OVERFLOW_STACK => drop(overflow(argument)),
-        number::DOUBLE_FAULT => double_fault(),
+        number::DOUBLE_FAULT => double_fault(core::ptr::without_provenance_mut(8)),
+        number::ARRANGE => return Some(Ok(passages::arrange(kernel.me, words))),
+        number::LISTED => return Some(passages::listed(kernel.me, argument, words[2])),
         number::PANIC => panic!("a test asked for it"),
         // Two cores, whose numbers are this in sum, fail by themselves at once.
         number::DIE_TOGETHER => {
@@ -250,8 +256,8 @@ fn overflow(depth: u64) -> u64 {
 }
 
 /// A page fault that cannot be delivered.
-fn double_fault() {
+fn double_fault(nowhere: *mut u64) {
     // SAFETY: none: page faults find no gate from here on, only double faults do. Parking loads the whole table again.
     unsafe { interrupts::load_without_page_faults() };
-    touch(core::ptr::without_provenance_mut(8), Touch::Read);
+    touch(nowhere, Touch::Read);
 }

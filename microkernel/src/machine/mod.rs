@@ -178,6 +178,7 @@ pub struct Pages {
 /// for again, and goes on.
 pub fn perform(core: &mut Core, visit: Visit) -> Option<Result<Answer, Error>> {
     let mut books = places().shelf().open(core.id(), || {});
+    windows::end_abandoned(&mut books);
     destroy::end_orphans(&mut books);
     let result = match visit {
         Visit::Create { home, slot } => create::create(&mut books, core, home, slot),

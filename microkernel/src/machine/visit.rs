@@ -12,7 +12,7 @@ use super::{Target, condemn, number_of, places};
 use crate::arch::x86_64::clock;
 use crate::arch::{self, Core, physmap};
 use crate::kernel::Kernel;
-use crate::limits::{BRIEF_MICROSECONDS, LOOK_MICROSECONDS, MAX_LOTS, VISIT_MICROSECONDS};
+use crate::limits::{BRIEF_MICROSECONDS, LOOK_MICROSECONDS, MAX_LOTS, PARK_MICROSECONDS, VISIT_MICROSECONDS};
 use crate::memory::Fence;
 use crate::sync::recall::Watch;
 use crate::sync::{Epoch, Wait};
@@ -129,19 +129,34 @@ pub fn look(watch: &mut Watch) -> Ticks {
 pub fn raise(books: &mut Books, id: ledger::SubOsId) -> Result<Epoch, Error> {
     let cell = books.cell(id)?;
     let epoch = cell.board.raise();
-    for core in CoreId::all_in(books.at_large(id)).filter(|core| !super::is_deaf(*core)) {
-        arch::send_ipi(core, arch::Vector::FLUSH);
-    }
+    interrupt(books.at_large(id));
+    books.record(id).asked = look(&mut books.watch);
     Ok(epoch)
 }
 
+fn interrupt(cores: u64) {
+    for core in CoreId::all_in(cores).filter(|core| !super::is_deaf(*core)) {
+        arch::send_ipi(core, arch::Vector::FLUSH);
+    }
+}
+
 /// Whether all cores that may reach what a subOS has, as the ledger says, have acknowledged an epoch; looks for a short
-/// time.
+/// time. Those that have not are asked again, since an interrupt may have been lost. A subOS with a core that lets go of
+/// nothing for long is condemned: it would keep what is to be taken from it.
 pub fn is_quiet(books: &mut Books, id: ledger::SubOsId, epoch: Epoch) -> Result<bool, Error> {
     let cell = books.cell(id)?;
     let cores = books.at_large(id);
     let patience = clock::microseconds(BRIEF_MICROSECONDS);
-    Ok(await_briefly(patience, || cell.board.have_let_go(cores, epoch)))
+    let quiet = await_briefly(patience, || cell.board.have_let_go(cores, epoch));
+    if !quiet {
+        interrupt(cores);
+        let waited = look(&mut books.watch).0.saturating_sub(books.record(id).asked.0);
+        if waited > clock::microseconds(PARK_MICROSECONDS).0 {
+            condemn::by_visitor(books, id, "a core did not let go of what was taken away");
+            return Err(Error::Condemned);
+        }
+    }
+    Ok(quiet)
 }
 
 /// Looks again and again, for a short time, whether something has come true.

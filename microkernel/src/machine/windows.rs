@@ -80,6 +80,7 @@ pub fn share(books: &mut Books, core: &mut Core, targets: [Target; 2], chunks: u
     let opened = second.and_then(|second| {
         let sides = [first, second];
         let opened = open(books, core, sides);
+        books.at_stake = None;
         if opened.is_err() {
             grants::take_back(books, other, Resource::Lot(second.lot));
         }
@@ -104,17 +105,27 @@ fn hold(books: &mut Books, id: ledger::SubOsId, change: LedgerChange) -> Result<
     Ok(Side { id, lot, entry: books.ledger().lot(lot)? })
 }
 
+/// The kernel at one side failed under the visitor's hands before the other had anything of the window: nothing comes of it.
+pub fn end_abandoned(books: &mut Books) {
+    if let Some((id, lot)) = books.at_stake.take() {
+        grants::take_back(books, id, Resource::Lot(lot));
+    }
+}
+
 /// Gives both sides what they have of the window. An error leaves nothing in either kernel.
 fn open(books: &mut Books, core: &mut Core, sides: [Side; 2]) -> Result<(), Error> {
-    for side in sides {
+    let [one, other] = sides;
+    for (side, peer) in [(one, other), (other, one)] {
         lots::map(books, side.id, &side.entry)?;
+        books.at_stake = Some((peer.id, peer.lot));
         visit(books, core, side.id, |kernel| {
             let index = idl::slots::root_lot(u32::from(side.entry.seat)).ok_or(Error::NoResource)?;
             let roots = kernel.roots.ok_or(Error::NoResource)?;
             roots.vacant(&kernel.memory, index).map_err(|_| Error::NoResource)
         })??;
     }
-    for (side, peer) in [(sides[0], sides[1]), (sides[1], sides[0])] {
+    for (side, peer, at_stake) in [(one, other, Some((other.id, other.lot))), (other, one, None)] {
+        books.at_stake = at_stake;
         let window = Window { start: PhysAddr(side.entry.address()), peer: number_of(peer.id) };
         // A kernel that fails only now leaves the other its side, as one that fails a moment later does.
         let _ = visit(books, core, side.id, |kernel| plant(kernel, &side.entry, window));

@@ -14,6 +14,7 @@ pub mod bench;
 mod boot;
 mod catastrophes;
 mod channels;
+mod chores;
 mod cores;
 mod crowds;
 mod depot;
@@ -27,6 +28,7 @@ mod moves;
 mod mutants;
 mod objects;
 mod parlour;
+mod places;
 mod plants;
 pub mod player;
 mod processes;
@@ -136,9 +138,11 @@ cases! {
         other_cores_areas_are_out_of_reach others_shares_are_out_of_reach the_image_cannot_be_written
         a_stack_overflow_is_contained a_double_fault_is_contained a_panic_is_contained
         a_lock_that_is_held_for_ever_costs_its_holder a_lying_kernel_is_found_out_by_a_visit
-        a_core_that_never_answers_is_quarantined a_lot_waits_for_a_core_on_its_way_out
+        a_core_that_never_answers_is_quarantined a_core_that_lets_go_of_nothing_costs_its_subos a_lot_waits_for_a_core_on_its_way_out
         a_panic_of_the_supervisors_kernel_ends_the_machine two_cores_that_die_at_once_leave_one_epitaph
     }
+    places { a_kernel_fails_at_any_of_them a_visit_fails_at_any_of_them
+        a_kernel_fails_at_every_passage a_visit_fails_at_every_passage }
     protections {
         users_memory_is_not_the_kernels data_is_not_executed what_is_read_is_not_written
         the_boot_core_reads_no_users_memory the_boot_core_writes_no_users_memory
@@ -189,6 +193,7 @@ pub fn child(name: &str) -> Option<fn()> {
         .chain(SUBOSES)
         .chain(moves::CHILDREN)
         .chain(quiet::CHILDREN)
+        .chain(places::CHILDREN)
         .find(|(known, _)| *known == name)
         .map(|(_, child)| *child)
 }

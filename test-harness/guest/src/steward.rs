@@ -27,13 +27,18 @@ pub(crate) struct Child {
 impl Child {
     /// Makes one with a home lot of so many chunks and loads it with what `CHILDREN` calls by this name.
     pub(crate) fn new(name: &str, home: u32) -> Result<Self, String> {
+        let child = Self::empty(home)?;
+        child.load(name)?;
+        Ok(child)
+    }
+
+    /// The same, without a program.
+    pub(crate) fn empty(home: u32) -> Result<Self, String> {
         let made = slots::fill(|slot| environment().machine().create(Chunks(home), slot));
         let subos: Cap<SubOs> = cap(made.map_err(said("create"))?);
         let bell: Cap<Notification> = memory::create(0).map_err(said("a notification"))?;
         subos.bind(bell.handle(), Bits(1)).map_err(said("bind"))?;
-        let child = Self { subos, bell };
-        child.load(name)?;
-        Ok(child)
+        Ok(Self { subos, bell })
     }
 
     pub(crate) fn load(&self, name: &str) -> Outcome {

@@ -413,6 +413,22 @@ pub(crate) fn a_lot_waits_for_a_core_on_its_way_out() -> Outcome {
     audit()
 }
 
+/// A core that lets go of nothing, though another is all that is wanted: its subOS is condemned before long, rather than keep
+/// for ever what the supervisor takes.
+pub(crate) fn a_core_that_lets_go_of_nothing_costs_its_subos() -> Outcome {
+    let child = Child::new("walls/pair", 4)?;
+    child.start(&[2, 3])?;
+    let lot = child.subos.grant_lot(Chunks(2)).map_err(said("grant_lot"))?;
+    deafen(3)?;
+    check_eq!(complete(|| child.subos.reclaim_lot(lot)), Err(Error::Condemned));
+    let text = epitaph(&child)?;
+    check!(text.contains("did not let go of what was taken away"), "{text}");
+    child.destroy()?;
+    check_eq!(state_of(2)?, LedgerState::Free);
+    check_eq!(state_of(3)?, LedgerState::Quarantined);
+    audit()
+}
+
 /// From now on nothing that the supervisor's kernel sends reaches this core.
 pub(crate) fn deafen(core: u64) -> Outcome {
     let console = environment().console();

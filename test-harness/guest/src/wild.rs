@@ -189,6 +189,24 @@ pub(crate) fn values_in_every_argument() -> Outcome {
     Ok(())
 }
 
+/// Calls every method once, with arguments that it could well be called with, on objects made for this; `begin` comes before
+/// the first call.
+pub(crate) fn once_each(begin: impl FnOnce()) -> Outcome {
+    let stock = Stock::new().map_err(said("stock"))?;
+    let mut calls = Vec::new();
+    for method in methods().filter(|method| !is_deadly(method)) {
+        if let Some(target) = stock.of(method.kind) {
+            calls.push((method, target, plausible(method, &stock)?));
+        }
+    }
+    begin();
+    for (method, target, words) in calls {
+        call(method, OpWord::new(method.kind, method.id), target, words, Handle(0))?;
+    }
+    stock.clear();
+    Ok(())
+}
+
 fn draw(dice: &mut Dice, stock: &Stock) -> u64 {
     match dice.below(4) {
         0 => dice.next(),

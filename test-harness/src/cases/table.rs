@@ -59,6 +59,7 @@ pub const CASES: &[Case] = &[
     Case::new("walls::a_lock_that_is_held_for_ever_costs_its_holder").cores(4).hooks(),
     Case::new("walls::a_lying_kernel_is_found_out_by_a_visit").cores(4).hooks(),
     Case::new("walls::a_core_that_never_answers_is_quarantined").cores(4).hooks(),
+    Case::new("walls::a_core_that_lets_go_of_nothing_costs_its_subos").cores(4).hooks(),
     Case::new("walls::a_lot_waits_for_a_core_on_its_way_out").cores(4).hooks(),
     Case::new("walls::a_panic_of_the_supervisors_kernel_ends_the_machine")
         .hooks()
@@ -193,6 +194,14 @@ pub const CASES: &[Case] = &[
     Case::new("quiet::long_operations_are_interrupted").cores(2).memory(1024),
     Case::new("moves::removing_without_end_keeps_nothing").cores(4).memory(512).seconds(30),
     Case::new("objects::an_abandoned_removal_ends"),
+    Case::new("places::a_kernel_fails_at_any_of_them").cores(4).seconds(60).hooks(),
+    Case::new("places::a_visit_fails_at_any_of_them").cores(4).seconds(60).hooks(),
+];
+
+/// Cases that are too long for `cargo test`, for the soak.
+pub const LONG_CASES: &[Case] = &[
+    Case::new("places::a_kernel_fails_at_every_passage").cores(4).seconds(1200).hooks(),
+    Case::new("places::a_visit_fails_at_every_passage").cores(4).seconds(1200).hooks(),
 ];
 
 /// Cases in which the kernel does something wrong by order, and what the comparison of its journal with the

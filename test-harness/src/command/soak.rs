@@ -4,7 +4,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use super::check::{self, Checking};
-use crate::cases::{CASES, Case, Stage};
+use crate::cases::{CASES, Case, LONG_CASES, Stage};
 use crate::cli::Options;
 use crate::failure::{Doing, Failure, Result};
 use crate::place;
@@ -20,7 +20,7 @@ pub(super) fn soak(options: &Options, minutes: u32, seed: Option<u64>) -> Result
     let (begin, limit) = (Instant::now(), Duration::from_secs(60 * u64::from(minutes)));
     say(format_args!("soaking for {minutes} minutes; again with: cargo run -- soak --seed {seed}"));
     let mut played = 0;
-    let mut order: Vec<&Case> = CASES.iter().collect();
+    let mut order: Vec<&Case> = CASES.iter().chain(LONG_CASES).collect();
     while begin.elapsed() < limit {
         random.shuffle(&mut order);
         for case in &order {

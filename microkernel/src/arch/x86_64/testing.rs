@@ -10,3 +10,10 @@ pub fn bench_padding() {
         core::arch::asm!(".rept 100", "nop", ".endr", options(nomem, nostack, preserves_flags));
     }
 }
+
+/// A mark that the kernel comes past, where a test can let it fail; nothing in the kernel that ships.
+#[cfg(not(feature = "hooks"))]
+#[inline(always)]
+pub const fn passage() {}
+#[cfg(feature = "hooks")]
+pub use crate::machine::hooks::passages::passage;
