@@ -8,6 +8,7 @@ use caps::Error;
 
 use crate::abi::REGISTER_WORDS;
 use crate::event::Event;
+use crate::plan::Name;
 use crate::types::{CoreNumber, LotNumber, Pages, Ticks};
 use crate::word::Word;
 
@@ -64,6 +65,25 @@ said! {
             lot: LotNumber,
             /// When.
             deadline: Ticks
+        },
+        /// The window that was asked for ([`Report::WantWindow`]) is open: this lot is its side of it. The kernel has said
+        /// `WindowOpened` before.
+        WindowTo = 10 {
+            /// Which.
+            lot: LotNumber,
+            /// The peer's name, its first eight bytes; see [`name_from_words`].
+            peer_0: u64,
+            /// The rest of it.
+            peer_1: u64
+        },
+        /// There will be no such window.
+        NoWindow = 11 {
+            /// The name that was asked for.
+            peer_0: u64,
+            /// The rest of it.
+            peer_1: u64,
+            /// Why not.
+            reason: Refusal
         },
     }
 
@@ -131,7 +151,42 @@ said! {
             /// That many.
             started: u64
         },
+        /// It asks for a window to another, which is opened when that one has asked for it too, and the supervisor's plan
+        /// comes to it. Who asks again has no use any more for what it has left of the window before.
+        WantWindow = 10 {
+            /// The peer's name, its first eight bytes; see [`name_to_words`].
+            peer_0: u64,
+            /// The rest of it.
+            peer_1: u64
+        },
     }
+}
+
+/// Why there is no window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, idl::Word)]
+pub enum Refusal {
+    /// The supervisor knows nobody of that name.
+    Nobody = 1,
+    /// The supervisor's plan has none between these two.
+    NotPlanned,
+}
+
+/// A subOS's name in two words: its bytes in memory order, then zeros. `None` if it is too long.
+#[must_use]
+pub fn name_to_words(name: &str) -> Option<[u64; 2]> {
+    let mut bytes = [0; 16];
+    bytes.get_mut(..name.len())?.copy_from_slice(name.as_bytes());
+    let (words, _) = bytes.as_chunks::<8>();
+    Some([u64::from_le_bytes(words[0]), u64::from_le_bytes(words[1])])
+}
+
+/// The name in two words. `None` if they are no name.
+#[must_use]
+pub fn name_from_words(words: [u64; 2]) -> Option<Name> {
+    let bytes = words.map(u64::to_le_bytes);
+    let bytes = bytes.as_flattened();
+    let length = bytes.iter().rposition(|&byte| byte != 0)? + 1;
+    Name::try_from(core::str::from_utf8(&bytes[..length]).ok()?).ok()
 }
 
 /// What a supervisor may hear from a subOS.
@@ -186,8 +241,18 @@ mod tests {
     use proptest::prelude::*;
 
     fn words() -> impl Strategy<Value = [u64; REGISTER_WORDS]> {
-        (0u64..9, prop::array::uniform4(prop_oneof![Just(0u64), 0u64..100, any::<u64>()]))
+        (0u64..13, prop::array::uniform4(prop_oneof![Just(0u64), 0u64..100, any::<u64>()]))
             .prop_map(|(number, [a, b, c, d])| [number, a, b, c, d])
+    }
+
+    #[test]
+    fn a_name_is_two_words() {
+        for name in ["a", "sixteen-letters!", "eight888", "ninth9999", "zwölf"] {
+            assert_eq!(name_from_words(name_to_words(name).unwrap()).as_deref(), Some(name));
+        }
+        assert_eq!(name_to_words("seventeen-letters"), None);
+        assert_eq!(name_from_words([0, 0]), None);
+        assert_eq!(name_from_words([u64::MAX, 0]), None);
     }
 
     proptest! {

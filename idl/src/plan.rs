@@ -14,6 +14,8 @@ pub const MAX_SUBOSES: usize = 16;
 pub const MAX_LOTS: usize = 16;
 /// Most steps of a script.
 pub const MAX_STEPS: usize = 64;
+/// Most windows of a plan.
+pub const MAX_WINDOWS: usize = 16;
 /// Cores have numbers below this.
 pub const MAX_CORES: u8 = 64;
 /// Longest encoding of a plan, in bytes.
@@ -29,6 +31,10 @@ pub type Arguments = String<512>;
 /// The number of a subOS in the plan, from 0. (The supervisor itself is not in the plan.)
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct SubOsIndex(pub u8);
+
+/// The number of a window in the plan, from 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct WindowIndex(pub u8);
 
 /// The number of a core of the machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -48,6 +54,8 @@ pub struct Chunks(pub u32);
 pub struct Plan {
     /// The subOSes, each to be created at the start or by a step.
     pub suboses: Vec<SubOsPlan, MAX_SUBOSES>,
+    /// The windows that they may have, each opened by a step when both sides have asked for it.
+    pub windows: Vec<WindowPlan, MAX_WINDOWS>,
     /// What to do, one after the other. When the last is done the supervisor ends the machine.
     pub steps: Vec<Step, MAX_STEPS>,
 }
@@ -75,6 +83,15 @@ pub struct SubOsPlan {
     pub restarts: u8,
     /// With what status it may end.
     pub ends: Ends,
+}
+
+/// A window that two subOSes may have. No two windows are between the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WindowPlan {
+    /// The two sides. The ledger shows the first as the owner, while it has its side.
+    pub between: [SubOsIndex; 2],
+    /// How large.
+    pub size: Chunks,
 }
 
 /// With what status a subOS may end.
@@ -207,6 +224,10 @@ pub enum Action {
         /// Who must have had all of it when it was killed.
         reuses: Option<SubOsIndex>,
     },
+    /// Opens a window, once both sides have asked for it. What a side has left of this window before is taken first.
+    OpenWindow(WindowIndex),
+    /// Takes both sides of a window, or the one that is left.
+    CloseWindow(WindowIndex, Manner),
     /// Destroys a subOS by force.
     Kill(SubOsIndex),
     /// Compares the ledger with what it was before the first subOS was created. A difference is a failure.
@@ -235,6 +256,9 @@ pub enum PlanError {
     UnknownSubOs,
     /// A core's number is too high.
     BadCore,
+    /// A window has no memory, or is between one and itself or such as have one already; or a step names one that is not
+    /// there.
+    BadWindow,
     /// The buffer is too small.
     BufferTooSmall,
 }
@@ -248,6 +272,7 @@ impl core::fmt::Display for PlanError {
             Self::BadLot => "a subOS has no home lot, or an empty lot",
             Self::UnknownSubOs => "a step names a subOS that is not there",
             Self::BadCore => "a core's number is too high",
+            Self::BadWindow => "a window is empty, has no two sides or not the only such, or is not there",
             Self::BufferTooSmall => "the buffer is too small",
         })
     }
@@ -294,10 +319,35 @@ impl Plan {
                 return Err(PlanError::BadLot);
             }
         }
+        for (index, window) in self.windows.iter().enumerate() {
+            self.check_window(index, window)?;
+        }
         self.steps.iter().try_for_each(|step| {
             self.check_when(step.when)?;
             self.check_action(step.action)
         })
+    }
+
+    fn check_window(&self, index: usize, window: &WindowPlan) -> Result<(), PlanError> {
+        let [one, other] = window.between;
+        self.check_subos(one)?;
+        self.check_subos(other)?;
+        let taken = self.windows.iter().take(index).any(|earlier| earlier.is_between(one, other));
+        let good = one != other && window.size.0 > 0 && !taken;
+        if good { Ok(()) } else { Err(PlanError::BadWindow) }
+    }
+
+    /// The window between two subOSes.
+    #[must_use]
+    pub fn window_between(&self, one: SubOsIndex, other: SubOsIndex) -> Option<WindowIndex> {
+        let found = (0u8..).zip(&self.windows).find(|(_, window)| window.is_between(one, other));
+        found.map(|(index, _)| WindowIndex(index))
+    }
+
+    /// The window with this number.
+    #[must_use]
+    pub fn window(&self, index: WindowIndex) -> Option<&WindowPlan> {
+        self.windows.get(usize::from(index.0))
     }
 
     fn check_when(&self, when: When) -> Result<(), PlanError> {
@@ -324,6 +374,9 @@ impl Plan {
                 self.check_subos(to)?;
                 reuses.map_or(Ok(()), |before| self.check_subos(before))
             }
+            Action::OpenWindow(window) | Action::CloseWindow(window, _) => {
+                self.window(window).map(|_| ()).ok_or(PlanError::BadWindow)
+            }
             Action::CompareLedger | Action::Audit | Action::Watch(_) | Action::Wait => Ok(()),
         }
     }
@@ -337,6 +390,14 @@ impl Plan {
 
     fn check_subos(&self, index: SubOsIndex) -> Result<(), PlanError> {
         self.subos(index).map(|_| ()).ok_or(PlanError::UnknownSubOs)
+    }
+}
+
+impl WindowPlan {
+    /// Whether these two are its sides.
+    #[must_use]
+    pub fn is_between(&self, one: SubOsIndex, other: SubOsIndex) -> bool {
+        self.between == [one, other] || self.between == [other, one]
     }
 }
 

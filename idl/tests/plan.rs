@@ -3,7 +3,7 @@
 
 use idl::plan::{
     Action, Chunks, CoreNumber, Duty, Ends, Holder, Holds, LotNumber, MAX_ENCODED, Manner, Plan, PlanError,
-    Start, Step, SubOsIndex, SubOsPlan, When, decode, encode,
+    Start, Step, SubOsIndex, SubOsPlan, When, WindowIndex, WindowPlan, decode, encode,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -75,6 +75,16 @@ fn action(count: u8) -> impl Strategy<Value = Action> {
     ]
 }
 
+/// Windows between neighbours by number, each between two that have no other, and steps that open and close them.
+fn windows(count: u8) -> impl Strategy<Value = Vec<WindowPlan>> {
+    let window = |number: u8, size| WindowPlan {
+        between: [SubOsIndex(number), SubOsIndex(number + 1)],
+        size: Chunks(size),
+    };
+    vec(1u32..99, 0..usize::from(count))
+        .prop_map(move |sizes| (0u8..).zip(sizes).map(|(number, size)| window(number, size)).collect())
+}
+
 fn plan() -> impl Strategy<Value = Plan> {
     (1usize..=16).prop_flat_map(|count| {
         let suboses: Vec<_> = (0..count).map(subos).collect();
@@ -84,10 +94,22 @@ fn plan() -> impl Strategy<Value = Plan> {
             patience_ms,
             action,
         });
-        (suboses, vec(step, 0..=64)).prop_map(|(suboses, steps)| Plan {
-            suboses: suboses.into_iter().collect(),
-            steps: steps.into_iter().collect(),
-        })
+        let opening = any::<prop::sample::Index>();
+        (suboses, windows(bound), vec(step, 0..=60), vec(opening, 0..=2)).prop_map(
+            |(suboses, windows, mut steps, openings)| {
+                for opening in openings.iter().filter(|_| !windows.is_empty()) {
+                    let window = WindowIndex(u8::try_from(opening.index(windows.len())).unwrap());
+                    let step = |action| Step { when: When::Now, patience_ms: 0, action };
+                    steps.push(step(Action::OpenWindow(window)));
+                    steps.push(step(Action::CloseWindow(window, Manner::Ask(7))));
+                }
+                Plan {
+                    suboses: suboses.into_iter().collect(),
+                    windows: windows.into_iter().collect(),
+                    steps: steps.into_iter().collect(),
+                }
+            },
+        )
     })
 }
 
@@ -132,7 +154,8 @@ fn a_plan_is_checked_on_both_sides() {
     };
     let with = |suboses: &[SubOsPlan], action| {
         let step = Step { when: When::Now, patience_ms: 0, action };
-        let plan = Plan { suboses: suboses.iter().cloned().collect(), steps: [step].into_iter().collect() };
+        let suboses = suboses.iter().cloned().collect();
+        let plan = Plan { suboses, steps: [step].into_iter().collect(), ..Plan::default() };
         encode(&plan, &mut [0; 1000]).err()
     };
     assert_eq!(with(std::slice::from_ref(&subos), Action::Wait), None);
@@ -149,4 +172,39 @@ fn a_plan_is_checked_on_both_sides() {
     let step = Action::MoveCore { core, from: Holder::Free, to: Holder::Free, manner: Manner::Force };
     assert_eq!(with(std::slice::from_ref(&subos), step), Some(PlanError::BadCore));
     assert_eq!(encode(&Plan::default(), &mut []).err(), Some(PlanError::BufferTooSmall));
+}
+
+#[test]
+fn a_window_has_two_sides_and_is_the_only_one_between_them() {
+    let named = |name: &str| SubOsPlan {
+        name: text(name),
+        program: text("p"),
+        arguments: text(""),
+        files: text(""),
+        cores: 2,
+        lots: [Chunks(4)].into_iter().collect(),
+        start: Start::AtBoot,
+        duty: Duty::None,
+        restarts: 0,
+        ends: Ends::Anyhow,
+    };
+    let window =
+        |one, other, size| WindowPlan { between: [SubOsIndex(one), SubOsIndex(other)], size: Chunks(size) };
+    let with = |windows: &[WindowPlan], action| {
+        let step = Step { when: When::Now, patience_ms: 0, action };
+        let plan = Plan {
+            suboses: [named("a"), named("b"), named("c")].into_iter().collect(),
+            windows: windows.iter().copied().collect(),
+            steps: [step].into_iter().collect(),
+        };
+        encode(&plan, &mut [0; 1000]).err()
+    };
+    let good = [window(0, 1, 1), window(1, 2, 3)];
+    assert_eq!(with(&good, Action::OpenWindow(WindowIndex(1))), None);
+    assert_eq!(with(&good, Action::OpenWindow(WindowIndex(2))), Some(PlanError::BadWindow));
+    assert_eq!(with(&good, Action::CloseWindow(WindowIndex(2), Manner::Force)), Some(PlanError::BadWindow));
+    for bad in [window(0, 0, 1), window(0, 2, 0), window(1, 0, 1)] {
+        assert_eq!(with(&[good[0], bad], Action::Wait), Some(PlanError::BadWindow), "{bad:?}");
+    }
+    assert_eq!(with(&[window(0, 3, 1)], Action::Wait), Some(PlanError::UnknownSubOs));
 }

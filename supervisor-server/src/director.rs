@@ -9,7 +9,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::mem::take;
 
-use idl::dialogue::Heard;
+use idl::dialogue::{Heard, Report};
 use idl::plan::{Duty, Ends, Plan, Start, SubOsIndex};
 use idl::types::Ticks;
 
@@ -19,6 +19,7 @@ use crate::news::{Names, News};
 use crate::order::{Answer, Order, Verdict};
 use crate::task::{self, Task, Work};
 use crate::wait::Wait;
+use crate::windows::Sides;
 
 /// How long a subOS of duty may take to report its first progress, in milliseconds.
 const SETTLING: u64 = 60_000;
@@ -59,6 +60,10 @@ pub struct Director {
     pub(crate) records: Vec<News>,
     /// The chunks that those had who were killed by a step.
     pub(crate) left: BTreeMap<u8, Vec<u64>>,
+    /// The windows of the plan.
+    pub(crate) windows: Vec<Sides>,
+    /// Whom a refusal was told last, and whether there was a rest since.
+    pub(crate) refused: (usize, bool),
 }
 
 impl Director {
@@ -66,6 +71,7 @@ impl Director {
     #[must_use]
     pub fn new(plan: Box<Plan>, ticks_per_second: u64) -> Self {
         let members = plan.suboses.iter().map(|_| Member::default()).collect();
+        let windows = plan.windows.iter().map(|_| Sides::default()).collect();
         let mut director = Self {
             plan,
             rate: (ticks_per_second / 1000).max(1),
@@ -78,6 +84,8 @@ impl Director {
             news: Vec::new(),
             records: Vec::new(),
             left: BTreeMap::new(),
+            windows,
+            refused: (0, true),
         };
         let mut tasks = Vec::from([Task::Do(Order::Snapshot)]);
         for (index, subos) in director.indexed() {
@@ -122,12 +130,12 @@ impl Director {
                 Stage::Start => self.after_work(Stage::Settle(Wait::since(now, SETTLING, self.rate))),
                 Stage::Settle(wait) => {
                     if let Some(order) = self.settle(now, wait) {
-                        return order;
+                        return self.refuse_or(order);
                     }
                 }
                 Stage::Wait(wait) => {
                     if let Some(order) = self.wait(now, wait) {
-                        return order;
+                        return self.refuse_or(order);
                     }
                 }
                 Stage::Step => self.after_step(now),
@@ -162,6 +170,9 @@ impl Director {
 
     /// What was heard from a subOS.
     pub fn heard(&mut self, subos: SubOsIndex, heard: Heard) {
+        if let Heard::Program(Report::WantWindow { peer_0, peer_1 }) = heard {
+            return self.wants_window(subos, [peer_0, peer_1]);
+        }
         let Some(member) = self.members.get_mut(usize::from(subos.0)) else { return };
         let anyhow = self.plan.subos(subos).is_some_and(|planned| planned.ends == Ends::Anyhow);
         if let Some(reason) = crate::hear::take_in(member, subos, heard, &mut self.news)

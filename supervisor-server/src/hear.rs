@@ -87,6 +87,8 @@ fn by_program(
             news.push(News::Starved { subos, times });
             return Some(alloc::format!("had no memory left for {times} of its programs"));
         }
+        // The director's affair.
+        Report::WantWindow { .. } => {}
         Report::Processes { started } => member.processes = member.processes.max(started),
     }
     None

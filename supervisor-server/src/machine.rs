@@ -135,8 +135,13 @@ impl MachinePort for ThisMachine {
     }
 
     fn grant_lot(&mut self, subos: SubOsIndex, size: Chunks) -> Result<LotNumber, Error> {
-        let lot = self.subos(subos)?.grant_lot(idl::types::Chunks(size.0))?;
-        u8::try_from(lot.0).map(LotNumber).map_err(|_| Error::OutOfRange)
+        self.subos(subos)?.grant_lot(idl::types::Chunks(size.0)).and_then(lot_number)
+    }
+
+    fn share(&mut self, [one, other]: [SubOsIndex; 2], size: Chunks) -> Result<[LotNumber; 2], Error> {
+        let peer = self.subos(other)?.handle();
+        let lots = self.subos(one)?.share(peer, idl::types::Chunks(size.0))?;
+        Ok([lot_number(lots.lot)?, lot_number(lots.peer)?])
     }
 
     fn reclaim_lot(&mut self, subos: SubOsIndex, lot: LotNumber) -> Result<Progress, Error> {
@@ -209,6 +214,10 @@ impl MachinePort for ThisMachine {
 
 const fn number(core: CoreNumber) -> idl::types::CoreNumber {
     idl::types::CoreNumber(core.0 as u32)
+}
+
+fn lot_number(lot: idl::types::LotNumber) -> Result<LotNumber, Error> {
+    u8::try_from(lot.0).map(LotNumber).map_err(|_| Error::OutOfRange)
 }
 
 /// Takes what an invocation left in the message page.

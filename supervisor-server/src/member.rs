@@ -1,7 +1,9 @@
 //! What the director knows of one subOS.
 
+use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
+use idl::dialogue::Request;
 use idl::plan::{Chunks, CoreNumber, LotNumber};
 use idl::slots::ROOT_LOTS;
 use idl::types::Ticks;
@@ -51,6 +53,8 @@ pub(crate) struct Member {
     pub(crate) processes: u64,
     /// What it said it did on each core: processes that ran there, and calls of its programs.
     pub(crate) work: Vec<(CoreNumber, u64, u64)>,
+    /// Why it does not get windows that it asked for, until it is told.
+    pub(crate) refusals: VecDeque<Request>,
     /// The status with which it ended.
     pub(crate) ended: Option<u32>,
     /// Whether there is an epitaph to read.

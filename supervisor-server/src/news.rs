@@ -1,9 +1,10 @@
 //! What the world is told: the account that people read, and the records that the harness draws from.
 
-use alloc::string::String;
+use alloc::string::{String, ToString};
 use core::fmt::{self, Write};
 
-use idl::plan::{Chunks, CoreNumber, LotNumber, SubOsIndex};
+use idl::dialogue::Refusal;
+use idl::plan::{Chunks, CoreNumber, LotNumber, Name, SubOsIndex};
 use idl::record::RecordWriter;
 use idl::types::{Pages, ResourceKind, Ticks};
 
@@ -47,6 +48,8 @@ pub enum News {
     Beat { subos: SubOsIndex, step: usize, before: u64, after: u64, during: u64, holds: u32, longest: Ticks },
     Busy { subos: SubOsIndex, core: CoreNumber, step: usize, sign: Sign, before: u64, after: u64 },
     Lot { subos: SubOsIndex, lot: LotNumber, looked: Pages, used: Pages },
+    Asks { subos: SubOsIndex, peer: Name, refusal: Option<Refusal> },
+    Window { between: [SubOsIndex; 2], lots: [Option<LotNumber>; 2] },
     Exit { subos: SubOsIndex, status: u32 },
     Crash { subos: SubOsIndex, times: u32, vector: u32, address: u64, rip: u64 },
     Unhandled { subos: SubOsIndex, vector: u32, address: u64, rip: u64 },
@@ -137,6 +140,31 @@ pub fn write(out: &mut impl Write, names: &impl Names, now: Ticks, news: &News) 
             .field("looked", looked.0)?
             .field("used", used.0)?
             .end(),
+        News::Asks { subos, peer, refusal } => {
+            let record = begin(out, "asks")?.field("t", now.0)?.field("subos", names.name(*subos))?;
+            let record = record.field("peer", peer)?;
+            match refusal {
+                None => record.end(),
+                Some(Refusal::NotPlanned) => record.field("text", "no window is planned between them")?.end(),
+                Some(Refusal::Nobody) => record.field("text", "nobody has that name")?.end(),
+            }
+        }
+        News::Window { between: [one, other], lots } => {
+            let state = match lots {
+                [Some(_), Some(_)] => "open",
+                [None, None] => "closed",
+                _ => "half",
+            };
+            let [lot, peer] = lots.map(|lot| lot.map_or_else(String::new, |lot| lot.0.to_string()));
+            begin(out, "window")?
+                .field("t", now.0)?
+                .field("state", state)?
+                .field("one", names.name(*one))?
+                .field("lot", lot)?
+                .field("other", names.name(*other))?
+                .field("peer", peer)?
+                .end()
+        }
         News::Exit { subos, status } => {
             begin(out, "exit")?.field("subos", names.name(*subos))?.field("status", status)?.end()
         }

@@ -4,7 +4,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use idl::dialogue::Request;
-use idl::plan::{Chunks, CoreNumber, LotNumber, SubOsIndex};
+use idl::plan::{Chunks, CoreNumber, LotNumber, SubOsIndex, WindowIndex};
 use idl::types::Ticks;
 
 use crate::activity::Activity;
@@ -28,6 +28,8 @@ pub enum Order {
     ReclaimCore(SubOsIndex, CoreNumber, Ticks),
     /// Take a lot; again until it is done.
     ReclaimLot(SubOsIndex, LotNumber),
+    /// Open a window.
+    Share(WindowIndex),
     /// End it and take everything it has; again until it is done.
     Destroy(SubOsIndex),
     /// Say something to it.
@@ -90,6 +92,8 @@ pub enum Answer {
     More,
     /// A lot was granted under this number.
     Lot(LotNumber),
+    /// A window is open: these lots are its sides.
+    Shared([LotNumber; 2]),
     /// These cores do not answer and are given to nobody; the rest is done.
     Lost(Vec<CoreNumber>),
     /// What it did on each core.

@@ -77,6 +77,16 @@ impl Director {
                         }
                     }
                 }
+                Task::SeeAsked(window) => match self.not_asked(window) {
+                    None => self.work.pass(),
+                    Some(_) if now < after(since, SHOWING, self.rate) => {
+                        return Some(Order::Rest(after(now, NAP, self.rate)));
+                    }
+                    Some((late, peer)) => {
+                        let (late, peer) = (self.plan.name(late), self.plan.name(peer));
+                        self.fail_part(&format!("{late} did not ask for a window to {peer}"));
+                    }
+                },
                 Task::SeeWork(sight) => {
                     let until = sight.until.unwrap_or_else(|| after(now, SHOWING, self.rate));
                     if let Some(front) = self.work.tasks.front_mut() {
@@ -280,11 +290,14 @@ impl Director {
                     self.work.undo_with(Order::GrantCore(subos, core));
                 }
             }
-            (Order::ReclaimLot(subos, lot), _) => {
-                if let Some(member) = self.member_mut(subos) {
-                    member.set_lot(lot, None);
+            (Order::ReclaimLot(subos, lot), _) => self.lot_taken(subos, lot),
+            (Order::Share(window), Answer::Shared(lots)) => {
+                let between = self.plan.window(window).map(|planned| planned.between).into_iter().flatten();
+                between.zip(lots).for_each(|(side, lot)| self.work.undo_with(Order::ReclaimLot(side, lot)));
+                // Before whatever follows the part in hand.
+                for tell in self.opened(window, lots) {
+                    self.work.tasks.insert(1, Task::Do(tell));
                 }
-                self.tell_memory(subos);
             }
             (Order::Destroy(subos), answer) => failure = self.destroyed(subos, &answer),
             (Order::Epitaph(subos), Answer::Text(text)) => self.news.push(News::Epitaph { subos, text }),
@@ -304,12 +317,24 @@ impl Director {
         }
     }
 
+    /// A lot of a subOS is gone: its own, or its side of a window.
+    fn lot_taken(&mut self, subos: SubOsIndex, lot: LotNumber) {
+        if self.side_taken(subos, lot) {
+            return;
+        }
+        if let Some(member) = self.member_mut(subos) {
+            member.set_lot(lot, None);
+        }
+        self.tell_memory(subos);
+    }
+
     /// A subOS is gone. The answer is what is wrong with that.
     fn destroyed(&mut self, subos: SubOsIndex, answer: &Answer) -> Option<String> {
         let member = self.member_mut(subos)?;
         let (had, did, processes) = (member.cores, member.activity.clone(), member.processes);
         let work = member.work.clone();
         member.gone();
+        self.sides_gone(subos);
         for (core, activity) in did {
             self.records.push(News::Stat { subos, core, activity });
         }
@@ -342,6 +367,12 @@ impl Director {
 
     /// Whom an order is about, for people.
     fn subject(&self, order: Order) -> String {
+        if let Order::Share(window) = order
+            && let Some(planned) = self.plan.window(window)
+        {
+            let [one, other] = planned.between.map(|side| self.plan.name(side));
+            return format!(" ({one}, {other})");
+        }
         match subos_of(order) {
             Holder::Free => String::new(),
             Holder::SubOs(subos) => format!(" ({})", self.plan.name(subos)),
@@ -363,7 +394,8 @@ const fn subos_of(order: Order) -> Holder {
         | Order::Tell(subos, _)
         | Order::Measure(subos, _)
         | Order::Epitaph(subos) => Holder::SubOs(subos),
-        Order::Survey
+        Order::Share(_)
+        | Order::Survey
         | Order::Snapshot
         | Order::Compare
         | Order::Audit
@@ -384,6 +416,7 @@ fn describe(order: Order) -> String {
         Order::GrantCore(_, core) => format!("granting core {}", core.0),
         Order::ReclaimCore(_, core, _) => format!("taking core {}", core.0),
         Order::ReclaimLot(_, lot) => format!("taking lot {}", lot.0),
+        Order::Share(_) => "opening a window".into(),
         Order::Destroy(_) => "destroying".into(),
         Order::Tell(..) => "telling".into(),
         Order::Measure(..) => "measuring".into(),

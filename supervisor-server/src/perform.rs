@@ -125,6 +125,10 @@ impl<P: MachinePort> Supervisor<P> {
                 port.reclaim_core(subos, core, deadline).map(|done| self.or_lost(done, mask))
             }
             Order::ReclaimLot(subos, lot) => port.reclaim_lot(subos, lot).map(progress),
+            Order::Share(window) => match self.director.plan().window(window) {
+                None => Err(Error::EmptySlot),
+                Some(planned) => port.share(planned.between, planned.size).map(Answer::Shared),
+            },
             Order::Destroy(subos) => self.destroy(subos),
             Order::Tell(subos, request) => port.tell(subos, request.to_words()).map(|()| Answer::Done),
             Order::Measure(subos, mask) => self.measure(subos, mask),

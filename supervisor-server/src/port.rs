@@ -92,6 +92,8 @@ pub trait MachinePort {
     fn grant_lot(&mut self, subos: SubOsIndex, size: Chunks) -> Result<LotNumber, Error>;
     /// Takes a lot from it.
     fn reclaim_lot(&mut self, subos: SubOsIndex, lot: LotNumber) -> Result<Progress, Error>;
+    /// Opens a window between two of this size; the lots are its sides.
+    fn share(&mut self, between: [SubOsIndex; 2], size: Chunks) -> Result<[LotNumber; 2], Error>;
     /// Takes everything from it and ends it.
     fn destroy(&mut self, subos: SubOsIndex) -> Result<Progress, Error>;
 

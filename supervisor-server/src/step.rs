@@ -94,7 +94,8 @@ impl Director {
             }),
             Action::Kill(subos) => self.member(subos).map_or_else(Vec::new, |member| {
                 let mut tasks = task::death(subos, member);
-                let (cores, chunks) = (member.cores, member.chunks().0);
+                let (cores, own) = (member.cores, member.chunks().0);
+                let chunks = own.saturating_add(self.chunks_of_windows(subos));
                 tasks.push(Task::Account(Account { cores, chunks, place: Place::Any }));
                 tasks
             }),
@@ -108,6 +109,8 @@ impl Director {
             Action::GrantLot { size, to, reuses } => {
                 task::grant_lot(size, to, reuses.map_or(Place::Any, Place::LeftBy), duty)
             }
+            Action::OpenWindow(window) => self.opening(window),
+            Action::CloseWindow(window, manner) => self.closing(window, manner),
             Action::CompareLedger => Vec::from([Task::Do(Order::Compare)]),
             Action::Audit => Vec::from([Task::Do(Order::Audit)]),
             Action::Watch(milliseconds) => task::watch(milliseconds),

@@ -4,7 +4,7 @@ use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use idl::dialogue::Request;
-use idl::plan::{Chunks, CoreNumber, Holder, Holds, LotNumber, Manner, Plan, SubOsIndex};
+use idl::plan::{Chunks, CoreNumber, Holder, Holds, LotNumber, Manner, Plan, SubOsIndex, WindowIndex};
 use idl::types::Ticks;
 
 use crate::activity::Sign;
@@ -27,6 +27,8 @@ pub(crate) enum Task {
     HearOfNewLot(SubOsIndex),
     /// Wait until a subOS is seen to be at work.
     SeeWork(Sight),
+    /// Wait until both sides have asked for a window.
+    SeeAsked(WindowIndex),
     /// Rest until then.
     Pause(Ticks),
     /// Rest for so many milliseconds.
@@ -225,6 +227,7 @@ pub(crate) const fn changes(order: Order) -> bool {
         | Order::GrantCore(..)
         | Order::ReclaimCore(..)
         | Order::ReclaimLot(..)
+        | Order::Share(_)
         | Order::Destroy(_) => true,
         Order::Tell(..)
         | Order::Measure(..)

@@ -3,9 +3,10 @@
 mod fake;
 
 use fake::{Behaviour, Call, FakeMachine, Fault};
+use idl::dialogue::{Refusal, Request, name_to_words};
 use idl::plan::{
     Action, Chunks, CoreNumber, Duty, Ends, Holder, Holds, LotNumber, Manner, Plan, Start, Step, SubOsIndex,
-    SubOsPlan, When,
+    SubOsPlan, When, WindowIndex, WindowPlan,
 };
 use supervisor_server::order::Moment;
 use supervisor_server::perform::{FAILURE, SUCCESS, Supervisor};
@@ -61,7 +62,11 @@ fn demo() -> Plan {
         step(When::Now, Action::Audit),
         step(When::Now, Action::CompareLedger),
     ];
-    Plan { suboses: [batch_plan, echo, spinner].into_iter().collect(), steps: steps.into_iter().collect() }
+    Plan {
+        suboses: [batch_plan, echo, spinner].into_iter().collect(),
+        steps: steps.into_iter().collect(),
+        ..Plan::default()
+    }
 }
 
 fn output() -> Vec<u8> {
@@ -384,4 +389,98 @@ fn memory_that_is_reused_must_be_the_memory_that_was_left() {
     let supervisor = play(&plan(None), &[Fault::LastFit]);
     assert_eq!(supervisor.port().status, Some(SUCCESS), "{}", supervisor.port().transcript);
     fails_with(&plan(Some(SPINNER)), &[Fault::LastFit], "is not the memory that was taken");
+}
+
+/// Left and right with a window between them, and an heir that comes when right is killed, with one to left as well.
+fn neighbours(steps: &[Step]) -> Plan {
+    let heir = SubOsPlan { start: Start::ByStep, ..subos("heir", 0b100, &[16]) };
+    let window = |one, other| WindowPlan { between: [SubOsIndex(one), SubOsIndex(other)], size: Chunks(3) };
+    Plan {
+        suboses: [subos("left", 0b10, &[16, 8]), subos("right", 0b100, &[16]), heir].into_iter().collect(),
+        windows: [window(1, 0), window(0, 2)].into_iter().collect(),
+        steps: steps.iter().copied().collect(),
+    }
+}
+
+const OPEN: Action = Action::OpenWindow(WindowIndex(0));
+const CLOSE: Action = Action::CloseWindow(WindowIndex(0), Manner::Ask(500));
+
+fn play_neighbours(steps: &[Action], left: &[&'static str], faults: &[Fault]) -> Supervisor<FakeMachine> {
+    let steps: Vec<Step> = steps.iter().map(|action| step(When::After(20), *action)).collect();
+    let others = Behaviour::Asks(vec!["left"]);
+    let behaviours = [Behaviour::Asks(left.to_vec()), others.clone(), others];
+    let supervisor = play_with(&neighbours(&steps), &behaviours, faults);
+    check_end(supervisor.port());
+    supervisor
+}
+
+#[test]
+fn windows_are_opened_lost_and_opened_again_and_closed() {
+    let (heirs, close_heirs) =
+        (Action::OpenWindow(WindowIndex(1)), Action::CloseWindow(WindowIndex(1), Manner::Force));
+    let (kill, create) = (Action::Kill(SubOsIndex(1)), Action::Create(SubOsIndex(2)));
+    let steps = [OPEN, Action::Audit, kill, create, heirs, CLOSE, close_heirs, Action::Kill(SubOsIndex(0))];
+    let supervisor = play_neighbours(&steps, &["right", "heir"], &[]);
+    let machine = supervisor.port();
+    assert_eq!(machine.status, Some(SUCCESS), "{}", machine.transcript);
+    let windows: Vec<String> = machine
+        .records("window")
+        .into_iter()
+        .map(|line| line.split(' ').skip(2).collect::<Vec<_>>().join(" "))
+        .collect();
+    assert_eq!(
+        windows,
+        [
+            "state=open one=right lot=1 other=left peer=2",
+            "state=half one=right lot= other=left peer=2",
+            "state=open one=left lot=3 other=heir peer=1",
+            "state=closed one=right lot= other=left peer=",
+            "state=half one=left lot= other=heir peer=1",
+            "state=closed one=left lot= other=heir peer=",
+        ]
+    );
+    let [peer_0, peer_1] = name_to_words("right").expect("it is short");
+    let lot = idl::types::LotNumber(2);
+    assert_eq!(machine.told[&0].first(), Some(&Request::WindowTo { lot, peer_0, peer_1 }));
+}
+
+#[test]
+fn a_window_opens_only_when_both_have_asked() {
+    let supervisor = play_neighbours(&[OPEN], &["heir"], &[]);
+    let machine = supervisor.port();
+    assert_eq!(machine.status, Some(FAILURE));
+    assert!(machine.transcript.contains("left%20did%20not%20ask%20for%20a%20window%20to%20right"));
+}
+
+#[test]
+fn what_the_plan_does_not_have_is_refused_with_a_reason() {
+    // Nobody, and itself.
+    let supervisor = play_neighbours(&[Action::Wait, OPEN, Action::Wait], &["nobody", "left", "right"], &[]);
+    let machine = supervisor.port();
+    assert_eq!(machine.status, Some(SUCCESS), "{}", machine.transcript);
+    let asks = machine.records("asks");
+    let refused = |peer: &str, why: &str| {
+        let refused = format!("subos=left peer={peer} text={why}");
+        asks.iter().any(|line| line.ends_with(&refused))
+    };
+    assert!(refused("nobody", "nobody%20has%20that%20name"), "{asks:?}");
+    assert!(refused("left", "no%20window%20is%20planned%20between%20them"), "{asks:?}");
+    assert!(asks.iter().any(|line| line.ends_with("subos=left peer=right")), "{asks:?}");
+    // It is told, asks again, and so without an end: that delays nothing.
+    let told = &machine.told[&0];
+    for reason in [Refusal::Nobody, Refusal::NotPlanned] {
+        let refused =
+            told.iter().filter(|one| matches!(one, Request::NoWindow { reason: why, .. } if *why == reason));
+        assert!(refused.count() > 3, "{reason:?} in {told:?}");
+    }
+}
+
+#[test]
+fn a_window_that_cannot_be_had_leaves_nothing() {
+    for requests in 4..8 {
+        let supervisor = play_neighbours(&[OPEN, CLOSE], &["right"], &[Fault::NoResource(requests)]);
+        let machine = supervisor.port();
+        let opened = machine.records("window").len();
+        assert_eq!(machine.status == Some(SUCCESS), opened > 0, "{}", machine.transcript);
+    }
 }

@@ -5,7 +5,7 @@ mod fake;
 use fake::{Behaviour, Call, FakeMachine, Fault};
 use idl::plan::{
     Action, Chunks, CoreNumber, Duty, Ends, Holder, Holds, LotNumber, Manner, Plan, Start, Step, SubOsIndex,
-    SubOsPlan, When,
+    SubOsPlan, When, WindowIndex, WindowPlan,
 };
 use idl::record::Record;
 use idl::types::LedgerState;
@@ -52,6 +52,9 @@ fn action() -> impl Strategy<Value = Action> {
             to,
             reuses: None
         }),
+        (0u8..2).prop_map(|window| Action::OpenWindow(WindowIndex(window))),
+        ((0u8..2).prop_map(WindowIndex), manner())
+            .prop_map(|(window, manner)| Action::CloseWindow(window, manner)),
         Just(Action::CompareLedger),
         Just(Action::Audit),
         Just(Action::Wait),
@@ -105,14 +108,22 @@ fn behaviour() -> impl Strategy<Value = Behaviour> {
     prop_oneof![
         3 => Just(Behaviour::Counts),
         1 => Just(Behaviour::Spins),
+        3 => Just(Behaviour::Asks(vec!["subos0", "subos1", "subos2", "nobody"])),
         2 => (0usize..3000, 1u64..1000, 0u32..2)
             .prop_map(|(length, time, status)| Behaviour::Prints(vec![b'x'; length], time, status)),
     ]
 }
 
 fn call() -> impl Strategy<Value = Call> {
-    let calls =
-        [Call::Create, Call::GrantCore, Call::ReclaimCore, Call::GrantLot, Call::ReclaimLot, Call::Destroy];
+    let calls = [
+        Call::Create,
+        Call::Share,
+        Call::GrantCore,
+        Call::ReclaimCore,
+        Call::GrantLot,
+        Call::ReclaimLot,
+        Call::Destroy,
+    ];
     prop::sample::select(calls.to_vec())
 }
 
@@ -136,8 +147,14 @@ fn fault() -> impl Strategy<Value = Fault> {
 }
 
 fn plan() -> impl Strategy<Value = Plan> {
-    ((subos(0), subos(1), subos(2)), steps()).prop_map(|((a, b, c), steps)| Plan {
+    let size = || (1u32..20).prop_map(Chunks);
+    let suboses = (subos(0), subos(1), subos(2));
+    (suboses, size(), size(), steps()).prop_map(|((a, b, c), first, second, steps)| Plan {
         suboses: [a, b, c].into_iter().collect(),
+        windows: [(0, 1, first), (2, 0, second)]
+            .into_iter()
+            .map(|(one, other, size)| WindowPlan { between: [SubOsIndex(one), SubOsIndex(other)], size })
+            .collect(),
         steps: steps.into_iter().collect(),
     })
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use idl::plan::{
     Action, Chunks, CoreNumber, Duty, Holder, Holds, LotNumber, MAX_ENCODED, Manner, SubOsIndex, When,
+    WindowIndex, WindowPlan,
 };
 use test_harness::manifest::{Manifest, Overrides, demo, load, parse};
 use test_harness::place;
@@ -336,4 +337,69 @@ fn a_manifest_that_is_not_there_is_told() {
     let failure =
         load(Path::new("/no/such.toml"), Overrides::default()).expect_err("there is none").to_string();
     assert!(failure.contains("/no/such.toml") && failure.contains("manifests"), "{failure}");
+}
+
+/// A good manifest whose `a` and `b` have a window, which the last step opens.
+fn with_window() -> String {
+    let window = "[[window]] # w\nname = \"w\"\nbetween = [\"a\", \"b\"]\nmemory = 4\n\n";
+    let first = GOOD.find("[[step]]").unwrap();
+    let steps =
+        "\n[[step]] # opens\nopen = \"w\"\n\n[[step]] # closes\nclose = { window = \"w\", ask = 9 }\n";
+    format!("{}{window}{}{steps}", &GOOD[..first], &GOOD[first..])
+}
+
+#[test]
+fn windows_are_read() {
+    let manifest = read(&with_window()).unwrap();
+    let between = [SubOsIndex(0), SubOsIndex(1)];
+    assert_eq!(manifest.plan.windows.as_slice(), [WindowPlan { between, size: Chunks(2) }]);
+    let [.., open, close] = manifest.plan.steps.as_slice() else { panic!("two steps") };
+    assert_eq!(open.action, Action::OpenWindow(WindowIndex(0)));
+    assert_eq!(close.action, Action::CloseWindow(WindowIndex(0), Manner::Ask(9)));
+    let words = ["open the window w", "close the window w"];
+    assert!(manifest.steps.ends_with(&words.map(str::to_owned)), "{:?}", manifest.steps);
+}
+
+#[test]
+fn windows_that_cannot_be_are_told() {
+    let complains = |old: &str, new: &str, line_with: &str, reason: &str| {
+        let good = with_window();
+        assert!(good.contains(old), "the good manifest has {old:?}");
+        let text = good.replacen(old, new, 1);
+        let said = read(&text).expect_err("it must not be taken");
+        let line = text.lines().position(|line| line.contains(line_with)).unwrap() + 1;
+        assert!(said.starts_with(&format!("my.toml:{line}: ")), "line {line} expected in: {said}");
+        assert!(said.contains(reason) && said.contains('^'), "{reason:?} expected in: {said}");
+    };
+    let between = "between = [\"a\", \"b\"]";
+    complains(between, "between = [\"a\", \"x\"]", "between", "no [[subos]] has the name x");
+    complains(between, "between = [\"a\", \"a\"]", "between", "a window is between two");
+    complains("memory = 4\n", "memory = 3\n", "memory = 3", "multiple of 2 MiB");
+    complains("memory = 4\n", "memory = 4\nsize = 1\n", "size", "unknown field `size`");
+    let again = |name: &str, between: &str| {
+        format!("memory = 4\n[[window]]\nname = \"{name}\" # v\nbetween = {between} # v\nmemory = 2\n")
+    };
+    complains("memory = 4\n", &again("w", "[\"a\", \"c\"]"), "# v", "a name of its own");
+    complains("memory = 4\n", &again("v", "[\"b\", \"a\"]"), "between = [\"b\"", "between these two already");
+    complains("open = \"w\"", "open = \"v\"", "open =", "no [[window]] has the name v");
+    complains("open = \"w\"", "open = \"w\"\n[[step]]\nopen = \"w\" # again", "# again", "w is open already");
+    complains(
+        "open = \"w\"",
+        "kill = \"b\"\n[[step]]\nopen = \"w\"",
+        "open =",
+        "there is no b at this point",
+    );
+    complains("open = \"w\"", "check = \"audit\"", "close =", "w is not open at this point");
+    // Its lots have numbers, and are no lots to move.
+    let moves = "open = \"w\"\n[[step]]\nmove-lot = { lot = 1, from = \"a\" } # moves";
+    complains("open = \"w\"", moves, "# moves", "but a side of a window");
+    let neighbour = "program = \"neighbour\"\narguments = \"calls=b answers=c\"\ncores = [1, 2]";
+    let spinner = "program = \"spinner\"\ncores = [1, 2]";
+    complains(spinner, neighbour, "arguments", "no [[window]] is between a and c");
+    complains(
+        spinner,
+        &neighbour.replace("answers=c", "listens=c"),
+        "arguments",
+        "listens=c is not calls=NAME",
+    );
 }

@@ -127,6 +127,14 @@ const MANIFESTS: &[(&str, &[&str])] = &[
     ("batch", &[]),
     ("force", &[]),
     ("demo", &[]),
+    (
+        "windows",
+        &[
+            "the talk with right is over after ",
+            "messages: the other side of the channel is gone",
+            "the window to heir was taken after ",
+        ],
+    ),
     // Whether the registers are there, too, the story is judged by.
     (
         "crash",

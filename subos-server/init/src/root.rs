@@ -115,6 +115,8 @@ impl Init<'_> {
                 Ok(Told::Kernel(event)) => self.event(event),
                 Ok(Told::Supervisor(Request::SayProgress {})) => self.progress(),
                 Ok(Told::Supervisor(Request::GiveLot { lot, .. })) => self.lots.wanted(lot),
+                // It asks for none.
+                Ok(Told::Supervisor(Request::WindowTo { .. } | Request::NoWindow { .. })) => {}
                 Err(_) => warn!("the supervisor says what nobody understands: {words:x?}"),
             }
         }

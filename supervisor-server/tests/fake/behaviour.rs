@@ -2,7 +2,7 @@
 
 use core::mem::take;
 
-use idl::dialogue::{Report, Request, Told};
+use idl::dialogue::{Report, Request, Told, name_to_words};
 use idl::event::Event;
 use idl::types::{Chunks, CoreNumber, LotNumber, Pages, Ticks};
 
@@ -16,6 +16,8 @@ pub(crate) enum Behaviour {
     Counts,
     /// It prints this and ends with a status after so many milliseconds, like `linux-server`.
     Prints(Vec<u8>, u64, u32),
+    /// As the first, and when it starts, and whenever a window is refused or its peer gone, it asks for windows to these.
+    Asks(Vec<&'static str>),
     /// It works and says nothing.
     Spins,
 }
@@ -99,11 +101,18 @@ impl FakeMachine {
             let done = subos.work.entry(*core).or_default();
             *done = (*done + ((now / RATE) * PACE) - ((before / RATE) * PACE)).min(*most);
         }
+        if let Behaviour::Asks(peers) = &subos.behaviour
+            && !core::mem::replace(&mut subos.asked, true)
+        {
+            for peer in peers.clone() {
+                subos.say(want(peer));
+            }
+        }
         while let Some(words) = if deaf { None } else { subos.down.pop_front() } {
             answer(subos, &words, now, dirty);
         }
         match subos.behaviour.clone() {
-            Behaviour::Counts => {
+            Behaviour::Counts | Behaviour::Asks(_) => {
                 if now / REPORT_EVERY > before / REPORT_EVERY {
                     let words = progress(subos, now);
                     subos.say(words);
@@ -128,6 +137,11 @@ impl FakeMachine {
     }
 }
 
+fn want(peer: &str) -> [u64; 5] {
+    let [peer_0, peer_1] = name_to_words(peer).expect("a short name");
+    Report::WantWindow { peer_0, peer_1 }.to_words()
+}
+
 fn progress(subos: &mut super::FakeSubOs, now: u64) -> [u64; 5] {
     let count = subos.work.values().sum::<u64>() / 2;
     Report::Progress { count, at: Ticks(now), longest: Ticks(take(&mut subos.longest)) }.to_words()
@@ -139,7 +153,16 @@ fn answer(subos: &mut super::FakeSubOs, words: &[u64; 5], now: u64, dirty: bool)
         Report::Lot { lot, looked: Pages(looked), used: Pages(used) }.to_words()
     };
     match Told::from_words(words) {
-        Ok(Told::Supervisor(Request::SayProgress {})) if subos.behaviour == Behaviour::Counts => {
+        Ok(Told::Supervisor(told @ (Request::WindowTo { .. } | Request::NoWindow { .. }))) => {
+            subos.windows.push(told);
+            // Who is refused asks again, and so without an end.
+            subos.asked &= !matches!(told, Request::NoWindow { .. });
+        }
+        // It asks once more.
+        Ok(Told::Kernel(Event::PeerGone { .. })) => subos.asked = false,
+        Ok(Told::Supervisor(Request::SayProgress {}))
+            if !matches!(subos.behaviour, Behaviour::Spins | Behaviour::Prints(..)) =>
+        {
             let words = progress(subos, now);
             subos.say(words);
         }
@@ -147,7 +170,7 @@ fn answer(subos: &mut super::FakeSubOs, words: &[u64; 5], now: u64, dirty: bool)
             subos.say(lot(number, 512, 300));
         }
         Ok(Told::Kernel(Event::LotGranted { lot: number, chunks: Chunks(chunks) }))
-            if subos.behaviour == Behaviour::Counts =>
+            if !matches!(subos.behaviour, Behaviour::Spins | Behaviour::Prints(..)) =>
         {
             subos.say(lot(number, chunks * 512, if dirty { 5 } else { 0 }));
         }

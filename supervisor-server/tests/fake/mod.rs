@@ -9,6 +9,8 @@ mod port;
 use std::collections::{BTreeMap, VecDeque};
 
 pub(crate) use behaviour::Behaviour;
+use idl::dialogue::Request;
+use idl::event::Event;
 use idl::kernel::machine::LedgerEntry;
 use idl::plan::Plan;
 use idl::types::{LedgerState, LotNumber, SubOsNumber};
@@ -63,6 +65,7 @@ pub(crate) enum Call {
     ReclaimCore,
     GrantLot,
     ReclaimLot,
+    Share,
     Destroy,
 }
 
@@ -83,6 +86,10 @@ pub(crate) struct FakeSubOs {
     pub(crate) work: BTreeMap<u8, u64>,
     pub(crate) born: u64,
     pub(crate) ended: bool,
+    /// Whether it has asked for its windows.
+    pub(crate) asked: bool,
+    /// What it was told of windows.
+    pub(crate) windows: Vec<Request>,
 }
 
 impl FakeSubOs {
@@ -120,6 +127,8 @@ pub(crate) struct FakeMachine {
     pub(crate) amid: Option<Call>,
     /// How often the supervisor reached into another kernel, or asked the ledger.
     pub(crate) reached: u64,
+    /// What each subOS that is gone was told of windows.
+    pub(crate) told: BTreeMap<u8, Vec<Request>>,
     /// When it marked which moment, and how often it had reached out then.
     pub(crate) marks: Vec<(Moment, u64, u64)>,
 }
@@ -155,6 +164,7 @@ impl FakeMachine {
             rests: 0,
             amid: None,
             reached: 0,
+            told: BTreeMap::new(),
             marks: Vec::new(),
         }
     }
@@ -204,6 +214,24 @@ impl FakeMachine {
         for &chunk in chunks {
             assert_eq!(self.chunks[chunk].state, LedgerState::Owned, "a chunk is freed once");
             self.chunks[chunk].state = LedgerState::Free;
+        }
+    }
+
+    /// Chunks of a lot that its subOS no more has go to who has the same, which makes them a window, or are free.
+    pub(crate) fn leave(&mut self, chunks: Vec<usize>) {
+        let same =
+            |subos: &FakeSubOs| subos.lots.iter().find(|(_, lot)| **lot == chunks).map(|(lot, _)| *lot);
+        let other = self.suboses.iter().find_map(|(number, subos)| Some((*number, same(subos)?)));
+        match other {
+            None => self.free(&chunks),
+            Some((number, lot)) => {
+                chunks
+                    .iter()
+                    .for_each(|chunk| self.chunks[*chunk] = entry(LedgerState::Owned, number + 1, lot));
+                let gone = Event::PeerGone { lot: LotNumber(lot.into()) };
+                // A ring that is full loses it, as the kernel's would.
+                let _ = self.suboses.get_mut(&number).map(|survivor| survivor.tell(gone.to_words()));
+            }
         }
     }
 

@@ -200,8 +200,26 @@ impl MachinePort for FakeMachine {
             return Ok(Progress::More);
         }
         let chunks = self.living(subos)?.lots.remove(&lot.0).unwrap_or_default();
-        self.free(&chunks);
+        self.leave(chunks);
         Ok(Progress::Done)
+    }
+
+    fn share(&mut self, [one, other]: [SubOsIndex; 2], size: Chunks) -> Result<[LotNumber; 2], Error> {
+        self.begins(Call::Share);
+        self.tick();
+        let mut lots = [LotNumber(0); 2];
+        for (side, lot) in [one, other].into_iter().zip(&mut lots) {
+            let taken = &self.living(side)?.lots;
+            lot.0 = (0u8..32).find(|lot| !taken.contains_key(lot)).ok_or(Error::NoResource)?;
+        }
+        if self.refuses() {
+            return Err(Error::NoResource);
+        }
+        let chunks = self.take(size.0 as usize, one.0 + 1, lots[0].0).ok_or(Error::NoResource)?;
+        for (side, lot) in [one, other].into_iter().zip(lots) {
+            self.living(side)?.lots.insert(lot.0, chunks.clone());
+        }
+        Ok(lots)
     }
 
     fn destroy(&mut self, subos: SubOsIndex) -> Result<Progress, Error> {
@@ -217,11 +235,13 @@ impl MachinePort for FakeMachine {
         }
         let gone = self.suboses.remove(&subos.0).ok_or(Error::EmptySlot)?;
         assert!(gone.console.is_empty(), "the console is read to its end before it goes");
-        let mut chunks: Vec<usize> = gone.lots.into_values().flatten().collect();
-        if self.has(&Fault::Leak) {
-            chunks.pop();
+        self.told.entry(subos.0).or_default().extend(&gone.windows);
+        for (lot, mut chunks) in gone.lots {
+            if lot == 0 && self.has(&Fault::Leak) {
+                chunks.pop();
+            }
+            self.leave(chunks);
         }
-        self.free(&chunks);
         Ok(Progress::Done)
     }
 

@@ -55,6 +55,7 @@ pub const PROGRAMS: &[ProgramSource] = &[
     program("echo-server", "subos-echo"),
     program("echo-client", "subos-echo"),
     program("spinner", "subos-spinner"),
+    program("neighbour", "subos-neighbour"),
     program("linux-server", "linux"),
     program("target-tests", "guest-tests"),
     program("player", "guest-tests"),

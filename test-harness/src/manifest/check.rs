@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use idl::crew::{self, PairNames};
-use idl::plan::{self, Chunks, MAX_LOTS, MAX_SUBOSES, SubOsPlan};
+use idl::plan::{self, Chunks, MAX_LOTS, MAX_SUBOSES, MAX_WINDOWS, SubOsIndex, SubOsPlan, WindowPlan};
 use toml::Spanned;
 
 use super::complaint::{Complaint, Result};
@@ -158,6 +158,68 @@ pub(super) fn suboses(raw: &Manifest, machine: &Machine) -> Result<Vec<(SubOsPla
         }
     }
     Ok(checked)
+}
+
+/// Checks the windows.
+pub(super) fn windows(
+    raw: &Manifest,
+    machine: &Machine,
+    suboses: &[(SubOsPlan, SubOs)],
+) -> Result<Vec<WindowPlan>> {
+    let mut windows: Vec<WindowPlan> = Vec::new();
+    for (number, window) in raw.window.iter().enumerate() {
+        let name = window.name.get_ref();
+        if name.is_empty() || raw.window[..number].iter().any(|earlier| earlier.name.get_ref() == name) {
+            return Err(Complaint::about(
+                &window.name,
+                format!("a window needs a name of its own, unlike {name:?}"),
+            ));
+        }
+        let [one, other] = window.between.get_ref();
+        let side = |side: &Spanned<String>| {
+            let known = (0u8..).zip(suboses).find(|(_, (subos, _))| subos.name == side.get_ref().as_str());
+            let unknown = || Complaint::about(side, format!("no [[subos]] has the name {}", side.get_ref()));
+            known.map(|(number, _)| SubOsIndex(number)).ok_or_else(unknown)
+        };
+        let between = [side(one)?, side(other)?];
+        if between[0] == between[1] {
+            return Err(Complaint::about(&window.between, "a window is between two"));
+        }
+        if windows.iter().any(|earlier| earlier.is_between(between[0], between[1])) {
+            let reason =
+                "there is a window between these two already, and subOSes ask for one by the peer's name";
+            return Err(Complaint::about(&window.between, reason));
+        }
+        if windows.len() == MAX_WINDOWS {
+            return Err(Complaint::about(
+                &window.name,
+                format!("there can be at most {MAX_WINDOWS} windows"),
+            ));
+        }
+        windows.push(WindowPlan { between, size: chunks(&window.memory, machine)? });
+    }
+    raw.subos.iter().try_for_each(|subos| peers(subos, raw))?;
+    Ok(windows)
+}
+
+/// Checks that there is a window to whomever a neighbour's arguments name.
+fn peers(subos: &text::SubOs, raw: &Manifest) -> Result<()> {
+    let own = subos.name.get_ref();
+    if subos.program.get_ref() != "neighbour" {
+        return Ok(());
+    }
+    for word in crew::peers(subos.arguments.get_ref()) {
+        let (_, peer) = word.map_err(|bad| Complaint::about(&subos.arguments, bad.to_string()))?;
+        let between = |window: &text::Window| {
+            let [one, other] = window.between.get_ref().each_ref().map(|side| side.get_ref().as_str());
+            [(one, other), (other, one)].contains(&(own.as_str(), peer))
+        };
+        if !raw.window.iter().any(between) {
+            let reason = format!("no [[window]] is between {own} and {peer}, for which it will ask");
+            return Err(Complaint::about(&subos.arguments, reason));
+        }
+    }
+    Ok(())
 }
 
 /// Checks one subOS by itself.

@@ -136,8 +136,9 @@ fn read(file: &str, text: &str, folder: &Path, overrides: Overrides) -> complain
     let machine = check::machine(&raw.machine, overrides)?;
     check::files(&raw, folder)?;
     let suboses = check::suboses(&raw, &machine)?;
-    let steps = steps::steps(&raw, &machine, &suboses)?;
-    let mut plan = Plan::default();
+    let windows = check::windows(&raw, &machine, &suboses)?;
+    let steps = steps::steps(&raw, &machine, &suboses, &windows)?;
+    let mut plan = Plan { windows: windows.into_iter().collect(), ..Plan::default() };
     let mut known = Vec::new();
     for (planned, subos) in suboses {
         plan.suboses.push(planned).map_err(|_| Complaint::whole("there are too many subOSes"))?;

@@ -5,13 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use idl::plan::{
     self, Action, CoreNumber, Holder, LotNumber, MAX_STEPS, Manner, Start, Step, SubOsIndex, SubOsPlan, When,
+    WindowIndex, WindowPlan,
 };
 use toml::Spanned;
 
 use super::SubOs;
 use super::check::{Machine, chunks};
 use super::complaint::{Complaint, Result};
-use super::text::{self, Check, GrantLot, Holds, Manifest, MoveCore, MoveLot};
+use super::text::{self, Check, Close, GrantLot, Holds, Manifest, MoveCore, MoveLot};
 
 /// How long a step waits for its condition, in seconds, if the manifest does not say.
 const PATIENCE: u32 = 30;
@@ -21,8 +22,10 @@ pub(super) fn steps(
     raw: &Manifest,
     machine: &Machine,
     suboses: &[(SubOsPlan, SubOs)],
+    windows: &[WindowPlan],
 ) -> Result<Vec<(Step, String)>> {
-    let mut paper = Paper::new(machine, suboses);
+    let names = raw.window.iter().map(|window| window.name.get_ref().as_str());
+    let mut paper = Paper::new(machine, suboses, names.zip(windows).collect());
     let mut steps = Vec::new();
     for part in &raw.step {
         if steps.len() == MAX_STEPS {
@@ -64,10 +67,18 @@ struct Paper<'m> {
     created: BTreeSet<u8>,
     /// How much memory those had who were killed, in MiB.
     killed: BTreeMap<u8, u32>,
+    /// The windows, with their names.
+    windows: Vec<(&'m str, &'m WindowPlan)>,
+    /// The lots that are their sides, if they are there.
+    sides: BTreeMap<u8, [Option<u8>; 2]>,
 }
 
 impl<'m> Paper<'m> {
-    fn new(machine: &'m Machine, suboses: &'m [(SubOsPlan, SubOs)]) -> Self {
+    fn new(
+        machine: &'m Machine,
+        suboses: &'m [(SubOsPlan, SubOs)],
+        windows: Vec<(&'m str, &'m WindowPlan)>,
+    ) -> Self {
         let cores = (1..machine.cores).filter_map(|core| Some((u8::try_from(core).ok()?, None))).collect();
         let mut paper = Self {
             machine,
@@ -76,6 +87,8 @@ impl<'m> Paper<'m> {
             lots: BTreeMap::new(),
             created: BTreeSet::new(),
             killed: BTreeMap::new(),
+            windows,
+            sides: BTreeMap::new(),
         };
         for (number, (subos, _)) in (0u8..).zip(suboses) {
             if subos.start == Start::AtBoot {
@@ -96,8 +109,10 @@ impl<'m> Paper<'m> {
     }
 
     fn free_memory(&self) -> u32 {
-        let taken: u32 = self.lots.values().flat_map(BTreeMap::values).sum();
-        self.machine.free().saturating_sub(taken)
+        let lots: u32 = self.lots.values().flat_map(BTreeMap::values).sum();
+        let there = self.sides.iter().filter(|(_, sides)| sides.iter().any(Option::is_some));
+        let windows: u32 = there.map(|(window, _)| self.windows[usize::from(*window)].1.size.0 * 2).sum();
+        self.machine.free().saturating_sub(lots).saturating_sub(windows)
     }
 
     fn when(&self, when: Option<&text::When>) -> Result<When> {
@@ -151,6 +166,13 @@ impl<'m> Paper<'m> {
             let words = format!("grant {} MiB to {}", step.memory.get_ref(), step.to.get_ref());
             actions.push((self.grant_lot(step)?, words));
         }
+        if let Some(name) = &step.open {
+            actions.push((self.open(name)?, format!("open the window {}", name.get_ref())));
+        }
+        if let Some(step) = &step.close {
+            let words = format!("close the window {}", step.window.get_ref());
+            actions.push((self.close(step)?, words));
+        }
         if let Some(milliseconds) = &step.watch {
             let words = format!("watch for {} ms", milliseconds.get_ref());
             actions.push((watch(milliseconds)?, words));
@@ -169,7 +191,7 @@ impl<'m> Paper<'m> {
         match (actions.pop(), count) {
             (Some(action), 1) => Ok(action),
             _ => {
-                let all = "create, kill, move-core, move-lot, grant-lot, watch, check";
+                let all = "create, kill, move-core, move-lot, grant-lot, open, close, watch, check";
                 Err(Complaint::about(
                     part,
                     format!("a step does one thing ({all}), and this one does {count}"),
@@ -209,6 +231,10 @@ impl<'m> Paper<'m> {
         let index = self.living(name)?;
         let had = self.lots.remove(&index.0).map_or(0, |lots| lots.values().sum());
         self.killed.insert(index.0, had);
+        for (window, sides) in &mut self.sides {
+            let between = self.windows[usize::from(*window)].1.between;
+            between.iter().zip(sides).filter(|(side, _)| **side == index).for_each(|(_, lot)| *lot = None);
+        }
         self.cores.values_mut().filter(|holder| **holder == Some(index)).for_each(|holder| *holder = None);
         Ok(Action::Kill(index))
     }
@@ -238,7 +264,12 @@ impl<'m> Paper<'m> {
             return Err(Complaint::about(&step.lot, reason));
         }
         let Some(size) = self.lots.get_mut(&from.0).and_then(|lots| lots.remove(&number)) else {
-            let reason = format!("{} has no lot {number} then", step.from.get_ref());
+            let side = if self.has_side(from, number) {
+                ", but a side of a window, which a step closes"
+            } else {
+                ""
+            };
+            let reason = format!("{} has no lot {number} then{side}", step.from.get_ref());
             return Err(Complaint::about(&step.lot, reason));
         };
         if let Some(to) = to {
@@ -289,10 +320,66 @@ impl<'m> Paper<'m> {
 
     /// A lot that is granted gets the lowest number that is free.
     fn gets(&mut self, to: SubOsIndex, size: u32) {
-        let lots = self.lots.entry(to.0).or_default();
-        if let Some(number) = (1u8..).find(|number| !lots.contains_key(number)) {
-            lots.insert(number, size);
+        let number = self.free_number(to);
+        self.lots.entry(to.0).or_default().insert(number, size);
+    }
+
+    fn free_number(&self, of: SubOsIndex) -> u8 {
+        let taken = |number: u8| self.lots.get(&of.0).is_some_and(|lots| lots.contains_key(&number));
+        (1..u8::MAX).find(|number| !taken(*number) && !self.has_side(of, *number)).unwrap_or(u8::MAX)
+    }
+
+    /// Whether this lot of a subOS is a side of a window.
+    fn has_side(&self, of: SubOsIndex, number: u8) -> bool {
+        self.sides.iter().any(|(window, sides)| {
+            let between = self.windows[usize::from(*window)].1.between;
+            between.iter().zip(sides).any(|(side, lot)| *side == of && *lot == Some(number))
+        })
+    }
+
+    fn open(&mut self, name: &Spanned<String>) -> Result<Action> {
+        let (index, window) = self.window(name)?;
+        if let Some(absent) = window.between.iter().find(|side| !self.lots.contains_key(&side.0)) {
+            let reason = format!("there is no {} at this point", self.name(*absent));
+            return Err(Complaint::about(name, reason));
         }
+        if let Some([Some(_), Some(_)]) = self.sides.get(&index) {
+            return Err(Complaint::about(name, format!("{} is open already", name.get_ref())));
+        }
+        // What is left of it goes first.
+        self.sides.remove(&index);
+        if window.size.0 * 2 > self.free_memory() {
+            let reason = format!(
+                "{} wants {} MiB, and {} are free then",
+                name.get_ref(),
+                window.size.0 * 2,
+                self.free_memory()
+            );
+            return Err(Complaint::about(name, reason));
+        }
+        let lots = window.between.map(|side| Some(self.free_number(side)));
+        self.sides.insert(index, lots);
+        Ok(Action::OpenWindow(WindowIndex(index)))
+    }
+
+    fn close(&mut self, step: &Close) -> Result<Action> {
+        let (index, _) = self.window(&step.window)?;
+        match self.sides.remove(&index) {
+            Some(sides) if sides.iter().any(Option::is_some) => {
+                Ok(Action::CloseWindow(WindowIndex(index), manner(step.ask)))
+            }
+            _ => {
+                let reason = format!("{} is not open at this point", step.window.get_ref());
+                Err(Complaint::about(&step.window, reason))
+            }
+        }
+    }
+
+    /// The window with this name.
+    fn window(&self, name: &Spanned<String>) -> Result<(u8, &'m WindowPlan)> {
+        let found = (0u8..).zip(&self.windows).find(|(_, (known, _))| *known == name.get_ref().as_str());
+        let unknown = || Complaint::about(name, format!("no [[window]] has the name {}", name.get_ref()));
+        found.map(|(index, (_, window))| (index, *window)).ok_or_else(unknown)
     }
 
     /// Checks that `holder` has this core now.

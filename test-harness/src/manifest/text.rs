@@ -18,6 +18,8 @@ pub(super) struct Manifest {
     #[serde(default)]
     pub(super) subos: Vec<SubOs>,
     #[serde(default)]
+    pub(super) window: Vec<Window>,
+    #[serde(default)]
     pub(super) step: Vec<Spanned<Step>>,
 }
 
@@ -52,6 +54,15 @@ pub(super) struct SubOs {
     pub(super) restarts: u8,
     #[serde(default)]
     pub(super) ends: Ends,
+}
+
+/// `[[window]]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Window {
+    pub(super) name: Spanned<String>,
+    pub(super) between: Spanned<[Spanned<String>; 2]>,
+    pub(super) memory: Spanned<u32>,
 }
 
 /// With what status a subOS may end.
@@ -163,6 +174,8 @@ pub(super) struct Step {
     pub(super) move_core: Option<MoveCore>,
     pub(super) move_lot: Option<MoveLot>,
     pub(super) grant_lot: Option<GrantLot>,
+    pub(super) open: Option<Spanned<String>>,
+    pub(super) close: Option<Close>,
     pub(super) watch: Option<Spanned<u32>>,
     pub(super) check: Option<Check>,
 }
@@ -271,6 +284,13 @@ pub(super) struct GrantLot {
     pub(super) memory: Spanned<u32>,
     pub(super) to: Spanned<String>,
     pub(super) reuses: Option<Spanned<String>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Close {
+    pub(super) window: Spanned<String>,
+    pub(super) ask: Option<u32>,
 }
 
 /// What a step checks.

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use idl::plan::{Action, Duty, Holder, Start, Step, SubOsIndex, When};
+use idl::plan::{Action, Duty, Holder, Start, Step, SubOsIndex, When, WindowIndex};
 
 use crate::manifest::Manifest;
 
@@ -55,7 +55,8 @@ pub(super) struct Implied {
 impl Implied {
     /// What this manifest implies.
     pub(super) fn by(manifest: &Manifest) -> Self {
-        let mut paper = Paper { manifest, cores: BTreeMap::new(), implied: Self::default() };
+        let mut paper =
+            Paper { manifest, sides: BTreeMap::new(), cores: BTreeMap::new(), implied: Self::default() };
         let numbered = (0u8..).map(SubOsIndex).zip(&manifest.plan.suboses);
         for (subos, planned) in numbered.filter(|(_, planned)| planned.start == Start::AtBoot) {
             paper.born(subos, planned.cores);
@@ -76,6 +77,8 @@ impl Implied {
 /// Who has which core after the steps so far.
 struct Paper<'m> {
     manifest: &'m Manifest,
+    /// Which sides of windows are there.
+    sides: BTreeMap<u8, BTreeSet<u8>>,
     cores: BTreeMap<u64, SubOsIndex>,
     implied: Implied,
 }
@@ -104,6 +107,7 @@ impl Paper<'_> {
                 let had = self.cores.len();
                 self.cores.retain(|_, holder| *holder != subos);
                 self.implied.moves.cores += (had - self.cores.len()) as u64;
+                self.sides.values_mut().for_each(|sides| sides.retain(|side| *side != subos.0));
             }
             Action::MoveCore { core, from, to, .. } => {
                 let core = u64::from(core.0);
@@ -117,9 +121,21 @@ impl Paper<'_> {
                 }
             }
             Action::MoveLot { .. } => self.implied.moves.lots += 1,
+            Action::OpenWindow(window) => {
+                self.close(window);
+                let planned = self.manifest.plan.window(window);
+                let sides = planned.iter().flat_map(|planned| planned.between).map(|side| side.0).collect();
+                self.sides.insert(window.0, sides);
+            }
+            Action::CloseWindow(window, _) => self.close(window),
             Action::Audit => self.implied.moves.audits += 1,
             Action::GrantLot { .. } | Action::CompareLedger | Action::Watch(_) | Action::Wait => {}
         }
+    }
+
+    /// Each side that is there is a lot that is taken.
+    fn close(&mut self, window: WindowIndex) {
+        self.implied.moves.lots += self.sides.remove(&window.0).map_or(0, |sides| sides.len()) as u64;
     }
 
     fn tells(&mut self, action: Action) {
@@ -127,8 +143,15 @@ impl Paper<'_> {
             Action::MoveCore { from, to, .. } => (from, to),
             Action::MoveLot { from, to, .. } => (Holder::SubOs(from), to),
             Action::GrantLot { to, .. } => (Holder::SubOs(to), Holder::Free),
+            Action::OpenWindow(window) => {
+                let between = self.manifest.plan.window(window).map(|planned| planned.between);
+                between.map_or((Holder::Free, Holder::Free), |[one, other]| {
+                    (Holder::SubOs(one), Holder::SubOs(other))
+                })
+            }
             Action::Create(_)
             | Action::Kill(_)
+            | Action::CloseWindow(..)
             | Action::CompareLedger
             | Action::Audit
             | Action::Watch(_)

@@ -215,10 +215,11 @@ impl Story {
                 Some(Event::Ended { subos: text(&record, "subos"), status: text(&record, "status") })
             }
             "epitaph" => Some(Event::Epitaph { subos: text(&record, "subos"), text: text(&record, "text") }),
-            "crash" | "restart" | "lot" | "beat" | "busy" | "missing" | "starved" => {
+            "crash" | "restart" | "lot" | "beat" | "busy" | "missing" | "starved" | "asks" => {
                 self.note(&record);
                 Some(Event::Remark { subos: text(&record, "subos"), text: remark(&record) })
             }
+            "window" => Some(Event::Remark { subos: text(&record, "one"), text: window(&record) }),
             "stat" => {
                 self.stat(&record);
                 None
@@ -300,6 +301,10 @@ fn remark(record: &Record<'_>) -> String {
                 count("call")
             )
         }
+        "asks" => match value("text").as_str() {
+            "" => format!("asks for a window to {}", value("peer")),
+            reason => format!("asks for a window to {} in vain: {reason}", value("peer")),
+        },
         "starved" => format!("had no memory left, and ended {} programs for that by now", count("times")),
         "restart" => format!("is built again, {} times by now", count("times")),
         "lot" => format!(
@@ -322,6 +327,21 @@ fn remark(record: &Record<'_>) -> String {
             count("n") + 1,
             count("holds")
         ),
+    }
+}
+
+/// What became of a window, in words.
+fn window(record: &Record<'_>) -> String {
+    let (one, other) = (text(record, "one"), text(record, "other"));
+    let left = if record.number("lot").is_some() { &one } else { &other };
+    match text(record, "state").as_str() {
+        "open" => format!(
+            "and {other} have a window, their lots {} and {}",
+            text(record, "lot"),
+            text(record, "peer")
+        ),
+        "half" => format!("and {other} share their window no more; {left} still has it"),
+        _ => format!("and {other} have no window any more"),
     }
 }
 
@@ -367,6 +387,24 @@ mod tests {
         let first = words("@crash t=1 subos=a program=init times=1 vector=6 address=0x0 rip=0x9");
         assert!(first.contains("(vector 6, address 0x0, rip 0x9)"), "{first}");
         assert!(first.ends_with("its first program is init"), "{first}");
+    }
+
+    #[test]
+    fn what_becomes_of_a_window_is_told() {
+        let mut story = Story::default();
+        let mut words = |line: &str| match story.tell(line) {
+            Some(Event::Remark { subos, text }) => format!("{subos} {text}"),
+            other => panic!("{line} tells {other:?}"),
+        };
+        assert_eq!(words("@asks t=1 subos=a peer=b"), "a asks for a window to b");
+        let refused = words("@asks t=1 subos=a peer=b text=not%20so");
+        assert_eq!(refused, "a asks for a window to b in vain: not so");
+        let open = words("@window t=1 state=open one=a lot=1 other=b peer=2");
+        assert_eq!(open, "a and b have a window, their lots 1 and 2");
+        let half = words("@window t=1 state=half one=a lot= other=b peer=2");
+        assert_eq!(half, "a and b share their window no more; b still has it");
+        let closed = words("@window t=1 state=closed one=a lot= other=b peer=");
+        assert_eq!(closed, "a and b have no window any more");
     }
 
     #[test]

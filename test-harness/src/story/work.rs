@@ -34,6 +34,7 @@ const PROGRAMS: &[Expected] = &[
         somewhere: &["linux_calls", "faults", "signals", "timers", "objects"],
     },
     Expected { program: "init", everywhere: &["messages"], somewhere: &["signals", "timers", "objects"] },
+    Expected { program: "neighbour", everywhere: &[], somewhere: &["timers", "objects"] },
     Expected { program: "spinner", everywhere: &[], somewhere: &["timers", "objects"] },
 ];
 

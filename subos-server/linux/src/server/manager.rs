@@ -192,6 +192,8 @@ impl Manager {
                 Ok(Told::Kernel(event)) => self.event(event),
                 Ok(Told::Supervisor(Request::SayProgress {})) => self.say_progress(),
                 Ok(Told::Supervisor(Request::GiveLot { lot, deadline })) => self.give_lot(lot, deadline),
+                // It asks for none.
+                Ok(Told::Supervisor(Request::WindowTo { .. } | Request::NoWindow { .. })) => {}
                 // Words that nobody understands are none of ours.
                 Err(_) => {}
             }
