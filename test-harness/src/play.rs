@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use idl::bundle::{BOOT, EntryKind, PLAN};
 use idl::plan::MAX_ENCODED;
+use idl::servers::{Servers, TABLE};
 
 use crate::failure::{Doing, Failure, Result};
 use crate::host::{self, Files, Input};
@@ -137,7 +138,7 @@ fn contents(manifest: &Manifest, files: &Files) -> Result<Vec<Content>> {
         if planned.files.is_empty() {
             continue;
         }
-        let nested: Vec<Content> = subos
+        let mut nested: Vec<Content> = subos
             .files
             .iter()
             .map(|name| {
@@ -146,9 +147,18 @@ fn contents(manifest: &Manifest, files: &Files) -> Result<Vec<Content>> {
                 Content::new(name, kind, files.get(name).to_vec())
             })
             .collect();
+        nested.extend(subos.servers.as_ref().map(table).transpose()?);
         contents.push(Content::nested(&planned.files, &nested)?);
     }
     Ok(contents)
+}
+
+/// The table of a subOS's servers, as init finds it.
+fn table(servers: &Servers) -> Result<Content> {
+    let mut buffer = vec![0; idl::servers::MAX_ENCODED];
+    let bytes = idl::servers::encode(servers, &mut buffer)
+        .doing(|| "the table of servers cannot be encoded".to_owned())?;
+    Ok(Content::new(TABLE, EntryKind::File, bytes.to_vec()))
 }
 
 /// Runs on the host what subOSes ran, where the manifest asks for it: who printed the same, and what differs.

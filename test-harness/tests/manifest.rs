@@ -280,6 +280,66 @@ fn what_arguments_name_is_looked_for() {
 }
 
 #[test]
+fn what_is_wrong_with_servers_is_told() {
+    let spinner = "program = \"spinner\"\ncores = [3]\nmemory = [32]";
+    let table = |servers: &str| format!("program = \"init\"\ncores = [3]\nmemory = [32]\n{servers}");
+    let server = |name: &str, more: &str| {
+        format!("[[subos.server]]\nname = \"{name}\"\nprogram = \"store-server\"\n{more}\n")
+    };
+    let wrong =
+        |servers: String, line: &str, reason: &str| complains(spinner, &table(&servers), line, reason);
+    let store = server("store", "");
+    let call = |what: &str| store.clone() + &server("client", &format!("calls = [{what}]"));
+
+    wrong(server("Store", ""), "\"Store\"", "a server's name is of the characters a to z");
+    wrong(server("a-name-with-seventeen", ""), "seventeen", "longer than 16 bytes");
+    wrong(
+        format!("{store}{}", store.replace("store\"", "store\" # again")),
+        "again",
+        "there are two servers store",
+    );
+    wrong(
+        store.replace("store-server", "no-server"),
+        "no-server",
+        "there is no program no-server; there are",
+    );
+    wrong(server("s", "core = 2"), "core = 2", "core 2 is not one of the subOS's");
+    wrong(server("s", "memory = 7"), "memory = 7", "a multiple of 4 KiB");
+    wrong(server("s", "memory = 0"), "memory = 0", "a multiple of 4 KiB");
+    wrong(server("s", "restart = { after = 9, at-most = 8 }"), "at-most", "cannot rest 8 at most");
+    wrong(server("s", "restart = { time = 1 }"), "time = 1", "unknown field `time`");
+    wrong(
+        call("{ server = \"stores\" }"),
+        "stores",
+        "no server stores in this subOS; there are store, client",
+    );
+    wrong(call("{ server = \"store\" }, { server = \"store\" }"), "}, {", "the server store is named twice");
+    wrong(
+        call("{ server = \"store\", rights = [\"READ\", \"ERASE\"] }"),
+        "ERASE",
+        "the interface of store-server has no right ERASE (READ, WRITE)",
+    );
+    wrong(
+        call("{ server = \"client\", rights = [\"X\"] }").replacen("\"store-server\"", "\"spinner\"", 2),
+        "\"X\"",
+        "no right X (none)",
+    );
+    complains(
+        spinner,
+        &table(&store).replace("\"init\"", "\"spinner\""),
+        "\"store\"",
+        "only init starts servers",
+    );
+    let many: String = (0..17).map(|number| server(&format!("s{number}"), "")).collect();
+    wrong(many, "\"s16\"", "at most 16 servers");
+
+    let good =
+        read(&GOOD.replacen(spinner, &table(&call("{ server = \"store\", rights = [\"WRITE\"] }")), 1));
+    let table = good.unwrap().suboses[1].servers.clone().unwrap();
+    assert_eq!((table.allows(1, 0), table.allows(0, 1)), (Some(0b10), None));
+}
+
+#[test]
 fn only_a_command_can_be_compared_with_the_host() {
     let spinner = "program = \"spinner\"\ncores = [3]";
     let with = "program = \"spinner\" # here\ncores = [3]\ncompare = \"host\"";

@@ -136,6 +136,7 @@ const MANIFESTS: &[(&str, &[&str])] = &[
         ],
     ),
     // Whether the registers are there, too, the story is judged by.
+    ("store", &["init: store (of core 1) crashed, time 1: ", "init: store (of core 1) crashed, time 3: "]),
     (
         "crash",
         &["init: echo-client (of core 1) crashed, time 1: ", "echo-client (of core 1) crashed, time 3: "],

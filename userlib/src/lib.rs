@@ -25,6 +25,7 @@ pub mod block;
 pub mod cap;
 pub mod channel;
 pub mod console;
+pub mod directory;
 pub mod environment;
 #[cfg(feature = "image")]
 mod heap;
@@ -39,6 +40,7 @@ pub mod process;
 pub mod server;
 pub mod slots;
 pub mod sync;
+pub mod tally;
 pub mod testing;
 pub mod thread;
 pub mod time;

@@ -1,7 +1,6 @@
 //! The servers: a pair of each kind for every core.
 
 use alloc::vec::Vec;
-use core::sync::atomic::Ordering;
 
 use caps::{Error, Rights};
 use idl::bundle::Bundle;
@@ -11,6 +10,7 @@ use idl::types::{Badge, CoreNumber, Pages, Priority, Ticks};
 use userlib::cap::{Cap, Core, Endpoint, Untyped};
 use userlib::memory::{self, Mapping};
 use userlib::process::{Builder, Process, ProcessError};
+use userlib::tally::Tally;
 use userlib::{environment, page, slots};
 
 use crate::config::{Config, PairNames};
@@ -39,12 +39,6 @@ enum Side {
     Client,
 }
 
-/// The words of the page on which a client counts: calls that came back right, when the last of them did, and the longest
-/// time between two of them since this was last taken.
-const COUNT: usize = 0;
-const LAST: usize = 1;
-const LONGEST: usize = 2;
-
 /// Two servers with an endpoint between them, and a page on which the client counts.
 #[derive(Debug)]
 struct Pair {
@@ -53,7 +47,7 @@ struct Pair {
     /// The core itself, while it is there.
     core: Option<Cap<Core>>,
     endpoint: Cap<Endpoint>,
-    page: Mapping,
+    tally: Tally,
 }
 
 /// All servers.
@@ -106,22 +100,13 @@ impl<'a> Crew<'a> {
     /// Calls that came back right, over all clients.
     #[must_use]
     pub fn progress(&self) -> u64 {
-        let count = |pair: &Pair| pair.page.word(COUNT).map_or(0, |word| word.load(Ordering::Relaxed));
-        self.pairs.iter().map(count).fold(0, u64::saturating_add)
+        self.pairs.iter().map(|pair| pair.tally.count()).fold(0, u64::saturating_add)
     }
 
-    /// The longest time between two calls of one client, of those that ended since this was last asked and those that still
-    /// last `now`.
+    /// The longest time between two calls of one client, as in [`Tally::longest`].
     #[must_use]
     pub fn longest(&self, now: Ticks) -> Ticks {
-        let of = |pair: &Pair| {
-            let ended = pair.page.word(LONGEST).map_or(0, |word| word.swap(0, Ordering::Relaxed));
-            let last = pair.page.word(LAST).map_or(0, |word| word.load(Ordering::Relaxed));
-            // A client that has not called yet has nothing to be late with.
-            let lasts = if last == 0 { 0 } else { now.0.saturating_sub(last) };
-            ended.max(lasts)
-        };
-        Ticks(self.pairs.iter().map(of).max().unwrap_or(0))
+        self.pairs.iter().map(|pair| pair.tally.longest(now)).max().unwrap_or(Ticks(0))
     }
 
     /// Mends a server's fault if it is one that its clients made, by taking back what they lent; says whether it was.
@@ -159,14 +144,17 @@ impl<'a> Crew<'a> {
         Ok(self.crashes())
     }
 
-    fn crashes(&self) -> u32 {
+    /// How often servers have crashed.
+    #[must_use]
+    pub fn crashes(&self) -> u32 {
         self.servers.iter().fold(0, |sum, server| sum.saturating_add(server.crashes))
     }
 
     fn start_pair(&mut self, number: CoreNumber, names: PairNames<'a>) -> Result<(), ProcessError> {
         let core = environment().core(number.0)?;
         let endpoint = memory::create::<Endpoint>(0)?;
-        let pair = Pair { number, core: Some(core), endpoint, page: Mapping::new(Pages(1))? };
+        let tally = Tally::of(Mapping::new(Pages(1))?);
+        let pair = Pair { number, core: Some(core), endpoint, tally };
         let index = self.pairs.len();
         self.pairs.push(pair);
         for (name, side) in [(names.server, Side::Server), (names.client, Side::Client)] {
@@ -203,7 +191,7 @@ impl<'a> Crew<'a> {
             Side::Server => builder.grant(pair.endpoint.handle(), Rights::RECEIVE),
             Side::Client => builder
                 .grant(pair.endpoint.handle(), Rights::CALL)
-                .grant(pair.page.region().handle(), Rights::READ | Rights::WRITE | Rights::DERIVE),
+                .grant(pair.tally.page().region().handle(), Rights::READ | Rights::WRITE | Rights::DERIVE),
         })
     }
 

@@ -10,7 +10,8 @@
 //! 4. *Cores and memory come and go.* A pair of servers runs on every core that is there; what a new lot holds is
 //!    looked at, every word of it, and reported.
 //!
-//! Reading order: [`config`] (the arguments), [`crew`] (the servers), [`crash`] (what is said of a crash), [`lots`]
+//! Reading order: [`config`] (the arguments), [`crew`] (pairs of servers on every core), [`table`] (servers of a table, and
+//! [`desk`], where they get their connections), [`crash`] (what is said of a crash), [`lots`]
 //! and [`scanner`] (memory that comes and goes), [`uplink`] (what goes to the supervisor), [`init`] (the wait).
 #![no_std]
 #![forbid(unsafe_code)]
@@ -20,8 +21,10 @@ extern crate alloc;
 pub mod config;
 pub mod crash;
 pub mod crew;
+pub mod desk;
 #[path = "root.rs"]
 pub mod init;
 pub mod lots;
 pub mod scanner;
+pub mod table;
 pub mod uplink;

@@ -10,15 +10,18 @@ use idl::dialogue::{Report, Request, Told};
 use idl::event::Event;
 use idl::message::{Fault, Message, Received};
 use idl::slots::ROOT_CORES;
-use idl::types::{Badge, Bits, CoreNumber, Deadline};
+use idl::types::{Badge, Bits, CoreNumber, Deadline, Ticks};
 use userlib::cap::{Cap, Endpoint, Notification, Reply, Uplink};
 use userlib::log::{info, warn};
+use userlib::process::ProcessError;
 use userlib::{environment, memory, println, thread, time};
 
 use crate::config::Config;
+use crate::crash::Crash;
 use crate::crew::Crew;
 use crate::lots::Lots;
 use crate::scanner;
+use crate::table::{self, Servers};
 use crate::uplink::Outbox;
 
 /// How often the supervisor hears of progress.
@@ -31,6 +34,8 @@ const LOOKED: Bits = Bits(2);
 /// Init's own state.
 struct Init<'a> {
     crew: Crew<'a>,
+    /// The servers of the table, if there is one.
+    servers: Option<Servers<'a>>,
     lots: Lots,
     outbox: Outbox,
     uplink: Cap<Uplink>,
@@ -55,6 +60,7 @@ pub fn run() -> Result<(), String> {
     uplink.bind(doorbell.handle(), DOORBELL).map_err(kernel)?;
     let mut init = Init {
         crew: Crew::new(config, files, faults),
+        servers: build(files, faults)?,
         lots: Lots::new(faults, doorbell, LOOKED),
         outbox: Outbox::default(),
         uplink,
@@ -62,7 +68,8 @@ pub fn run() -> Result<(), String> {
     };
     init.start();
     loop {
-        match faults.receive(&reply, init.reported) {
+        let due = init.servers.as_ref().map_or(Ticks(u64::MAX), Servers::due);
+        match faults.receive(&reply, Deadline(init.reported.0.min(due.0))) {
             Ok(Received::Message { badge: scanner::BADGE, .. }) => {
                 init.lots.blinded().map_err(kernel)?;
             }
@@ -76,7 +83,18 @@ pub fn run() -> Result<(), String> {
         }
         init.listen();
         init.look();
+        init.start_again();
         init.report().map_err(kernel)?;
+    }
+}
+
+/// Builds the servers of the table that lies among the files, if one does.
+fn build(files: Bundle<'_>, faults: Cap<Endpoint>) -> Result<Option<Servers<'_>>, String> {
+    let Some(file) = files.find(idl::servers::TABLE) else { return Ok(None) };
+    let table = idl::servers::decode(file.data).map_err(|error| format!("the table of servers: {error}"))?;
+    match Servers::build(table, files, faults) {
+        Ok(servers) => Ok(Some(servers)),
+        Err((name, error)) => Err(format!("the server {name} cannot be started: {error}")),
     }
 }
 
@@ -95,17 +113,44 @@ impl Init<'_> {
     /// go on where it is.
     fn message(&mut self, badge: Badge, fault: Option<Fault>) -> bool {
         let Some(fault) = fault else { return false };
-        if self.crew.mend(badge, &fault) {
-            return true;
-        }
-        match self.crew.crashed(badge, fault, |crash| println!("init: {crash}")) {
-            Ok(times) => {
+        match self.crashed(badge, fault) {
+            Ok(None) => return true,
+            Ok(Some(times)) => {
                 let Fault { trap, rip } = fault;
                 self.outbox.add(Report::Crashed { vector: trap.vector, address: trap.address, rip, times });
             }
             Err(error) => warn!("a server that crashed does not start again: {error}"),
         }
         false
+    }
+
+    /// A server has faulted: it is mended, or has crashed. The answer is how often servers have crashed, if one has now.
+    fn crashed(&mut self, badge: Badge, fault: Fault) -> Result<Option<u32>, ProcessError> {
+        let show = |crash: &Crash<'_>| println!("init: {crash}");
+        match &mut self.servers {
+            Some(servers) if badge.0 >= table::FIRST_BADGE => {
+                if servers.mend(badge, &fault) {
+                    return Ok(None);
+                }
+                servers.crashed(badge, fault, show)?;
+            }
+            _ => {
+                if self.crew.mend(badge, &fault) {
+                    return Ok(None);
+                }
+                self.crew.crashed(badge, fault, show)?;
+            }
+        }
+        let others = self.servers.as_ref().map_or(0, Servers::crashes);
+        Ok(Some(self.crew.crashes().saturating_add(others)))
+    }
+
+    /// Starts servers again whose time has come.
+    fn start_again(&mut self) {
+        let failed = self.servers.as_mut().map(Servers::start_due).unwrap_or_default();
+        for (name, error) in failed {
+            warn!("{name} does not start again: {error}");
+        }
     }
 
     /// Takes in what the kernel and the supervisor say.
@@ -168,7 +213,11 @@ impl Init<'_> {
         // The clock is read first, so the count is of that moment or later: what it shows to have grown since an
         // earlier moment has grown.
         let at = time::now();
-        let (count, longest) = (self.crew.progress(), self.crew.longest(at));
+        let (mut count, mut longest) = (self.crew.progress(), self.crew.longest(at));
+        if let Some(servers) = &self.servers {
+            count = count.saturating_add(servers.progress());
+            longest = longest.max(servers.longest(at));
+        }
         self.outbox.add(Report::Progress { count, at, longest });
     }
 

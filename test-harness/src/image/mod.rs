@@ -42,20 +42,28 @@ pub struct ProgramSource {
     pub name: &'static str,
     /// The package that has it.
     pub package: &'static str,
+    /// The committed schema of the interface that it serves, from the root of the checkout, if it serves one.
+    pub schema: Option<&'static str>,
 }
 
 const fn program(name: &'static str, package: &'static str) -> ProgramSource {
-    ProgramSource { name, package }
+    ProgramSource { name, package, schema: None }
+}
+
+const fn server(name: &'static str, package: &'static str, schema: &'static str) -> ProgramSource {
+    ProgramSource { name, package, schema: Some(schema) }
 }
 
 /// Every program that can be built for the target.
 pub const PROGRAMS: &[ProgramSource] = &[
     program("supervisor", "supervisor-server"),
     program("init", "subos-init"),
-    program("echo-server", "subos-echo"),
+    server("echo-server", "subos-echo", "subos-server/echo/echo.schema"),
     program("echo-client", "subos-echo"),
     program("spinner", "subos-spinner"),
     program("neighbour", "subos-neighbour"),
+    server("store-server", "subos-store", "subos-server/store/store.schema"),
+    program("store-client", "subos-store"),
     program("linux-server", "linux"),
     program("target-tests", "guest-tests"),
     program("player", "guest-tests"),
@@ -81,7 +89,7 @@ fn built() -> &'static Mutex<Built> {
 /// # Errors
 /// When it does not build.
 pub fn kernel(class: Class) -> Result<PathBuf> {
-    get(class, &ProgramSource { name: "kernel", package: "microkernel" }, build::elf)
+    get(class, &program("kernel", "microkernel"), build::elf)
 }
 
 /// QEMU's plugin, built if need be: a library that `-plugin` loads.

@@ -8,6 +8,7 @@ use idl::plan::{self, Chunks, MAX_LOTS, MAX_SUBOSES, MAX_WINDOWS, SubOsIndex, Su
 use toml::Spanned;
 
 use super::complaint::{Complaint, Result};
+use super::servers::servers;
 use super::text::{Duty, Ends, Manifest, Source, Start};
 use super::{Compare, Overrides, SubOs, text};
 use crate::image::{PROGRAMS, program_named};
@@ -150,9 +151,16 @@ pub(super) fn suboses(raw: &Manifest, machine: &Machine) -> Result<Vec<(SubOsPla
             }
             subos.memory.get_ref().iter().try_for_each(|lot| place(lot, &mut pieces))?;
         }
-        let files = subos.files.iter().map(|file| file.get_ref().clone()).collect();
+        let table = servers(subos, raw)?;
+        let mut files: Vec<String> = subos.files.iter().map(|file| file.get_ref().clone()).collect();
+        for server in table.iter().flat_map(|table| &table.servers) {
+            if !files.iter().any(|file| *file == server.program.as_str()) {
+                files.push(server.program.as_str().to_owned());
+            }
+        }
         let home = subos.memory.get_ref().first().map_or(subos.memory.span(), Spanned::span);
-        checked.push((planned, SubOs { name: name.clone(), files, compare: subos.compare, home }));
+        let subos_known = SubOs { name: name.clone(), files, servers: table, compare: subos.compare, home };
+        checked.push((planned, subos_known));
         if checked.len() > MAX_SUBOSES {
             return Err(Complaint::about(&subos.name, format!("there can be at most {MAX_SUBOSES} subOSes")));
         }
@@ -243,7 +251,11 @@ fn one(subos: &text::SubOs, raw: &Manifest, machine: &Machine) -> Result<SubOsPl
         name: bounded(&subos.name)?,
         program: bounded(&subos.program)?,
         arguments: bounded(&subos.arguments)?,
-        files: if subos.files.is_empty() { heapless::String::new() } else { files_entry(&subos.name)? },
+        files: if subos.files.is_empty() && subos.server.is_empty() {
+            heapless::String::new()
+        } else {
+            files_entry(&subos.name)?
+        },
         cores: cores(subos, machine)?,
         lots: lots(subos, machine)?,
         start: match subos.start {
@@ -397,12 +409,12 @@ fn files_entry<const N: usize>(name: &Spanned<String>) -> Result<heapless::Strin
     heapless::String::try_from(entry.as_str()).map_err(|_| Complaint::about(name, "the name is too long"))
 }
 
-fn bounded<const N: usize>(part: &Spanned<String>) -> Result<heapless::String<N>> {
+pub(super) fn bounded<const N: usize>(part: &Spanned<String>) -> Result<heapless::String<N>> {
     let long = || Complaint::about(part, format!("this is longer than {N} bytes"));
     heapless::String::try_from(part.get_ref().as_str()).map_err(|_| long())
 }
 
-fn no_program(name: &str) -> String {
+pub(super) fn no_program(name: &str) -> String {
     let names: Vec<&str> = PROGRAMS.iter().map(|program| program.name).collect();
     format!("there is no program {name}; there are {}", names.join(", "))
 }

@@ -6,6 +6,7 @@
 
 mod check;
 mod complaint;
+mod servers;
 mod steps;
 mod text;
 
@@ -14,6 +15,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use idl::plan::Plan;
+use idl::servers::Servers;
 
 use crate::failure::{Doing, Failure, Result};
 use crate::place::{self, shown};
@@ -77,6 +79,8 @@ pub struct SubOs {
     pub name: String,
     /// The names of the files that it sees.
     pub files: Vec<String>,
+    /// The servers that its init builds, if it has a table.
+    pub servers: Option<Servers>,
     /// Whether its output must be what the host prints for the same command.
     pub compare: Compare,
     /// Where its home lot stands in the text.
@@ -140,7 +144,13 @@ fn read(file: &str, text: &str, folder: &Path, overrides: Overrides) -> complain
     let steps = steps::steps(&raw, &machine, &suboses, &windows)?;
     let mut plan = Plan { windows: windows.into_iter().collect(), ..Plan::default() };
     let mut known = Vec::new();
+    let mut files: BTreeMap<String, Source> =
+        raw.files.iter().map(|(name, source)| (name.clone(), source.get_ref().clone())).collect();
     for (planned, subos) in suboses {
+        for server in subos.servers.iter().flat_map(|table| &table.servers) {
+            let program = server.program.as_str().to_owned();
+            files.entry(program.clone()).or_insert(Source::Program(program));
+        }
         plan.suboses.push(planned).map_err(|_| Complaint::whole("there are too many subOSes"))?;
         known.push(subos);
     }
@@ -156,7 +166,7 @@ fn read(file: &str, text: &str, folder: &Path, overrides: Overrides) -> complain
         plan,
         suboses: known,
         steps: words,
-        files: raw.files.into_iter().map(|(name, source)| (name, source.into_inner())).collect(),
+        files,
         folder: folder.to_owned(),
         origin: Origin { file: file.to_owned(), text: text.to_owned(), memory },
     })

@@ -54,6 +54,58 @@ pub(super) struct SubOs {
     pub(super) restarts: u8,
     #[serde(default)]
     pub(super) ends: Ends,
+    #[serde(default)]
+    pub(super) server: Vec<Server>,
+}
+
+/// `[[subos.server]]`: a line of the table that init builds.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Server {
+    pub(super) name: Spanned<String>,
+    pub(super) program: Spanned<String>,
+    #[serde(default = "nothing")]
+    pub(super) arguments: Spanned<String>,
+    /// In KiB.
+    #[serde(default = "a_little")]
+    pub(super) memory: Spanned<u32>,
+    pub(super) core: Option<Spanned<u8>>,
+    #[serde(default)]
+    pub(super) calls: Vec<Call>,
+    #[serde(default = "a_few_times")]
+    pub(super) restart: Spanned<Restart>,
+}
+
+/// `{ server = "NAME", rights = ["RIGHT"] }`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Call {
+    pub(super) server: Spanned<String>,
+    #[serde(default)]
+    pub(super) rights: Vec<Spanned<String>>,
+}
+
+/// `{ times = N, after = MILLISECONDS, at-most = MILLISECONDS }`
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(super) struct Restart {
+    pub(super) times: u32,
+    pub(super) after: u32,
+    pub(super) at_most: u32,
+}
+
+impl Default for Restart {
+    fn default() -> Self {
+        Self { times: 3, after: 10, at_most: 1000 }
+    }
+}
+
+fn a_few_times() -> Spanned<Restart> {
+    Spanned::new(0..0, Restart::default())
+}
+
+fn a_little() -> Spanned<u32> {
+    Spanned::new(0..0, 256)
 }
 
 /// `[[window]]`
