@@ -115,7 +115,7 @@ cases! {
     }
     wild { values_in_every_argument op_words a_thread_with_a_table_of_its_own values_for_suboses }
     moves { cores_come_and_go_under_load lots_come_and_go_under_load a_flood_drowns_nobody
-        removing_without_end_keeps_nothing }
+        removing_without_end_keeps_nothing the_only_core_goes_in_the_middle_of_a_removal }
     library {
         heap_grows threads_return_values a_lock_excludes a_stack_overflow_faults mappings_come_and_go
         an_interface_is_served waits_end signals_end_a_receive

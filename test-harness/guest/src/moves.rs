@@ -9,9 +9,11 @@ use core::time::Duration;
 use idl::abi::{FxArea, GuestFrame, Registers, TrapKind};
 use idl::message::{Message, Received};
 use idl::types::{Chunks, CoreNumber, Deadline, LotNumber, PageIndex, Pages, Priority, SubOsState, UserPage};
-use userlib::cap::{AddressSpace, Core, Endpoint, Notification, Region, Reply};
+use userlib::cap::{AddressSpace, Core, Endpoint, Notification, Region, Reply, Untyped, complete};
 use userlib::thread::{Builder, Join};
-use userlib::{Cap, Error, Handle, Rights, check, check_eq, environment, memory, page, slots, thread, time};
+use userlib::{
+    Cap, Error, Handle, Kind, Rights, check, check_eq, environment, memory, page, slots, thread, time,
+};
 
 use crate::abroad::{Colony, audit, clean, free_chunks, patiently};
 use crate::guests::Den;
@@ -23,7 +25,7 @@ const HOW_FAR: u64 = 1;
 const END: u64 = 2;
 
 pub(crate) const CHILDREN: &[(&str, fn())] =
-    &[("moves/work", work), ("moves/flood", flood), ("moves/restless", restless)];
+    &[("moves/work", work), ("moves/flood", flood), ("moves/restless", restless), ("moves/reset", reset)];
 
 /// Works on all cores in every way there is, until it is told to end; then nobody may be missing.
 fn work() {
@@ -319,6 +321,27 @@ pub(crate) fn removing_without_end_keeps_nothing() -> Outcome {
     audit()?;
     colony.destroy()?;
     clean(free)
+}
+
+/// The only core of a subOS goes in the middle of what it removes: nobody is left to end that, and nobody waits for it.
+pub(crate) fn the_only_core_goes_in_the_middle_of_a_removal() -> Outcome {
+    let free = free_chunks()?;
+    let colony = Colony::launch("moves/reset", 16, 1)?;
+    for round in 0..50 {
+        time::sleep(Duration::from_micros(100 + 37 * round));
+        colony.reclaim_core(1)?;
+        colony.subos.grant_core(CoreNumber(1)).map_err(said("grant"))?;
+    }
+    audit()?;
+    colony.destroy()?;
+    clean(free)
+}
+
+/// Makes something of its memory, and takes it back, over and over.
+fn reset() {
+    let made = memory::create::<Untyped>(128).and_then(|untyped| Ok((untyped, slots::allocate()?)));
+    let Ok((untyped, slot)) = made else { return };
+    while untyped.retype(Kind::Region, 128, slot).is_ok() && complete(|| untyped.reset()).is_ok() {}
 }
 
 /// Takes bindings away from large spaces, never waits for the end of it, and does it again.
