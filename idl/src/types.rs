@@ -291,6 +291,8 @@ choices! {
         Clock = 1,
         /// where the core areas lie, bytes of one, where the shares lie, bytes of one, where the books lie
         Places = 2,
+        /// pages for tables of kernel halves of which no use was ever made
+        Memory = 3,
     }
 
     /// What to ask about a subOS on one core.

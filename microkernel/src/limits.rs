@@ -108,8 +108,8 @@ pub const VISIT_STEPS: u32 = 16;
 /// Pages that an operation of the supervisor clears or copies before interrupts are looked for: 32 KiB.
 pub const SCRUB_BUDGET: u64 = 8;
 
-/// How often one call does that at most, if no interrupt comes: 64 MiB, some milliseconds.
-pub const SCRUB_STEPS: u32 = 2048;
+/// Pages that one call clears at most, if no interrupt comes: 64 MiB, some milliseconds.
+pub const SCRUB_MOST: u64 = 2048 * SCRUB_BUDGET;
 
 /// Pages that one call copies to a new subOS at most.
 pub const COPY_BUDGET: u64 = 64;
@@ -126,7 +126,7 @@ pub const SYSTEM_PAGE_CHUNKS: u64 = 4;
 
 /// Address space from one core's area to the next; a power of two, so that an area is found from any stack
 /// pointer inside it.
-pub const AREA_STRIDE: u64 = 256 << 10;
+pub const AREA_STRIDE: u64 = 128 << 10;
 
 /// The kernel stack of a core.
 pub const KERNEL_STACK: u64 = 16 << 10;

@@ -5,11 +5,11 @@ use caps::{Capability, Error, Handle, Kind, Rights, SlotIndex, SlotRef, Table};
 
 use super::books::{Books, Record, Stage};
 use super::{Target, cores, number_of, places, raw, share, visit};
+use crate::arch::x86_64::clock;
 use crate::arch::x86_64::half::HalfError;
-use crate::arch::x86_64::{apic, clock};
 use crate::arch::{Access, Core, KernelHalf};
 use crate::kernel::{Kernel, KernelCell, NewKernel};
-use crate::limits::{CHUNK, PAGE, ROOT_SLOTS, SCRUB_BUDGET, SLICE_MICROSECONDS};
+use crate::limits::{CHUNK, PAGE, ROOT_SLOTS, SLICE_MICROSECONDS};
 use crate::outcome::Answer;
 use crate::types::{PhysAddr, SubOsId};
 
@@ -93,19 +93,16 @@ fn no_page(_: HalfError) -> Error {
 /// clear. All other chunks were cleared when they came back.
 pub fn scrub_soiled(books: &mut Books, lot: &LotEntry) -> bool {
     for chunk in lot.chunks() {
-        while books.is_soiled(chunk) {
-            let done =
-                Some(books.scrubbing).filter(|(begun, _)| *begun == chunk).map_or(0, |(_, pages)| pages);
-            raw::clear_pages(PhysAddr(chunk.address() + done * PAGE), SCRUB_BUDGET);
-            books.scrubbing = (chunk, done + SCRUB_BUDGET);
-            if books.scrubbing.1 == CHUNK / PAGE {
-                books.scrubbing.1 = 0;
-                books.note_clean(chunk);
-            }
-            if apic::interrupt_waits() {
-                return false;
-            }
+        if !books.is_soiled(chunk) {
+            continue;
         }
+        let done = if books.scrubbing.0 == chunk { books.scrubbing.1 } else { 0 };
+        let clear = done + raw::clear_run(PhysAddr(chunk.address() + done * PAGE), CHUNK / PAGE - done);
+        books.scrubbing = (chunk, clear);
+        if clear < CHUNK / PAGE {
+            return false;
+        }
+        books.note_clean(chunk);
     }
     true
 }

@@ -2,12 +2,12 @@
 //! taken and its objects are never looked at, so the cost depends on cores and chunks alone, and nothing that it did
 //! or became can stand in the way.
 
-use caps::ledger::{self, Holder, Life, LotId, Phase, Resource};
+use caps::ledger::{self, Holder, Life, LotEntry, LotId, Phase, Resource};
 use caps::{Effects, Error, Kind, SlotRef, Slots, Step};
 use idl::Words;
 use idl::types::Progress;
 
-use super::books::{Books, Errand, Record};
+use super::books::{Books, Errand, LotWork, Record};
 use super::cores::{self, Next};
 use super::{Target, create, lots, number_of, places, visit, windows};
 use crate::arch::x86_64::core::Core;
@@ -60,7 +60,7 @@ fn step(books: &mut Books, id: ledger::SubOsId) -> Result<bool, Error> {
                 books.record(id).ending = None;
                 return Ok(false);
             }
-            lots::begin_clearing(books, lot);
+            *lots::work(books, lot) = LotWork::default();
         }
         if lots::clear_some(books, lot, &entry) {
             books.ledger().scrubbed(Resource::Lot(lot))?;
@@ -79,10 +79,8 @@ fn step(books: &mut Books, id: ledger::SubOsId) -> Result<bool, Error> {
 
 /// The lot that is being cleared, or the next one.
 fn next_lot(books: &mut Books, id: ledger::SubOsId) -> Option<LotId> {
-    if let Some(lot) = books.record(id).ending {
-        return Some(lot);
-    }
-    books.ledger().lots().find(|(_, lot)| lot.holder.subos() == Some(id)).map(|(lot, _)| lot)
+    let next = |(_, lot): &(LotId, LotEntry)| lot.holder.subos() == Some(id);
+    books.record(id).ending.or_else(|| books.ledger().lots().find(next).map(|(lot, _)| lot))
 }
 
 /// Makes the cores leave; says whether they all have.

@@ -16,8 +16,7 @@ use super::cores::Next;
 use super::visit::{is_quiet, lot_slot, notify, raise, visit};
 use super::{Target, cores, create, doorbell, raw, windows};
 use crate::arch::Core;
-use crate::arch::x86_64::apic;
-use crate::limits::{PAGE, SCRUB_BUDGET, SCRUB_STEPS, VISIT_STEPS};
+use crate::limits::{PAGE, VISIT_STEPS};
 use crate::outcome::Answer;
 use crate::removal::Removing;
 use crate::sync::rounds::Rounds;
@@ -79,7 +78,8 @@ pub fn reclaim(books: &mut Books, core: &mut Core, target: Target, seat: u32) ->
     Ok(Answer { words: Progress::More.to_words() })
 }
 
-fn work(books: &mut Books, lot: LotId) -> &mut LotWork {
+/// How far the taking of a lot has come.
+pub fn work(books: &mut Books, lot: LotId) -> &mut LotWork {
     let count = books.works.len();
     &mut books.works[usize::from(lot.index) % count]
 }
@@ -155,24 +155,11 @@ fn scrub(books: &mut Books, lot: LotId, entry: &LotEntry) -> Result<Next, Error>
     Ok(Next::Free)
 }
 
-/// Nothing of the lot is clear yet.
-pub fn begin_clearing(books: &mut Books, lot: LotId) {
-    *work(books, lot) = LotWork::default();
-}
-
 /// Clears pages of a lot, until all are clear, an interrupt waits, or it has been enough for one call; says whether all
 /// are clear.
 pub fn clear_some(books: &mut Books, lot: LotId, entry: &LotEntry) -> bool {
     let pages = entry.bytes() / PAGE;
-    let mut cleared = work(books, lot).cleared;
-    for _ in 0..SCRUB_STEPS {
-        let count = SCRUB_BUDGET.min(pages - cleared);
-        raw::clear_pages(PhysAddr(entry.address() + cleared * PAGE), count);
-        cleared += count;
-        if cleared == pages || apic::interrupt_waits() {
-            break;
-        }
-    }
-    work(books, lot).cleared = cleared;
-    cleared == pages
+    let cleared = &mut work(books, lot).cleared;
+    *cleared += raw::clear_run(PhysAddr(entry.address() + *cleared * PAGE), pages - *cleared);
+    *cleared == pages
 }

@@ -63,9 +63,9 @@ pub fn statistics(
 /// `Machine.info`.
 pub fn machine(books: &mut Books, question: MachineQuestion) -> Answer {
     let (moves, second) = (books.moves, clock::ticks_per_second());
-    let ledger = books.ledger();
     let words = match question {
         MachineQuestion::Totals => {
+            let ledger = books.ledger();
             let (free, suboses) = (ledger.tally_chunks().pool as u64, ledger.suboses().count() as u64);
             [ledger.core_count() as u64, ledger.chunk_count() as u64, free, suboses, second]
         }
@@ -73,6 +73,7 @@ pub fn machine(books: &mut Books, question: MachineQuestion) -> Answer {
         MachineQuestion::Places => {
             [books.areas[0].0, AREA_STRIDE, places().shares.0, share::BYTES as u64, places().shelf.0]
         }
+        MachineQuestion::Memory => [books.pages.untouched(), 0, 0, 0, 0],
     };
     Answer { words }
 }

@@ -4,8 +4,9 @@
 use super::books::Shelf;
 use super::windows::Bells;
 use crate::arch::physmap;
+use crate::arch::x86_64::apic;
 use crate::kernel::KernelCell;
-use crate::limits::PAGE;
+use crate::limits::{PAGE, SCRUB_BUDGET, SCRUB_MOST};
 use crate::types::PhysAddr;
 
 /// The shelf that boot put here.
@@ -49,6 +50,20 @@ pub(super) fn clear_pages(start: PhysAddr, count: u64) {
     // SAFETY: the ledger says that nobody owns the pages now, so no kernel but the supervisor's maps them, and nothing
     // refers to them.
     unsafe { physmap::pointer::<u8>(start).write_bytes(0, bytes) };
+}
+
+/// Clears pages that nobody uses, until all are clear, an interrupt waits, or it has been enough for one call; says how many
+/// it cleared. Not inlined, so that the bench can find it: what it takes, the looks for interrupts included, grows with the
+/// memory alone, and is counted apart.
+#[inline(never)]
+pub(super) fn clear_run(start: PhysAddr, pages: u64) -> u64 {
+    let (mut cleared, most) = (0, pages.min(SCRUB_MOST));
+    while cleared < most && (cleared == 0 || !apic::interrupt_waits()) {
+        let count = SCRUB_BUDGET.min(most - cleared);
+        clear_pages(start.plus(cleared * PAGE), count);
+        cleared += count;
+    }
+    cleared
 }
 
 /// Copies a page of the supervisor's memory, so many bytes of it at most, to one of a subOS that does not run yet, which is

@@ -68,7 +68,7 @@ const IMAGE: u64 = 0xffff_ffff_8000_0000;
 const IO_APIC: u64 = 0xfec0_0000;
 const IMAGE_CHUNK: u64 = CHUNK;
 /// From one core's area, and from one subOS's share, to the next.
-const AREA_STRIDE: u64 = 256 << 10;
+const AREA_STRIDE: u64 = 128 << 10;
 const SHARE_STRIDE: u64 = 1 << 20;
 /// Pages of an area: the first is a guard. A core's own page, what it is told, and its epitaph.
 const CORE_PAGE: u64 = 18 * PAGE;

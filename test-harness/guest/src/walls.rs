@@ -179,7 +179,7 @@ fn epitaph(child: &Child) -> Result<String, String> {
 fn is_at_the_wall(hook: u64, argument: u64, text: &str) -> Result<bool, String> {
     const PAGE: u64 = idl::abi::PAGE_SIZE;
     const AREAS: u64 = 0xffff_c000_0000_0000;
-    const STRIDE: u64 = 256 << 10;
+    const STRIDE: u64 = 128 << 10;
     const SHARES: u64 = 0xffff_e000_0000_0000;
     const IMAGE: u64 = 0xffff_ffff_8000_0000;
     let area = |core: u64| AREAS + core * STRIDE;

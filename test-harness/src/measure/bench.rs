@@ -13,6 +13,7 @@ use super::kernel_image::KernelImage;
 use super::log::{Log, What};
 use super::profile;
 use super::rows::{self, Way};
+use super::source;
 use crate::failure::{Doing, Failure, Result};
 use crate::host;
 use crate::image::{self, Class, Content};
@@ -48,7 +49,10 @@ pub fn measure(install: Install, class: Class) -> Result<Bench> {
     all.extend(figures::clocked(&one.transcript)?);
     all.push(boot(&one.log, subject.image.entry, subject.entry)?);
     let many = subject.run("many", CORES, Following::Nothing)?;
+    all.extend(figures::clocked(&many.transcript)?);
     all.extend(figures::counted(&many.transcript, &many.log, subject.entry)?);
+    all.push(figures::single(rows::LINES, source::kernel_lines()?)?);
+    all.push(figures::single(rows::IMAGE, subject.image.bytes)?);
     let figures = figures::complete(all)?;
     let mut flags = subject.machine(1).arguments();
     if let Some(cores) = flags.iter().position(|flag| flag == "-smp").and_then(|at| flags.get_mut(at + 1)) {

@@ -26,7 +26,7 @@ pub struct Figure {
 /// All figures, by their keys.
 pub type Figures = BTreeMap<&'static str, Figure>;
 
-/// The figures that the guest took itself: its `@bench` records.
+/// The figures that the guest took itself, or was told: its `@bench` records.
 ///
 /// # Errors
 /// When a record lacks something, or is of no row.
@@ -46,7 +46,8 @@ fn unknown(record: &Record<'_>) -> Failure {
 }
 
 fn figure(record: &Record<'_>) -> Option<Figure> {
-    let row = row(record.get("name")?.encoded()).filter(|row| row.way == Way::Clock)?;
+    let said = |row: &&Row| row.way == Way::Clock || row.way == Way::Memory;
+    let row = row(record.get("name")?.encoded()).filter(said)?;
     let (median, worst) = (record.number("median")?, record.number("worst")?);
     Some(Figure { row, median, worst, samples: record.number("samples")?, cores: Vec::new() })
 }
@@ -63,8 +64,9 @@ pub fn counted<'t>(
 ) -> Result<Vec<Figure>> {
     let mut rows: BTreeMap<&'static str, Vec<Vec<Counts>>> = BTreeMap::new();
     for record in records(transcript, "span") {
-        let (row, from, to) = span(&record, entry).ok_or_else(|| unknown(&record))?;
-        let intervals = log.intervals(from, to);
+        let Span { row, from, to, cores } = span(&record, entry).ok_or_else(|| unknown(&record))?;
+        let mut intervals = log.intervals(from, to);
+        intervals.iter_mut().for_each(|interval| interval.forget_all_but(cores));
         if intervals.is_empty() {
             return Err(Failure::new(format!("nothing was counted for {}: {from:?} to {to:?}", row.title)));
         }
@@ -73,11 +75,20 @@ pub fn counted<'t>(
     Ok(rows.into_iter().filter_map(|(key, samples)| summary(row(key)?, samples)).collect())
 }
 
-fn span(record: &Record<'_>, entry: u64) -> Option<(&'static Row, What, What)> {
+/// What a `@span` says.
+struct Span {
+    row: &'static Row,
+    from: What,
+    to: What,
+    /// A bit for each core that counts.
+    cores: u64,
+}
+
+fn span(record: &Record<'_>, entry: u64) -> Option<Span> {
     let row = row(record.get("row")?.encoded()).filter(|row| row.way == Way::Plugin)?;
     let marker = |key| record.number(key).and_then(|number| u16::try_from(number).ok()).map(What::Marker);
     let to = if record.get("to")?.is("entry") { What::Watched(entry) } else { marker("to")? };
-    Some((row, marker("from")?, to))
+    Some(Span { row, from: marker("from")?, to, cores: record.number("cores")? })
 }
 
 /// Adds the first interval of a span to the first sample, the second to the second, and so on.
@@ -95,6 +106,15 @@ fn add(samples: &mut Vec<Vec<Counts>>, intervals: &[Interval]) {
             core.apart += counts.apart;
         }
     }
+}
+
+/// The figure of what there is one of.
+///
+/// # Errors
+/// When there is no such row.
+pub fn single(key: &str, value: u64) -> Result<Figure> {
+    let row = row(key).ok_or_else(|| Failure::new(format!("there is no row {key}")))?;
+    Ok(Figure { row, median: value, worst: value, samples: 1, cores: Vec::new() })
 }
 
 /// The work of all cores together.
@@ -157,8 +177,9 @@ mod tests {
              watch 0x200000 core 1 instructions 230,60 waits 30,5 apart 0,7\n\
              end\n",
         );
-        let transcript = ["@span row=subos-create from=1 to=2", "@span row=subos-create from=3 to=entry"]
-            .map(str::to_owned);
+        let transcript =
+            ["@span row=subos-create from=1 cores=3 to=2", "@span row=subos-create from=3 cores=3 to=entry"]
+                .map(str::to_owned);
         let figures = counted(&transcript, &log.expect("it is well formed"), 0x20_0000).expect("it adds up");
         let [figure] = figures.as_slice() else { panic!("one figure: {figures:?}") };
         assert_eq!(
@@ -169,6 +190,22 @@ mod tests {
             ]
         );
         assert_eq!((figure.median, figure.worst, figure.samples), (100 + 48, 148, 1));
+    }
+
+    #[test]
+    fn a_core_that_is_not_to_count_does_not() {
+        let log = Log::parse(
+            "cores 2\n\
+             point 1 core 0 instructions 0,0 waits 0,0 apart 0,0\n\
+             point 2 core 0 instructions 100,5 waits 0,5 apart 0,0\n\
+             end\n",
+        );
+        let log = log.expect("it is well formed");
+        for (cores, expected) in [(1, 100), (2, 0), (3, 100), (u64::MAX, 100)] {
+            let transcript = [format!("@span row=core-move from=1 cores={cores} to=2")];
+            let figures = counted(&transcript, &log, 0).expect("it adds up");
+            assert_eq!(figures.first().map(|figure| figure.median), Some(expected), "{cores}");
+        }
     }
 
     #[test]

@@ -11,8 +11,8 @@ use crate::failure::{Doing, Failure, Result};
 /// The note that tells QEMU where to enter, from Xen's PVH boot protocol.
 const PHYS32_ENTRY: u64 = 18;
 /// The functions that copy and clear memory.
-const MEMORY_FUNCTIONS: &[&str] = &["memmove", "memcpy", "memset"];
-/// None of them is longer.
+const MEMORY_FUNCTIONS: &[&str] = &["memmove", "memcpy", "memset", "clear_run"];
+/// None of those that do not say how long they are is longer.
 const LONGEST: u64 = 1024;
 
 /// Where a kernel begins, and where it copies and clears memory.
@@ -22,6 +22,8 @@ pub struct KernelImage {
     pub entry: u64,
     /// The addresses of the functions that copy and clear memory.
     pub memory_functions: Vec<Range<u64>>,
+    /// The memory that it is loaded into, with what of that is zero at first.
+    pub bytes: u64,
 }
 
 impl KernelImage {
@@ -34,15 +36,20 @@ impl KernelImage {
             ElfBytes::<LittleEndian>::minimal_parse(elf).doing(|| "the kernel is no ELF file".to_owned())?;
         let entry = entry(&file).ok_or_else(|| Failure::new("the kernel has no PVH note"))?;
         let symbols = symbols(&file).ok_or_else(|| Failure::new("the kernel has no symbols"))?;
+        let segments = file.segments().ok_or_else(|| Failure::new("the kernel has no segments"))?;
+        let loaded = segments.iter().filter(|segment| segment.p_type == elf::abi::PT_LOAD);
+        let bytes = loaded.map(|segment| segment.p_memsz).sum();
         let mut memory_functions = Vec::new();
         for name in MEMORY_FUNCTIONS {
-            let found = symbols.iter().find(|(_, symbol)| symbol == name);
-            let (start, _) = found.ok_or_else(|| Failure::new(format!("the kernel has no {name}")))?;
-            let next = symbols.iter().map(|(address, _)| *address).filter(|address| address > start).min();
-            let end = next.unwrap_or(u64::MAX).min(start.saturating_add(LONGEST));
-            memory_functions.push(*start..end);
+            let found = symbols.iter().find(|symbol| symbol.is(name));
+            let found = found.ok_or_else(|| Failure::new(format!("the kernel has no {name}")))?;
+            let globals = symbols.iter().filter(|symbol| symbol.global).map(|symbol| symbol.start);
+            let after = globals.filter(|start| *start > found.start);
+            let next = after.min().unwrap_or(u64::MAX).min(found.start.saturating_add(LONGEST));
+            let end = if found.size == 0 { next } else { found.start.saturating_add(found.size) };
+            memory_functions.push(found.start..end);
         }
-        Ok(Self { entry, memory_functions })
+        Ok(Self { entry, memory_functions, bytes })
     }
 }
 
@@ -63,17 +70,49 @@ fn entry(file: &ElfBytes<'_, LittleEndian>) -> Option<u64> {
     None
 }
 
-/// The global functions, with their addresses.
-fn symbols<'f>(file: &ElfBytes<'f, LittleEndian>) -> Option<Vec<(u64, &'f str)>> {
+/// A function, or a label in one.
+struct Symbol<'f> {
+    name: &'f str,
+    start: u64,
+    /// 0 if it does not say.
+    size: u64,
+    global: bool,
+}
+
+impl Symbol<'_> {
+    /// Whether this is its name, by itself or in how the compiler writes the path to it.
+    fn is(&self, name: &str) -> bool {
+        self.name == name
+            || (self.name.starts_with("_ZN") && self.name.contains(&format!("{}{name}17h", name.len())))
+            || (self.name.starts_with("_R") && self.name.ends_with(&format!("{}{name}", name.len())))
+    }
+}
+
+fn symbols<'f>(file: &ElfBytes<'f, LittleEndian>) -> Option<Vec<Symbol<'f>>> {
     let (symbols, names) = file.symbol_table().ok()??;
-    let globals =
-        symbols.iter().filter(|symbol| symbol.st_bind() == elf::abi::STB_GLOBAL && symbol.st_value != 0);
+    let known = symbols.iter().filter(|symbol| symbol.st_value != 0);
     Some(
-        globals
+        known
             .filter_map(|symbol| {
-                let name = usize::try_from(symbol.st_name).ok()?;
-                Some((symbol.st_value, names.get(name).ok()?))
+                let name = names.get(usize::try_from(symbol.st_name).ok()?).ok()?;
+                let global = symbol.st_bind() == elf::abi::STB_GLOBAL;
+                Some(Symbol { name, start: symbol.st_value, size: symbol.st_size, global })
             })
             .collect(),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn functions_are_found_by_the_end_of_their_path() {
+        let is = |text| Symbol { name: text, start: 1, size: 0, global: false }.is("clear_run");
+        assert!(is("clear_run"));
+        assert!(is("_ZN11microkernel7machine3raw9clear_run17h0123456789abcdefE"));
+        assert!(is("_RNvNtNtCs1_11microkernel7machine3raw9clear_run"));
+        assert!(!is("_ZN11microkernel7machine3raw13not_clear_run17h0123456789abcdefE"));
+        assert!(!is("clear_runs"));
+    }
 }

@@ -268,6 +268,15 @@ impl Interval {
         let counts = end.counts.iter().zip(&begin.counts).map(|(end, begin)| end.since(*begin));
         Self { from: begin.core, to: end.core, counts: counts.collect() }
     }
+
+    /// Counts nothing of cores that have no bit here.
+    pub fn forget_all_but(&mut self, cores: u64) {
+        for (core, counts) in self.counts.iter_mut().enumerate() {
+            if cores >> core & 1 == 0 {
+                *counts = Counts::default();
+            }
+        }
+    }
 }
 
 fn hexadecimal(text: &str) -> Option<u64> {

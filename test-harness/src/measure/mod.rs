@@ -1,8 +1,8 @@
 //! Measuring: counts of executed guest instructions, the same in every run.
 //!
 //! Reading order: [`rows`] (what is measured), [`mod@bench`] (how), [`log`] (what the plugin wrote), [`figures`] (what it
-//! comes to), [`report`] (how it is shown), [`mod@profile`] (where it goes), [`scale`] (what depends on how many subOSes there are), [`compare`] (what shows that it can be
-//! trusted). What figures mean is in `docs/measuring.md`.
+//! comes to), [`report`] (how it is shown), [`mod@profile`] (where it goes), [`scale`] (what depends on how many subOSes there are), [`source`] (how long the
+//! kernel is), [`compare`] (what shows that it can be trusted). What figures mean is in `docs/measuring.md`.
 
 pub mod bench;
 pub mod compare;
@@ -13,6 +13,7 @@ pub mod profile;
 pub mod report;
 pub mod rows;
 pub mod scale;
+pub mod source;
 
 use std::path::{Path, PathBuf};
 

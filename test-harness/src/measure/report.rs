@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::bench::Bench;
 use super::figures::Figure;
-use super::rows::ROWS;
+use super::rows::{Judged, ROWS};
 use crate::view::grouped;
 
 /// The table, with the cores' shares below rows that several cores had a part in.
@@ -14,13 +14,22 @@ use crate::view::grouped;
 pub fn table(bench: &Bench) -> String {
     let mut text = String::new();
     // Writing to a String cannot fail.
-    let _ = writeln!(text, "{:<48} {:>9} {:>9} {:>9}", "guest instructions", "median", "worst", "goal");
+    let _ = writeln!(text, "{:<56} {:>9} {:>9} {:>9}", "guest instructions", "median", "worst", "goal");
+    let mut counting = true;
     for row in ROWS {
+        if counting && !row.way.counts_instructions() {
+            counting = false;
+            let _ = writeln!(text, "\nnot instructions");
+        }
         let Some(figure) = bench.figures.get(row.key) else { continue };
         let goal = row.goal.map_or_else(String::new, grouped);
-        let missed = if row.goal.is_some_and(|goal| figure.median > goal) { "  over" } else { "" };
+        let judged = match row.judged {
+            Judged::Median => figure.median,
+            Judged::Worst => figure.worst,
+        };
+        let missed = if row.goal.is_some_and(|goal| judged > goal) { "  over" } else { "" };
         let (median, worst) = (grouped(figure.median), grouped(figure.worst));
-        let _ = writeln!(text, "{:<48} {median:>9} {worst:>9} {goal:>9}{missed}", row.title);
+        let _ = writeln!(text, "{:<56} {median:>9} {worst:>9} {goal:>9}{missed}", row.title);
         for (core, counts) in figure.cores.iter().enumerate().filter(|(_, counts)| counts.instructions > 0) {
             let mut apart = String::new();
             for (what, count) in [("copying and clearing", counts.apart), ("waiting", counts.waits)] {
@@ -39,7 +48,7 @@ pub fn table(bench: &Bench) -> String {
 pub fn json(bench: &Bench, commit: &str) -> String {
     let rows: Vec<Value> = ROWS.iter().filter_map(|row| bench.figures.get(row.key)).map(value).collect();
     let document = json!({
-        "unit": "guest instructions",
+        "unit": "guest instructions, unless a row says otherwise",
         "commit": commit,
         "qemu": bench.qemu,
         "flags": bench.flags.join(" "),
@@ -89,7 +98,7 @@ mod tests {
         let table = table(&bench());
         let lines: Vec<Vec<&str>> = table.lines().map(|line| line.split_whitespace().collect()).collect();
         assert_eq!(lines.get(1), Some(&vec!["null", "system", "call", "81", "90", "80", "over"]));
-        assert!(table.contains("1,200    12,345    10,000\n"), "{table}");
+        assert!(table.contains("1,200    12,345    10,000  over\n"), "{table}");
         assert!(table.contains("    core 0: 1,200, copying and clearing 200, waiting 100\n"), "{table}");
         assert!(!table.contains("core 1"), "{table}");
     }

@@ -7,6 +7,18 @@ pub enum Way {
     Clock,
     /// By the plugin: the sum of what each core executed on the way, without waiting, clearing and copying.
     Plugin,
+    /// By what the kernel says of itself: bytes of memory.
+    Memory,
+    /// By looking at the kernel that is measured: its source and its image.
+    Kernel,
+}
+
+impl Way {
+    /// Whether the figure is a count of instructions.
+    #[must_use]
+    pub const fn counts_instructions(self) -> bool {
+        matches!(self, Self::Clock | Self::Plugin)
+    }
 }
 
 /// A row.
@@ -20,17 +32,37 @@ pub struct Row {
     pub way: Way,
     /// At most so many instructions are wanted.
     pub goal: Option<u64>,
+    /// Which figure is held against it.
+    pub judged: Judged,
     /// How often it passes a path that the padded kernel makes longer: the null call, sending a message (that a caller's
-    /// `call` begins with), a signal, a mapping, and the grant of a core.
-    pub passes: u64,
+    /// `call` begins with), a signal, a mapping, and the grant of a core. `None`: it begins wherever something else stands
+    /// just then, which a longer path shifts.
+    pub passes: Option<u64>,
+}
+
+/// What is held against a goal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Judged {
+    /// The median: all executions are alike, and the worst has an interrupt in it.
+    Median,
+    /// The worst: executions are made to differ.
+    Worst,
 }
 
 const fn clock(key: &'static str, title: &'static str) -> Row {
-    Row { key, title, way: Way::Clock, goal: None, passes: 0 }
+    Row { key, title, way: Way::Clock, goal: None, judged: Judged::Median, passes: Some(0) }
 }
 
 const fn plugin(key: &'static str, title: &'static str) -> Row {
-    Row { key, title, way: Way::Plugin, goal: None, passes: 0 }
+    Row { key, title, way: Way::Plugin, goal: None, judged: Judged::Median, passes: Some(0) }
+}
+
+const fn memory(key: &'static str, title: &'static str) -> Row {
+    Row { key, title, way: Way::Memory, goal: None, judged: Judged::Median, passes: Some(0) }
+}
+
+const fn kernel(key: &'static str, title: &'static str) -> Row {
+    Row { key, title, way: Way::Kernel, goal: None, judged: Judged::Median, passes: Some(0) }
 }
 
 impl Row {
@@ -40,11 +72,27 @@ impl Row {
     }
 
     const fn passes(mut self, passes: u64) -> Self {
-        self.passes = passes;
+        self.passes = Some(passes);
+        self
+    }
+
+    const fn worst(mut self) -> Self {
+        self.judged = Judged::Worst;
+        self
+    }
+
+    /// Judged by its worst, which depends on where it finds something else.
+    const fn wherever(mut self) -> Self {
+        self.judged = Judged::Worst;
+        self.passes = None;
         self
     }
 }
 
+/// Lines of the kernel's source.
+pub const LINES: &str = "kernel-lines";
+/// Bytes of the kernel's image.
+pub const IMAGE: &str = "kernel-image";
 /// From the kernel's first instruction to the first program's.
 pub const BOOT: &str = "boot";
 /// By how many instructions the padded kernel makes a path longer.
@@ -71,13 +119,28 @@ pub const ROWS: &[Row] = &[
     clock("delete", "delete the copy").goal(400),
     clock("revoke-each", "revoke, per descendant").goal(120),
     clock("delete-table", "delete an empty table of 256 slots").goal(2_000),
+    clock("fault", "a fault handled in another address space, and back").goal(700).passes(1),
     clock("guest", "enter a guest, a system call of it, leave"),
-    plugin("core-move", "forced core move between two subOSes").goal(10_000).passes(1),
+    plugin("doorbell", "doorbell, until a sleeping receiver runs").goal(2_500).passes(1),
+    plugin("channel-send", "channel message of 64 bytes, the sender's side").goal(150),
+    plugin("channel-receive", "the same, the side of a receiver that spins").goal(150),
+    plugin("core-move", "forced core move: it spins in user mode").goal(10_000).worst().passes(1),
+    plugin("core-move-guest", "the same: it sits in a guest").goal(10_000).wherever(),
+    plugin("core-move-kernel", "the same: in long kernel operations").goal(10_000).wherever(),
+    plugin("core-move-interrupts", "the same: with interrupts queued").goal(10_000).wherever(),
+    plugin("core-move-halted", "the same: halted").goal(10_000).wherever(),
+    plugin("core-move-lock", "the same: waiting for the kernel's lock").goal(10_000).wherever(),
+    plugin("core-move-crowded", "the same: 24 ready threads, to another core").goal(30_000).wherever(),
     plugin("subos-create", "create a subOS, to its first instruction").goal(100_000).passes(1),
     plugin("subos-load", "load its program"),
     plugin("grant-lot", "grant a lot of 248 MiB"),
     plugin("subos-destroy", "destroy a subOS of 2 cores and 256 MiB").goal(20_000),
     plugin(BOOT, "boot one core, to the first user instruction"),
+    // 64 KiB, and 32 KiB for the core, and 4 KiB for the one GiB that is touched.
+    memory("kernel-memory", "kernel's memory for a subOS of one core, in bytes").goal(100 << 10),
+    memory("kernel-memory-core", "the same for each core more, in bytes").goal(32 << 10),
+    kernel(LINES, "kernel: lines of code without tests").goal(10_000),
+    kernel(IMAGE, "kernel: the image in memory, in bytes").goal(512 << 10),
 ];
 
 /// What is done again and again while there are more and more other subOSes.

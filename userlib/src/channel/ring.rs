@@ -85,6 +85,13 @@ impl<'m> Lane<'m> {
     fn word(&self, position: u64) -> &'m AtomicU64 {
         &self.room[(position & (self.capacity() - 1)) as usize]
     }
+
+    /// All words from a position on, once round: up to where the memory ends, and from where it begins.
+    #[allow(clippy::cast_possible_truncation, reason = "what is masked lies within the slice")]
+    fn places(&self, position: u64) -> (&'m [AtomicU64], &'m [AtomicU64]) {
+        let (later, now) = self.room.split_at((position & (self.capacity() - 1)) as usize);
+        (now, later)
+    }
 }
 
 /// Words of a message with so many bytes, its length included.
@@ -134,10 +141,18 @@ impl Sender {
             }
         }
         lane.word(self.written).store(message.len() as u64, Ordering::Relaxed);
-        for (bytes, place) in message.chunks(WORD).zip(self.written + 1..) {
+        let (whole, rest) = message.as_chunks::<WORD>();
+        let (now, later) = lane.places(self.written + 1);
+        let (first, second) = whole.split_at(whole.len().min(now.len()));
+        let put = |(place, word): (&AtomicU64, &[u8; WORD])| {
+            place.store(u64::from_le_bytes(*word), Ordering::Relaxed);
+        };
+        now.iter().zip(first).for_each(put);
+        later.iter().zip(second).for_each(put);
+        if !rest.is_empty() {
             let mut word = [0; WORD];
-            word[..bytes.len()].copy_from_slice(bytes);
-            lane.word(place).store(u64::from_le_bytes(word), Ordering::Relaxed);
+            word[..rest.len()].copy_from_slice(rest);
+            lane.word(self.written + needed - 1).store(u64::from_le_bytes(word), Ordering::Relaxed);
         }
         self.written += needed;
         lane.written.store(self.written, Ordering::Release);
@@ -188,11 +203,19 @@ impl Receiver {
             return Err(Refused::Broken);
         };
         let message = buffer.get_mut(..length).ok_or(Refused::TooLong(length))?;
-        for (bytes, place) in message.chunks_mut(WORD).zip(self.taken.wrapping_add(1)..) {
-            let word = lane.word(place).load(Ordering::Relaxed).to_le_bytes();
-            bytes.copy_from_slice(&word[..bytes.len()]);
-        }
+        let (whole, rest) = message.as_chunks_mut::<WORD>();
+        let (now, later) = lane.places(self.taken + 1);
+        let (first, second) = whole.split_at_mut(whole.len().min(now.len()));
+        let get = |(place, word): (&AtomicU64, &mut [u8; WORD])| {
+            *word = place.load(Ordering::Relaxed).to_le_bytes();
+        };
+        now.iter().zip(first).for_each(get);
+        later.iter().zip(second).for_each(get);
         self.taken += words(length);
+        if !rest.is_empty() {
+            let word = lane.word(self.taken - 1).load(Ordering::Relaxed).to_le_bytes();
+            rest.copy_from_slice(&word[..rest.len()]);
+        }
         lane.taken.store(self.taken, Ordering::Release);
         Ok((length, sleeper(lane.stuck)))
     }

@@ -3,7 +3,7 @@
 //! | address | what | in which roots |
 //! | --- | --- | --- |
 //! | `0xffff_8000_0000_0000` | physical map, 2 MiB pages | own chunks; in subOS 0 all memory |
-//! | `0xffff_c000_0000_0000` | core areas, 256 KiB apart | own cores; subOS 0 and the park root: all |
+//! | `0xffff_c000_0000_0000` | core areas, 128 KiB apart | own cores; subOS 0 and the park root: all |
 //! | `0xffff_d000_0000_0000` | local APIC, uncached | all |
 //! | `0xffff_e000_0000_0000` | share pages | own; placed by the machine part |
 //! | `0xffff_ffff_8000_0000` | image, physical address + this | all, read-only |

@@ -24,6 +24,12 @@ impl SystemPages {
         SystemPages { next: start, end, returned: None }
     }
 
+    /// How many pages were never taken.
+    #[must_use]
+    pub const fn untouched(&self) -> u64 {
+        (self.end.0 - self.next.0) / PAGE
+    }
+
     /// Takes a page of zeroes.
     pub fn take(&mut self) -> Option<PhysAddr> {
         let page = match self.returned {
@@ -49,7 +55,7 @@ impl SystemPages {
     /// Takes so many pages in a row, from those never used before: for arrays made once.
     pub fn take_run(&mut self, pages: u64) -> Option<PhysAddr> {
         let start = self.next;
-        if (self.end.0 - start.0) / PAGE < pages {
+        if self.untouched() < pages {
             return None;
         }
         self.next = start.plus(pages * PAGE);

@@ -16,6 +16,7 @@ use userlib::cap::SubOs;
 use userlib::testing::mark;
 use userlib::{Cap, Error, cap, console, environment, memory, page, slots};
 
+use super::{footprint, states, window};
 use crate::{Outcome, said};
 
 pub(super) const CREATE: i32 = 1;
@@ -28,7 +29,7 @@ pub(super) const GRANT: i32 = 7;
 pub(super) const GRANTED: i32 = 8;
 /// What the two cells execute over and over. From 0x8000 on, the plugin notes the first of many only.
 const FIRST_CELL: i32 = 0x8001;
-const SECOND_CELL: i32 = 0x8002;
+pub(super) const SECOND_CELL: i32 = 0x8002;
 
 /// Where something begins and ends, and of which row it is a part. Several spans of one row add up.
 const SPANS: &[(&str, i32, Until)] = &[
@@ -49,7 +50,7 @@ pub(super) enum Until {
 }
 
 /// Chunks of a subOS's home lot.
-const HOME: Chunks = Chunks(4);
+pub(super) const HOME: Chunks = Chunks(4);
 /// Chunks of a lot that makes it 256 MiB.
 const MORE: Chunks = Chunks(124);
 /// How often a subOS is made and ended.
@@ -65,15 +66,24 @@ pub(super) fn measure() -> Outcome {
     for (row, from, until) in SPANS {
         declare(row, *from, *until).map_err(|_| String::from("the record cannot be written"))?;
     }
+    footprint::measure()?;
     for _ in 0..LIVES {
         live_and_die()?;
     }
-    move_about()
+    window::measure()?;
+    move_about()?;
+    states::measure()
 }
 
 pub(super) fn declare(row: &str, from: i32, until: Until) -> core::fmt::Result {
+    declare_of(row, from, until, u64::MAX)
+}
+
+/// Says which markers belong to a row, of which only what these cores did counts.
+pub(super) fn declare_of(row: &str, from: i32, until: Until, cores: u64) -> core::fmt::Result {
     let mut writer = console::Writer::new();
     let record = RecordWriter::begin(&mut writer, "span")?.field("row", row)?.field("from", from)?;
+    let record = record.field("cores", cores)?;
     match until {
         Until::Marker(to) => record.field("to", to)?.end(),
         Until::ProgramStarts => record.field("to", "entry")?.end(),
@@ -97,25 +107,30 @@ fn live_and_die() -> Outcome {
 
 /// Makes a subOS of this program, gives it a core, and waits until it says that it runs.
 pub(super) fn create(arguments: &str, core: CoreNumber) -> Result<Cap<SubOs>, String> {
-    let subos = prepare(arguments)?;
+    let subos = make::<CREATE, CREATED, LOADED>(arguments)?;
     subos.grant_core(core).map_err(said("grant"))?;
     subos.start().map_err(said("start"))?;
     hear(subos)?;
     Ok(subos)
 }
 
-/// Makes a subOS and loads this program into it.
-fn prepare(arguments: &str) -> Result<Cap<SubOs>, String> {
+/// Makes a subOS that begins only when it gets its first core, some time later, and loads this program into it.
+pub(super) fn prepare(arguments: &str) -> Result<Cap<SubOs>, String> {
+    make::<14, 15, 16>(arguments)
+}
+
+/// The same, with markers before and after, and when it is loaded.
+fn make<const BEGIN: i32, const MADE: i32, const FULL: i32>(arguments: &str) -> Result<Cap<SubOs>, String> {
     let environment = environment();
     let (first, pages) = own_pages()?;
     let slot = slots::allocate().map_err(said("slot"))?;
-    mark::<CREATE>();
+    mark::<BEGIN>();
     let made = environment.machine().create(HOME, slot);
-    mark::<CREATED>();
+    mark::<MADE>();
     let subos: Cap<SubOs> = cap(made.map_err(said("create"))?);
     let length = page::put_bytes(arguments.as_bytes()).map_err(said("arguments"))?;
     let loaded = subos.load(environment.modules().handle(), first, pages, length);
-    mark::<LOADED>();
+    mark::<FULL>();
     loaded.map_err(said("load"))?;
     Ok(subos)
 }
@@ -130,13 +145,13 @@ fn own_pages() -> Result<(PageIndex, Pages), String> {
     Ok((PageIndex(first), pages))
 }
 
-/// Waits until a subOS says that it runs.
-fn hear(subos: Cap<SubOs>) -> Outcome {
+/// Waits until a subOS says something: that it runs, first of all.
+pub(super) fn hear(subos: Cap<SubOs>) -> Result<[u64; 5], String> {
     for _ in 0..PATIENCE {
         match subos.receive() {
             Err(Error::Empty) => spin_loop(),
             Err(error) => return Err(format!("receive: {error}")),
-            Ok(_) => return Ok(()),
+            Ok(words) => return Ok(words),
         }
     }
     Err(String::from("a subOS that was started does not run"))
@@ -178,21 +193,39 @@ fn move_about() -> Outcome {
     destroy(second)
 }
 
-fn pass(from: Cap<SubOs>, to: Cap<SubOs>, core: CoreNumber) -> Outcome {
+pub(super) fn pass(from: Cap<SubOs>, to: Cap<SubOs>, core: CoreNumber) -> Outcome {
     while from.reclaim_core(core, Ticks(0)).map_err(said("reclaim"))? == Progress::More {
         spin_loop();
     }
     to.grant_core(core).map_err(said("grant"))
 }
 
+/// The word of a cell that could not do what it is for.
+pub(super) const FAILED: u64 = 3;
+
+/// A cell has come to its end: if it has failed, it says so. It does nothing more.
+fn settle(result: Result<(), Error>) -> ! {
+    if let Err(error) = result {
+        // Whoever made it waits for this in vain if it cannot be said.
+        let _ = environment().uplink().send(FAILED, u64::from(error.number()), 0, 0, 0);
+    }
+    loop {
+        spin_loop();
+    }
+}
+
 /// What the subOSes run: says that it runs, then spins.
 pub(super) fn cell() {
+    let arguments = environment().arguments();
     // Whoever made it waits for this in vain if it cannot be said.
-    let _ = environment().uplink().send(1, 0, 0, 0, 0);
-    if environment().arguments() == "cell idle" {
+    let _ = environment().uplink().send(1, footprint::home(), 0, 0, 0);
+    if let Some((_, cell)) = window::CELLS.iter().chain(states::CELLS).find(|(name, _)| *name == arguments) {
+        settle(cell());
+    }
+    if arguments == "cell idle" {
         super::scale::idle();
     }
-    if environment().arguments() == "cell first" {
+    if arguments == "cell first" {
         loop {
             mark::<FIRST_CELL>();
             spin_loop();

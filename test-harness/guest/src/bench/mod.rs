@@ -18,11 +18,15 @@ mod capabilities;
 mod clock;
 mod cores;
 mod exchange;
+mod faults;
+mod footprint;
 mod foreign;
 mod memory;
 mod scale;
 mod signals;
+mod states;
 mod typed;
+mod window;
 
 use alloc::format;
 use alloc::string::String;
@@ -47,6 +51,7 @@ const GROUPS: &[Group] = &[
     ("memory", memory::measure),
     ("capabilities", capabilities::measure),
     ("guest", foreign::measure),
+    ("faults", faults::measure),
 ];
 
 /// The program: what it does is in its arguments.
