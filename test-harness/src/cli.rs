@@ -122,6 +122,12 @@ pub enum Command {
         #[arg(long, value_name = "N", default_value_t = 100)]
         steps: usize,
     },
+    /// Tells and draws who can reach what in a manifest, before anything runs: what each subOS and server holds, and whom it
+    /// may call, with which rights, directly and through others.
+    Authority {
+        /// The manifest; the demonstration if none is given.
+        manifest: Option<PathBuf>,
+    },
     /// Runs clippy over everything that is built for the target, as it is built; warnings are errors.
     Lint,
     /// Installs, fetches and builds what the other commands need, and runs nothing.

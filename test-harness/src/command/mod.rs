@@ -1,5 +1,6 @@
 //! What each command does.
 
+mod authority;
 mod bench;
 mod caps;
 mod check;
@@ -11,6 +12,7 @@ mod soak;
 
 use crate::cli::{Cli, Command, Options};
 use crate::failure::Result;
+use crate::manifest::Overrides;
 use crate::tools::Install;
 use crate::watch::recorded::Wanted;
 
@@ -45,12 +47,21 @@ pub fn execute(cli: &Cli) -> Result<()> {
             let wanted = Wanted { kernel: *kernel, skip: *skip, count: *steps };
             caps::caps(file.as_deref(), wanted)
         }
+        Some(Command::Authority { manifest }) => {
+            authority::authority(manifest.as_deref(), cli.options.overrides())
+        }
         Some(Command::Lint) => lint::lint(),
         Some(Command::Prepare) => prepare::prepare(&cli.options),
     }
 }
 
 impl Options {
+    /// What the command line says instead of a manifest.
+    #[must_use]
+    pub const fn overrides(&self) -> Overrides {
+        Overrides { cores: self.cores, memory: self.memory }
+    }
+
     /// Whether packages may be installed: the flag and the environment must both allow it.
     #[must_use]
     pub fn install(&self) -> Install {

@@ -7,7 +7,7 @@ use crate::cli::Options;
 use crate::failure::{Doing, Result};
 use crate::host;
 use crate::machine::{self, Debugger};
-use crate::manifest::{self, Manifest, Overrides};
+use crate::manifest::{self, Manifest};
 use crate::place::{self, shown};
 use crate::play::{Board, Played, play};
 use crate::say::{colours, say, show};
@@ -17,7 +17,7 @@ use crate::view;
 /// Plays the manifest, or the demonstration.
 pub(super) fn run(options: &Options, manifest: Option<&Path>, input: Option<&Path>) -> Result<()> {
     let path = manifest.map_or_else(manifest::demo, Path::to_owned);
-    let overrides = Overrides { cores: options.cores, memory: options.memory };
+    let overrides = options.overrides();
     let manifest = manifest::load(&path, overrides)?;
     let input = input.map_or_else(host::documents, host::file)?;
     let qemu = tools::qemu(options.install())?;

@@ -6,7 +6,7 @@ use crate::cli::Options;
 use crate::failure::Result;
 use crate::host;
 use crate::image::Class;
-use crate::manifest::{self, Overrides};
+use crate::manifest;
 use crate::place::shown;
 use crate::say::{say, show};
 use crate::sharing::{report, steady, watch};
@@ -14,7 +14,7 @@ use crate::sharing::{report, steady, watch};
 /// Plays the manifest, or the steady workload, and shows what was seen in each of its watches.
 pub(super) fn sharing(options: &Options, manifest: Option<&Path>, input: Option<&Path>) -> Result<()> {
     let path = manifest.map_or_else(steady, Path::to_owned);
-    let overrides = Overrides { cores: options.cores, memory: options.memory };
+    let overrides = options.overrides();
     let manifest = manifest::load(&path, overrides)?;
     let input = input.map_or_else(host::documents, host::file)?;
     say(format_args!("watching {} on {} cores and {} MiB", shown(&path), manifest.cores, manifest.memory));

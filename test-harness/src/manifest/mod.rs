@@ -21,6 +21,7 @@ use crate::failure::{Doing, Failure, Result};
 use crate::place::{self, shown};
 use complaint::Complaint;
 
+pub(crate) use servers::known_rights;
 pub use text::Source;
 
 /// A manifest that was found to be sound.

@@ -9,7 +9,7 @@ use crate::drawing::OWNERS;
 
 pub use live::Live;
 pub use picture::picture;
-pub use table::{aligned, grouped, silences, summary};
+pub use table::{aligned, grouped, listed, silences, summary};
 pub use text::timeline;
 
 /// The same colours for terminals as [`OWNERS`] for pictures.

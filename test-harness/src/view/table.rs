@@ -113,6 +113,21 @@ fn shortened(words: &str) -> String {
 /// Rows as text: the first column to the left, the others to the right, a rule under the first row.
 #[must_use]
 pub fn aligned(rows: &[Vec<String>]) -> String {
+    set(
+        rows,
+        |column, cell, width| {
+            if column == 0 { format!("{cell:<width$}") } else { format!("{cell:>width$}") }
+        },
+    )
+}
+
+/// The same with all columns to the left, for cells that are words.
+#[must_use]
+pub fn listed(rows: &[Vec<String>]) -> String {
+    set(rows, |_, cell, width| format!("{cell:<width$}"))
+}
+
+fn set(rows: &[Vec<String>], pad: impl Fn(usize, &str, usize) -> String) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let cell = |row: &Vec<String>, column: usize| row.get(column).map_or(0, |cell| cell.chars().count());
     let widths: Vec<usize> =
@@ -123,11 +138,7 @@ pub fn aligned(rows: &[Vec<String>]) -> String {
             .iter()
             .zip(&widths)
             .enumerate()
-            .map(
-                |(column, (cell, width))| {
-                    if column == 0 { format!("{cell:<width$}") } else { format!("{cell:>width$}") }
-                },
-            )
+            .map(|(column, (cell, width))| pad(column, cell, *width))
             .collect();
         // Writing to a string cannot fail.
         let _ = writeln!(text, "  {}", cells.join("  ").trim_end());
