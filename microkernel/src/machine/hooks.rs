@@ -57,6 +57,7 @@ mod number {
     pub(super) const DIE_TOGETHER: u64 = 23;
     pub(super) const ARRANGE: u64 = 40;
     pub(super) const LISTED: u64 = 41;
+    pub(super) const DISTURB: u64 = 42;
 }
 
 /// Does what was asked, if this is such an invocation.
@@ -84,6 +85,7 @@ pub fn invoked(kernel: &mut Kernel, op: OpWord) -> Option<Result<Answer, Error>>
         number::OVERFLOW_STACK => drop(overflow(argument)),
         number::DOUBLE_FAULT => double_fault(core::ptr::without_provenance_mut(8)),
         number::ARRANGE => return Some(Ok(passages::arrange(kernel.me, words))),
+        number::DISTURB => return Some(Ok(passages::disturb(kernel.me, words))),
         number::LISTED => return Some(passages::listed(kernel.me, argument, words[2])),
         number::PANIC => panic!("a test asked for it"),
         // Two cores, whose numbers are this in sum, fail by themselves at once.

@@ -18,7 +18,7 @@ use crate::tenants::{ALONE, order};
 use crate::{Outcome, PATIENCE, said};
 
 /// A channel has ended: how many messages came, and how it ended.
-const SERVED: u64 = 25;
+pub(crate) const SERVED: u64 = 25;
 
 /// How a channel ended.
 mod end {
@@ -136,6 +136,39 @@ fn exchange(mut channel: Channel, messages: u64) -> Result<u64, Failure> {
     }
     channel.close()?;
     Ok(same)
+}
+
+/// How long who flips waits for what does not come, and how often in turn before he gives the channel up.
+const BRIEFLY: Duration = Duration::from_millis(2);
+const OFTEN: u32 = 3;
+
+/// Flips a bit of each byte from this one on, so many, each so far from the one before, with a message after each, until the
+/// channel is of no use any more; says how many were flipped by then.
+pub(crate) fn flip(
+    mut channel: Channel,
+    window: &Mapping,
+    from: u64,
+    count: u64,
+    (step, seed): (u64, u64),
+) -> u64 {
+    let (mut random, mut buffer, mut silent) = (Random(seed | 1), vec![0; LONGEST], 0);
+    let mut flipped = 0;
+    while flipped < count && silent < OFTEN {
+        let byte = from + flipped * step;
+        let Some(word) = usize::try_from(byte / 8).ok().and_then(|index| window.word(index)) else { break };
+        word.fetch_xor(1 << (byte % 8 * 8 + u64::from(random.below(8))), Ordering::Relaxed);
+        flipped += 1;
+        let length = random.index(200);
+        let sent = channel.send(&buffer[..length], time::after(BRIEFLY));
+        let came = sent.and_then(|()| channel.receive(&mut buffer, time::after(BRIEFLY)));
+        match came {
+            Ok(_) => silent = 0,
+            Err(Failure::TimedOut) => silent += 1,
+            Err(_) => break,
+        }
+    }
+    let _ = channel.close();
+    flipped
 }
 
 /// Numbers that are wrong for positions and lengths, and others, wherever the ring has them.

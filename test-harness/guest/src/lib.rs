@@ -22,6 +22,7 @@ mod errors;
 mod faults;
 mod grants;
 mod guests;
+mod injections;
 mod ipc;
 mod library;
 mod moves;
@@ -143,6 +144,11 @@ cases! {
     }
     places { a_kernel_fails_at_any_of_them a_visit_fails_at_any_of_them
         a_kernel_fails_at_every_passage a_visit_fails_at_every_passage }
+    injections {
+        bits_of_arguments_flip every_bit_of_every_argument_flips interrupts_are_lost_and_doubled
+        thousands_of_interrupts_are_lost_and_doubled bytes_of_windows_flip
+        every_byte_of_windows_flips cores_stop_answering
+    }
     protections {
         users_memory_is_not_the_kernels data_is_not_executed what_is_read_is_not_written
         the_boot_core_reads_no_users_memory the_boot_core_writes_no_users_memory
@@ -163,9 +169,19 @@ cases! {
     processes { a_process_serves a_stray_write_is_reported a_panic_is_reported a_process_stays_in_its_budget }
 }
 
-/// The case with this name.
+/// What a case draws from: what the arguments say after its name, if the run is to be like another. It is printed.
+pub(crate) fn seed() -> u64 {
+    let arguments = userlib::environment().arguments();
+    let told = arguments.split_once('@').and_then(|(_, seed)| seed.parse().ok());
+    let seed = told.unwrap_or_else(|| userlib::time::now().0) | 1;
+    userlib::println!("seed {seed}: again with ARCHIPELAGO_SEED={seed}");
+    seed
+}
+
+/// The case with this name, which may be followed by `@` and a seed.
 #[must_use]
 pub fn find(name: &str) -> Option<Case> {
+    let name = name.split('@').next().unwrap_or(name);
     CASES.iter().copied().find(|(known, _)| *known == name)
 }
 
@@ -194,7 +210,8 @@ pub fn child(name: &str) -> Option<fn()> {
         .chain(moves::CHILDREN)
         .chain(quiet::CHILDREN)
         .chain(places::CHILDREN)
-        .find(|(known, _)| *known == name)
+        .chain(injections::CHILDREN)
+        .find(|(known, _)| *known == name.split(' ').next().unwrap_or(name))
         .map(|(_, child)| *child)
 }
 

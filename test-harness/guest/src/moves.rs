@@ -20,9 +20,11 @@ use crate::guests::Den;
 use crate::rig::{CODE, DATA, Rig};
 use crate::{Outcome, PATIENCE, said};
 
-/// What the supervisor asks: how far, and to end.
-const HOW_FAR: u64 = 1;
-const END: u64 = 2;
+/// What the supervisor asks: how far, to end, and to have interrupts between the cores disturbed, which is answered with how
+/// many were.
+pub(crate) const HOW_FAR: u64 = 1;
+pub(crate) const END: u64 = 2;
+pub(crate) const DISTURB: u64 = 3;
 
 pub(crate) const CHILDREN: &[(&str, fn())] =
     &[("moves/work", work), ("moves/flood", flood), ("moves/restless", restless), ("moves/reset", reset)];
@@ -73,6 +75,10 @@ fn work_until_told() -> Outcome {
                 environment().uplink().send(HOW_FAR, count, spun, 0, 0).map_err(said("send"))?;
             }
             Ok([END, ..]) => break,
+            Ok([DISTURB, losing, doubling, seed, _]) => {
+                let disturbed = crate::injections::disturb_cores(losing, doubling, seed);
+                environment().uplink().send(DISTURB, disturbed, 0, 0, 0).map_err(said("send"))?;
+            }
             Ok(_) => {}
             Err(_) => time::sleep(Duration::from_millis(1)),
         }
@@ -184,7 +190,7 @@ fn stepper(shared: &Shared, core: Cap<Core>) -> Result<Worker, Error> {
     })
 }
 
-fn how_far(colony: &Colony) -> Result<[u64; 2], String> {
+pub(crate) fn how_far(colony: &Colony) -> Result<[u64; 2], String> {
     colony.subos.send(HOW_FAR, 0, 0, 0, 0).map_err(said("send"))?;
     let end = time::after(PATIENCE);
     loop {
@@ -195,7 +201,7 @@ fn how_far(colony: &Colony) -> Result<[u64; 2], String> {
 }
 
 /// It has come further since.
-fn goes_on(colony: &Colony, before: &mut [u64; 2]) -> Outcome {
+pub(crate) fn goes_on(colony: &Colony, before: &mut [u64; 2]) -> Outcome {
     let end = time::after(PATIENCE);
     loop {
         let now = how_far(colony)?;

@@ -52,6 +52,9 @@ pub(crate) mod order {
     pub(crate) const CALL: u64 = 40;
     /// Writes rubbish all over the window without an end.
     pub(crate) const TRASH: u64 = 41;
+    /// Opens a channel over the window and flips a bit of each byte from this one on, so many, with a message after each;
+    /// answers with how many it had flipped when the channel was of no use any more.
+    pub(crate) const FLIP: u64 = 42;
     /// Has its kernel go mad by this hook, with these arguments.
     pub(crate) const HOOK: u64 = 38;
 }
@@ -132,7 +135,7 @@ impl Tenant {
         Ok((pages, used as u64))
     }
 
-    fn obey(&mut self, [what, a, b, c, _]: [u64; 5]) -> u64 {
+    fn obey(&mut self, [what, a, b, c, d]: [u64; 5]) -> u64 {
         if what == order::HOOK {
             let console = environment().console();
             let done: Result<u64, Error> =
@@ -163,6 +166,10 @@ impl Tenant {
             (order::SERVE, _) => word_of(self.channel(held).and_then(channels::serve)),
             (order::CALL, _) => match self.channel(held) {
                 Ok(channel) => channels::call(channel, a),
+                Err(error) => refusal(error),
+            },
+            (order::FLIP, _) => match self.channel(held) {
+                Ok(channel) => channels::flip(channel, &held.mapping, a, b, (c, d)),
                 Err(error) => refusal(error),
             },
             (order::TRASH, _) => word_of(channels::trash(&held.mapping)),

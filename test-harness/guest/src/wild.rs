@@ -57,10 +57,10 @@ const WORDS: [u64; 28] = [
 const ROUNDS: usize = 24;
 
 /// Draws numbers: a generator of Marsaglia's.
-struct Dice(u64);
+pub(crate) struct Dice(pub(crate) u64);
 
 impl Dice {
-    fn next(&mut self) -> u64 {
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
@@ -86,12 +86,12 @@ pub(crate) const MADE: [(Kind, u64); 9] = [
 ];
 
 /// Objects of every kind that can be made, anew for each method.
-struct Stock {
-    handles: Vec<(Kind, Handle)>,
+pub(crate) struct Stock {
+    pub(crate) handles: Vec<(Kind, Handle)>,
 }
 
 impl Stock {
-    fn new() -> Result<Self, Error> {
+    pub(crate) fn new() -> Result<Self, Error> {
         let own = environment();
         let mut handles = Vec::new();
         for (kind, size) in MADE {
@@ -112,11 +112,11 @@ impl Stock {
         Ok(Self { handles })
     }
 
-    fn of(&self, kind: Kind) -> Option<Handle> {
+    pub(crate) fn of(&self, kind: Kind) -> Option<Handle> {
         self.handles.iter().find(|(known, _)| *known == kind).map(|(_, handle)| *handle)
     }
 
-    fn clear(self) {
+    pub(crate) fn clear(self) {
         let own = environment().cspace();
         for (_, handle) in self.handles {
             // What the calls before moved or deleted is gone already.
@@ -132,7 +132,7 @@ fn is_declared(method: &MethodInfo, error: Error) -> bool {
 }
 
 /// Makes a call; fails if the answer is none that the method declares.
-fn call(
+pub(crate) fn call(
     method: &MethodInfo,
     op: OpWord,
     target: Handle,
@@ -149,7 +149,7 @@ fn call(
 }
 
 /// Methods that would end the case, whatever their arguments are, if they are called on what the case lives by.
-fn is_deadly(method: &MethodInfo) -> bool {
+pub(crate) fn is_deadly(method: &MethodInfo) -> bool {
     matches!((method.kind, method.name), (Kind::DebugConsole, "exit"))
 }
 
@@ -217,7 +217,7 @@ fn draw(dice: &mut Dice, stock: &Stock) -> u64 {
 }
 
 /// Arguments that the method could well be called with.
-fn plausible(method: &MethodInfo, stock: &Stock) -> Result<[u64; REGISTER_WORDS], String> {
+pub(crate) fn plausible(method: &MethodInfo, stock: &Stock) -> Result<[u64; REGISTER_WORDS], String> {
     let mut words = [0; REGISTER_WORDS];
     let free = slots::allocate().map_err(said("slot"))?;
     slots::release(free);
@@ -407,7 +407,7 @@ pub(crate) fn values_for_suboses() -> Outcome {
     clean(free)
 }
 
-fn at_stage(stage: u32) -> Result<Colony, String> {
+pub(crate) fn at_stage(stage: u32) -> Result<Colony, String> {
     let colony = Colony::create(4)?;
     if stage > 0 {
         colony.load(idl::bundle::BOOT, "moves/flood")?;

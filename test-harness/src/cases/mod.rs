@@ -44,6 +44,8 @@ pub struct Case {
     pub expect: Expect,
     /// Texts that must each occur in a line of the transcript.
     pub says: &'static [&'static str],
+    /// What it draws from, if it draws anything and is to be like another run of it; else it chooses, and prints that.
+    pub seed: Option<u64>,
 }
 
 impl Case {
@@ -59,6 +61,7 @@ impl Case {
             programs: &[],
             expect: Expect::Pass,
             says: &[],
+            seed: None,
         }
     }
 

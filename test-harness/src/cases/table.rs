@@ -197,12 +197,23 @@ pub const CASES: &[Case] = &[
     Case::new("objects::an_abandoned_removal_ends"),
     Case::new("places::a_kernel_fails_at_any_of_them").cores(4).seconds(60).hooks(),
     Case::new("places::a_visit_fails_at_any_of_them").cores(4).seconds(60).hooks(),
+    Case::new("injections::bits_of_arguments_flip").cores(4).memory(512).seconds(60).hooks(),
+    Case::new("injections::interrupts_are_lost_and_doubled").cores(4).memory(512).seconds(60).hooks(),
+    Case::new("injections::bytes_of_windows_flip").cores(3).seconds(60),
+    Case::new("injections::cores_stop_answering").cores(4).memory(512).seconds(30).hooks(),
 ];
 
 /// Cases that are too long for `cargo test`, for the soak.
 pub const LONG_CASES: &[Case] = &[
     Case::new("places::a_kernel_fails_at_every_passage").cores(4).seconds(1200).hooks(),
     Case::new("places::a_visit_fails_at_every_passage").cores(4).seconds(1200).hooks(),
+    Case::new("injections::every_bit_of_every_argument_flips").cores(4).memory(512).seconds(1200).hooks(),
+    Case::new("injections::every_byte_of_windows_flips").cores(3).seconds(1200),
+    Case::new("injections::thousands_of_interrupts_are_lost_and_doubled")
+        .cores(4)
+        .memory(512)
+        .seconds(1200)
+        .hooks(),
 ];
 
 /// Cases in which the kernel does something wrong by order, and what the comparison of its journal with the

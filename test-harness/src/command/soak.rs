@@ -28,7 +28,7 @@ pub(super) fn soak(options: &Options, minutes: u32, seed: Option<u64>) -> Result
                 break;
             }
             stage
-                .pass(case)
+                .pass(&Case { seed: Some(random.next_number()), ..**case })
                 .map_err(|failure| failure.next(format!("again with: cargo run -- soak --seed {seed}")))?;
             played += 1;
         }

@@ -168,7 +168,7 @@ pub fn end_of_interrupt() {
 /// Interrupts another core (or this one). Unknown cores are ignored.
 pub fn send(core: CoreId, vector: Vector) {
     if let Some(id) = apic_id(core) {
-        command(id, u32::from(vector.0));
+        (0..super::testing::copies()).for_each(|_| command(id, u32::from(vector.0)));
     }
 }
 

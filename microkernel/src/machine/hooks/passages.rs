@@ -63,6 +63,12 @@ pub(super) struct Plan {
     count: u64,
     /// Places, each with the passage at which it was come past first: the place in the upper half, 0 where the list ends.
     list: [u64; LISTED],
+    /// Of 256 interrupts that the core sends, so many are lost, and so many doubled; and how many were.
+    losing: u64,
+    doubling: u64,
+    disturbed: u64,
+    /// Where the generator stands that says which.
+    dice: u64,
 }
 
 const _: () = assert!(size_of::<Core>() as u64 <= PLACE && PLACE + size_of::<Plan>() as u64 <= PAGE);
@@ -157,6 +163,37 @@ fn fail(plan: &mut Plan, core: &Core, visited: Option<SubOsId>, place: &'static 
             }
         }
     }
+}
+
+/// How often an interrupt is to be sent that this core sends to another: once, unless a test has it lost or doubled.
+pub fn copies() -> u32 {
+    let Some(id) = own_core() else { return 1 };
+    // SAFETY: as in `passage`.
+    let plan = unsafe { &mut *plan_of(id) };
+    if plan.losing + plan.doubling == 0 {
+        return 1;
+    }
+    // Marsaglia's xorshift.
+    plan.dice ^= plan.dice << 13;
+    plan.dice ^= plan.dice >> 7;
+    plan.dice ^= plan.dice << 17;
+    let drawn = (plan.dice >> 24) & 0xff;
+    let lost = drawn < plan.losing;
+    let doubled = !lost && drawn < plan.losing + plan.doubling;
+    plan.disturbed += u64::from(lost || doubled);
+    if lost { 0 } else { 1 + u32::from(doubled) }
+}
+
+/// The hook: of 256 interrupts that this core sends from now on, or another, so many are lost and so many doubled, drawn from
+/// this seed. Says how many were since the last time.
+pub(super) fn disturb(me: CoreId, words: [u64; REGISTER_WORDS]) -> Answer {
+    let [_, losing, doubling, seed, other] = words;
+    // SAFETY: as in `arrange`.
+    let plan = unsafe { &mut *plan_of(which(me, other)) };
+    let disturbed = plan.disturbed;
+    (plan.losing, plan.doubling) = (losing & 0xff, doubling & 0xff);
+    (plan.dice, plan.disturbed) = (seed | 1, 0);
+    Answer::of(disturbed)
 }
 
 /// The core that a hook is about: this one (255), or another of the same subOS.
