@@ -32,7 +32,7 @@ impl Ledger<'_> {
             if entry.silent > 0 || window == Window::Spoilt {
                 return Err(Error::CoreSilent);
             }
-            if entry.life == Life::Dying && self.has_running_core(from) {
+            if entry.life == Life::Dying && self.has_core_to_park(from) {
                 return Err(Error::Busy);
             }
             if let Window::Shared(other) = window {
@@ -132,10 +132,9 @@ impl Ledger<'_> {
         self.suboses.get(usize::from(subos.index)).copied().ok_or(Error::OutOfRange)
     }
 
-    /// Whether a core may still run on behalf of this subOS.
-    fn has_running_core(&self, subos: SubOsId) -> bool {
+    /// Whether a core has yet to park for this subOS: it is dying, and all the cores that it has are leaving.
+    fn has_core_to_park(&self, subos: SubOsId) -> bool {
         self.cores.iter().any(|&holder| match holder {
-            Holder::SubOs(owner) => owner == subos,
             Holder::Leaving(owner, phase) => owner == subos && phase != Phase::Scrubbing,
             _ => false,
         })
