@@ -182,7 +182,7 @@ impl Kernel {
 
     /// Treats a bounded number of the threads that queue at an endpoint.
     fn drain_some(&mut self, endpoint: Ref<Endpoint>) {
-        for _ in 0..CANCEL_BUDGET {
+        for _ in 0..crate::journal::bound(&self.forest, CANCEL_BUDGET) {
             match self.memory[endpoint].drain {
                 Drain::Nobody => return,
                 Drain::All => {

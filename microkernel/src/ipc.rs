@@ -184,7 +184,7 @@ impl Kernel {
         reply: Ref<Reply>,
         deadline: Option<Ticks>,
     ) -> NextThread {
-        if let Some(bits) = self.take_bound_bits(receiver) {
+        if let Some(bits) = self.take_bound_bits(receiver).filter(|_| crate::journal::arrive(&self.forest)) {
             self.memory[receiver].frame.set_signal(bits);
             return NextThread::Same;
         }

@@ -5,7 +5,7 @@
 //! 1. *The specification shares nothing with the code* but the types that operations and answers are made of, so that
 //!    one mistake cannot hide in both.
 //! 2. *Every check after every operation.* A failure is shrunk to a short list of operations and printed as a story.
-//! 3. *The tests can fail*: the mutants in `tests/mutants.rs` are planted one by one, and each must be found.
+//! 3. *The tests can fail*: the same tests run against a copy of the code that has the bugs of `museum`, and each is found.
 //!
 //! Reading order: [`model`] and [`removal`] define the model, and can be read without the rest. [`operation`] lists
 //! what can be asked. [`subject`] is the code under test, [`refine`] the comparison, [`invariant`] what must hold of

@@ -42,6 +42,16 @@ pub fn mutate(forest: &mut Forest, number: u64) -> Result<(), Error> {
     Ok(())
 }
 
+/// So many are woken at most in one go.
+pub fn bound(forest: &Forest, budget: u32) -> u32 {
+    if forest.mutant == Some(Mutant::EndlessDrain) { u32::MAX } else { budget }
+}
+
+/// Whether signals arrive at a thread that receives.
+pub fn arrive(forest: &Forest) -> bool {
+    forest.mutant != Some(Mutant::DroppedSignal)
+}
+
 /// Writes down what a system call was answered, if it was at once.
 pub fn answered(forest: &Forest, thread: Ref<Thread>, op: OpWord, result: &Result<Outcome, Error>) {
     let (result, first) = match result {

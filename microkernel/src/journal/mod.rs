@@ -3,7 +3,8 @@
 //! In the kernel that ships these are the model's own types. In a kernel built with the journal they are wrappers that
 //! carry an operation out and then write into the machine's [journal](idl::journal) what was asked, answered and
 //! changed. A wrapper gives the model away to look at only, so an operation that changes something and is not written
-//! down does not compile.
+//! down does not compile. Such a kernel can also be told to do something wrong. Where that is not the model's business
+//! ([`bound`], [`arrive`]) the kernel that ships asks as well, and is answered by a constant.
 //!
 //! This file is all that chooses between the two.
 
@@ -18,7 +19,7 @@ mod mutant;
 
 #[cfg(feature = "journal")]
 pub use {
-    forest::{Forest, answered, mutate},
+    forest::{Forest, answered, arrive, bound, mutate},
     ledger::Ledger,
     log::{CHUNKS, begin, covers, half},
 };
@@ -47,6 +48,18 @@ mod none {
     #[cfg(feature = "hooks")]
     pub const fn mutate(_: &mut caps::Forest, _: u64) -> Result<(), caps::Error> {
         Err(caps::Error::InvalidArgument)
+    }
+
+    /// As many as are meant to be.
+    #[inline(always)]
+    pub const fn bound(_: &caps::Forest, budget: u32) -> u32 {
+        budget
+    }
+
+    /// They do.
+    #[inline(always)]
+    pub const fn arrive(_: &caps::Forest) -> bool {
+        true
     }
 
     /// Nobody wants to know what a system call was answered.

@@ -1,4 +1,5 @@
-//! Wrongs that a test asks this kernel to do, to see that the comparison with the specification finds them.
+//! Wrongs that a test asks this kernel to do, to see that the comparison with the specification finds them; and, last, two
+//! bugs of the museum that have nothing to do with the model.
 
 use caps::Error;
 
@@ -17,6 +18,10 @@ pub(super) enum Mutant {
     StrayWrite,
     /// The journal says something else than what a system call is answered.
     FalseAnswer,
+    /// Whoever queues at an endpoint is woken in one go, however many they are.
+    EndlessDrain,
+    /// A signal that is there already does not reach a thread that receives.
+    DroppedSignal,
 }
 
 impl Mutant {
@@ -29,6 +34,8 @@ impl Mutant {
             4 => Self::LostEffect,
             5 => Self::StrayWrite,
             6 => Self::FalseAnswer,
+            7 => Self::EndlessDrain,
+            8 => Self::DroppedSignal,
             _ => return Err(Error::InvalidArgument),
         })
     }

@@ -26,6 +26,7 @@ mod injections;
 mod ipc;
 mod library;
 mod moves;
+mod museum;
 mod mutants;
 mod objects;
 mod parlour;
@@ -159,6 +160,7 @@ cases! {
         of_notifications of_consoles of_machine of_suboses of_condemned_suboses of_uplinks of_every_target
     }
     mutants { none blind_to_rights a_greedy_copy an_early_done a_lost_effect a_stray_write }
+    museum { many_badges_go_at_once bound_notifications }
     services {
         lent_memory_comes_back moved_capabilities_move wrong_capabilities_are_refused wrong_messages_are_refused
         a_wrong_fingerprint_is_told callers_that_give_up_are_no_error a_server_that_never_answers

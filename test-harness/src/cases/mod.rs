@@ -14,7 +14,7 @@ use crate::image::Class;
 pub use check::check;
 pub use pairs::{Pairs, declared_pairs};
 pub use play::{Stage, programs};
-pub use table::{CASES, LONG_CASES, MUTANTS};
+pub use table::{CASES, LONG_CASES, MUSEUM, MUTANTS};
 
 /// What must come of a case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
