@@ -49,6 +49,14 @@ pub enum Command {
         /// A text file for the program to work on, instead of the repository's own documents.
         #[arg(long, value_name = "FILE")]
         input: Option<PathBuf>,
+        /// Keep all that the run was made of and all that came of it in this folder, for `replay`.
+        #[arg(long, value_name = "DIR")]
+        record: Option<PathBuf>,
+    },
+    /// Plays a run again that `run --record` kept, and fails where it ends otherwise than it did.
+    Replay {
+        /// The folder.
+        folder: PathBuf,
     },
     /// Counts guest instructions of the operations that matter, on a deterministic machine.
     Bench {

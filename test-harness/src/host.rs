@@ -30,6 +30,14 @@ const OVERHEAD: usize = 48;
 #[derive(Clone, Debug)]
 pub struct Input(Vec<u8>);
 
+impl Input {
+    /// The text itself.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
 /// The longest text to work on: no machine that a manifest can ask for takes more, and some files never end.
 const LONGEST_INPUT: u64 = 1 << 30;
 

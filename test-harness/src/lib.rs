@@ -12,12 +12,13 @@
 //! Reading order: [`failure`], [`place`], [`tools`] (what is installed), [`image`] (what is built), [`machine`] (what
 //! runs it), [`cases`] (the tests on the target), [`measure`] (what it costs), [`sharing`] (who touches whose memory), [`manifest`] (what a run is made of), [`authority`] (who can reach what in
 //! one), [`host`]
-//! (its files), [`mod@play`], [`story`] (what happened), [`view`] (how it is shown), [`check`] (what the kernel
+//! (its files), [`mod@play`], [`story`] (what happened), [`view`] (how it is shown), [`artefact`] (how it is kept), [`check`] (what the kernel
 //! did, against the specification), [`watch`] (the model, step by step), [`cli`] and [`command`] (what a person types).
 
 // `say::show` does it: who reads it may be gone before the end, and that is no reason to panic.
 #![deny(clippy::print_stdout)]
 
+pub mod artefact;
 pub mod authority;
 pub mod cases;
 pub mod check;

@@ -3,18 +3,20 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use idl::bundle::{ARGUMENTS, BOOT, EntryKind};
 use libtest_mimic::{Arguments, Failed, Trial};
+use test_harness::artefact::{self, About};
 use test_harness::cases::{CASES, Case, LONG_CASES, Pairs, Stage, check, declared_pairs};
 use test_harness::failure::Result;
 use test_harness::host::{documents, program};
 use test_harness::image::{self, Content};
 use test_harness::machine::{Accel, Run, Sharing, end_with_us_on_signals};
-use test_harness::manifest::{Overrides, load};
+use test_harness::manifest::{Manifest, Overrides, load};
 use test_harness::place;
 use test_harness::play::{Played, play};
 use test_harness::say::say;
@@ -155,8 +157,37 @@ fn manifest(name: &'static str, says: &'static [&'static str]) -> Trial {
         if let Some(text) = says.iter().find(|text| !said(text)) {
             return Err(Failed::from(format!("nobody said {text:?}")));
         }
-        if name == "force" { sums_are_right(&played) } else { Ok(()) }
+        match name {
+            "force" => sums_are_right(&played),
+            "store" => it_can_be_kept(&path, &manifest, &played),
+            _ => Ok(()),
+        }
     })
+}
+
+/// A run that is kept can be read, its manifest is sound where it lies now, and it differs from itself in nothing.
+fn it_can_be_kept(path: &Path, manifest: &Manifest, played: &Played) -> std::result::Result<(), Failed> {
+    let folder = place::scratch("kept")?.join(std::process::id().to_string());
+    let about = About {
+        manifest: place::shown(path).to_string(),
+        commit: None,
+        changed: true,
+        cores: None,
+        memory: None,
+        accelerator: "tcg".to_owned(),
+        qemu: String::new(),
+        wrong: Vec::new(),
+    };
+    artefact::keep(&folder, &about, &fs::read_to_string(path)?, manifest, &documents()?, played)?;
+    let refused = artefact::check_empty(&folder);
+    let kept = artefact::read(&folder)?;
+    let again = load(&kept.manifest, kept.about.overrides())?;
+    fs::remove_dir_all(&folder)?;
+    let differences = artefact::differences(&kept.story, &played.story, &again);
+    if refused.is_ok() || kept.about != about || !differences.is_empty() {
+        return Err(Failed::from(format!("kept: {:?}, {refused:?}, {differences:?}", kept.about)));
+    }
+    Ok(())
 }
 
 /// Programs that need more memory than there is fail the run, which says whose they were and what helps.

@@ -6,6 +6,7 @@ mod caps;
 mod check;
 mod lint;
 mod prepare;
+mod replay;
 mod run;
 mod sharing;
 mod soak;
@@ -24,10 +25,11 @@ use bench::Checking;
 /// Whatever went wrong, for a person to read.
 pub fn execute(cli: &Cli) -> Result<()> {
     match &cli.command {
-        None => run::run(&cli.options, None, None),
-        Some(Command::Run { manifest, input }) => {
-            run::run(&cli.options, manifest.as_deref(), input.as_deref())
+        None => run::run(&cli.options, None, None, None),
+        Some(Command::Run { manifest, input, record }) => {
+            run::run(&cli.options, manifest.as_deref(), input.as_deref(), record.as_deref())
         }
+        Some(Command::Replay { folder }) => replay::replay(&cli.options, folder),
         Some(Command::Bench { scale: true, .. }) => bench::scale(&cli.options),
         Some(Command::Bench { profile: Some(row), .. }) => bench::profile(&cli.options, row),
         Some(Command::Bench { json, check, .. }) => {

@@ -10,6 +10,7 @@ mod packages;
 use std::env;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 use crate::failure::{Failure, Result};
 use crate::place;
@@ -39,6 +40,14 @@ impl Install {
 
 const QEMU: &str = "qemu-system-x86_64";
 const QEMU_PACKAGE: &str = "qemu-system-x86";
+
+/// What a QEMU says that it is, on its first line.
+#[must_use]
+pub fn version(qemu: &Path) -> String {
+    let output = Command::new(qemu).arg("--version").stdin(Stdio::null()).output();
+    let text = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
+    text.lines().next().unwrap_or("a QEMU that does not say what it is").to_owned()
+}
 
 /// QEMU, installed first if need be.
 ///
