@@ -85,7 +85,8 @@ pub enum Command {
         #[arg(long, value_name = "FILE")]
         input: Option<PathBuf>,
     },
-    /// Runs the target cases again and again, in another order each round, and a game of `check` after each.
+    /// Makes ten thousand operations of `turmoil`; then runs the target cases again and again, in another order each round, and a
+    /// game of `check` after each.
     Soak {
         /// For how long, in minutes.
         #[arg(long, value_name = "N", default_value_t = 5)]
@@ -113,6 +114,20 @@ pub enum Command {
         /// Instead, compare the journal in this file, as a failure leaves one.
         #[arg(long, value_name = "FILE", conflicts_with_all = ["seed", "ops", "game"])]
         journal: Option<PathBuf>,
+    },
+    /// Creates, resizes, kills and destroys subOSes in random order on 8 cores, with windows between them, while all of them
+    /// work, and some of them against everybody; the machine is audited after each hundred operations, and in the end
+    /// everything must be where it was.
+    Turmoil {
+        /// What the operations are drawn from; another each time if none is given.
+        #[arg(long)]
+        seed: Option<u64>,
+        /// How many operations.
+        #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(100..))]
+        ops: u64,
+        /// By a clock that counts instructions, so that a seed's run is the same each time, instead of letting cores race.
+        #[arg(long)]
+        counted: bool,
     },
     /// Draws a forest of capabilities and a ledger, step by step, as text and as SVG.
     #[command(after_help = crate::watch::script::HELP)]

@@ -10,7 +10,7 @@
 //!    the harness knows of a run it knows from there, so that a recorded transcript is a test of the harness.
 //!
 //! Reading order: [`failure`], [`place`], [`tools`] (what is installed), [`image`] (what is built), [`machine`] (what
-//! runs it), [`cases`] (the tests on the target), [`measure`] (what it costs), [`sharing`] (who touches whose memory), [`manifest`] (what a run is made of), [`authority`] (who can reach what in
+//! runs it), [`cases`] (the tests on the target), [`turmoil`] (random operations on subOSes), [`measure`] (what it costs), [`sharing`] (who touches whose memory), [`manifest`] (what a run is made of), [`authority`] (who can reach what in
 //! one), [`host`]
 //! (its files), [`mod@play`], [`story`] (what happened), [`view`] (how it is shown), [`artefact`] (how it is kept), [`check`] (what the kernel
 //! did, against the specification), [`watch`] (the model, step by step), [`cli`] and [`command`] (what a person types).
@@ -38,5 +38,6 @@ pub mod say;
 pub mod sharing;
 pub mod story;
 pub mod tools;
+pub mod turmoil;
 pub mod view;
 pub mod watch;

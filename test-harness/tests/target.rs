@@ -15,12 +15,14 @@ use test_harness::cases::{CASES, Case, LONG_CASES, Pairs, Stage, check, declared
 use test_harness::failure::Result;
 use test_harness::host::{documents, program};
 use test_harness::image::{self, Content};
-use test_harness::machine::{Accel, Run, Sharing, end_with_us_on_signals};
+use test_harness::machine::{Accel, Clockwork, Run, Sharing, end_with_us_on_signals};
 use test_harness::manifest::{Manifest, Overrides, load};
 use test_harness::place;
 use test_harness::play::{Played, play};
+use test_harness::random::Random;
 use test_harness::say::say;
 use test_harness::tools::Install;
+use test_harness::turmoil::Turmoil;
 
 /// What the cases of this run have observed, and how many of them are done.
 #[derive(Default)]
@@ -72,6 +74,7 @@ fn main() -> ExitCode {
     trials.extend(MANIFESTS.iter().map(|(name, says)| manifest(name, says)));
     trials.push(Trial::test("manifest::starved", programs_without_memory_are_told));
     trials.push(Trial::test("machine::stopped", a_machine_that_is_stopped_condemns_nobody));
+    trials.push(Trial::test("turmoil::cores_race", subos_operations_in_random_order));
     // What must be observed by all cases together can only be told when all of them run. When some are left out this
     // is no case at all, rather than one that is skipped.
     if arguments.filter.is_none() && arguments.skip.is_empty() {
@@ -260,6 +263,15 @@ fn a_machine_that_is_stopped_condemns_nobody() -> std::result::Result<(), Failed
     let stops = fs::read_to_string(&stops).map_err(|error| format!("it was never stopped: {error}"))?;
     say(format_args!("machine::stopped: stopped {} times", stops.lines().count()));
     Ok(())
+}
+
+/// Operations on subOSes under load from a seed that nobody chose; a failure says how to make them again.
+fn subos_operations_in_random_order() -> std::result::Result<(), Failed> {
+    let turmoil = Turmoil { seed: Random::seed(), operations: 500, clockwork: Clockwork::Free };
+    say(format_args!("turmoil::cores_race: {}", turmoil.command()));
+    let begin = Instant::now();
+    let transcript = turmoil.pass(stage()?)?;
+    tell("turmoil::cores_race", &transcript, begin.elapsed())
 }
 
 fn stage() -> Result<&'static Stage> {

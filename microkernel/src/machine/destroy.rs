@@ -119,25 +119,26 @@ fn begin(books: &mut Books, id: ledger::SubOsId) -> Result<(), Error> {
     Ok(())
 }
 
-/// Whether every core has parked, or was given up. A core that has is free at once.
+/// Whether every core has parked, or was given up: then those that have are free. None is before that, since in the kernel half
+/// on which the others still run its area is mapped.
 fn park_all(books: &mut Books, id: ledger::SubOsId) -> Result<bool, Error> {
-    let mut all = true;
-    for which in CoreId::all_in(books.cores_of(id)) {
-        match cores::parked(books, id, which) {
-            Next::Wait => all = false,
-            Next::On => {}
-            Next::Free => {
-                let resource = Resource::Core(ledger::CoreId(which.0));
-                if books.ledger().core(ledger::CoreId(which.0))? == Holder::Leaving(id, Phase::Quiescing) {
-                    books.ledger().quiesced(resource)?;
-                }
-                books.ledger().scrubbed(resource)?;
-                books.errands[which.index()] = Errand::None;
-                books.moves.cores += 1;
-            }
-        }
+    let leaving = books.cores_of(id);
+    if CoreId::all_in(leaving)
+        .fold(false, |waits, which| waits | (cores::parked(books, id, which) == Next::Wait))
+    {
+        return Ok(false);
     }
-    Ok(all)
+    // Without those that were given up just now.
+    for which in CoreId::all_in(books.cores_of(id)) {
+        let resource = Resource::Core(ledger::CoreId(which.0));
+        if books.ledger().core(ledger::CoreId(which.0))? == Holder::Leaving(id, Phase::Quiescing) {
+            books.ledger().quiesced(resource)?;
+        }
+        books.ledger().scrubbed(resource)?;
+        books.errands[which.index()] = Errand::None;
+        books.moves.cores += 1;
+    }
+    Ok(true)
 }
 
 /// The supervisor's kernel forgets a subOS that is gone: its doorbell, and the capability with all copies, of which

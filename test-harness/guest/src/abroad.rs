@@ -107,10 +107,7 @@ impl Colony {
 
     /// What its kernel said when it died.
     pub(crate) fn epitaph(&self) -> Result<String, String> {
-        let Length(length) = self.subos.epitaph().map_err(said("epitaph"))?;
-        let mut bytes = [0; 2048];
-        let length = page::get_bytes(&mut bytes[..length as usize]).map_err(said("page"))?;
-        Ok(String::from_utf8_lossy(&bytes[..length]).into_owned())
+        epitaph(self.subos)
     }
 
     /// What it is about.
@@ -129,6 +126,14 @@ impl Colony {
         slots::release(self.subos.handle().index());
         slots::delete(self.bell.handle()).map_err(said("bell"))
     }
+}
+
+/// What a subOS's kernel said when it died.
+pub(crate) fn epitaph(subos: Cap<SubOs>) -> Result<String, String> {
+    let Length(length) = subos.epitaph().map_err(said("epitaph"))?;
+    let mut bytes = [0; 2048];
+    let length = page::get_bytes(&mut bytes[..length as usize]).map_err(said("page"))?;
+    Ok(String::from_utf8_lossy(&bytes[..length]).into_owned())
 }
 
 /// Repeats a step of the supervisor's until it is done, with an end.

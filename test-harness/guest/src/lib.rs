@@ -10,6 +10,7 @@
 extern crate alloc;
 
 mod abroad;
+mod adversaries;
 pub mod bench;
 mod boot;
 mod catastrophes;
@@ -22,6 +23,7 @@ mod errors;
 mod faults;
 mod grants;
 mod guests;
+mod hostiles;
 mod injections;
 mod ipc;
 mod library;
@@ -37,6 +39,7 @@ mod processes;
 mod protections;
 mod puppet;
 mod quiet;
+mod residents;
 mod rig;
 mod services;
 mod shares;
@@ -45,6 +48,7 @@ mod subos;
 mod suboses;
 mod tenants;
 mod trickery;
+pub mod turmoil;
 mod walls;
 mod wards;
 mod wild;
@@ -116,14 +120,18 @@ cases! {
         who_helps_removes_itself
     }
     wild { values_in_every_argument op_words a_thread_with_a_table_of_its_own values_for_suboses }
-    moves { cores_come_and_go_under_load lots_come_and_go_under_load a_flood_drowns_nobody
-        removing_without_end_keeps_nothing the_only_core_goes_in_the_middle_of_a_removal }
+    moves { cores_come_and_go_under_load lots_come_and_go_under_load
+        the_only_core_goes_in_the_middle_of_a_removal }
+    adversaries {
+        never_yields tries_everything floods fills_every_table forks_capabilities keeps_its_lock_hot maps_everything
+        removes_without_end hides_in_messages
+    }
     library {
         heap_grows threads_return_values a_lock_excludes a_stack_overflow_faults mappings_come_and_go
         an_interface_is_served waits_end signals_end_a_receive
     }
     suboses {
-        one_is_made_and_ends a_core_moves one_is_suspended_and_resumed a_lot_moves one_is_killed_by_force
+        one_is_made_and_ends a_core_moves one_is_suspended_and_resumed a_lot_moves
         wrong_requests_are_refused one_without_a_master_ends a_first_program_that_faults_is_shown_in_full
         a_lot_full_of_life_is_taken a_core_is_asked_for_first anything_in_any_order
     }
@@ -213,6 +221,8 @@ pub fn child(name: &str) -> Option<fn()> {
         .chain(quiet::CHILDREN)
         .chain(places::CHILDREN)
         .chain(injections::CHILDREN)
+        .chain(hostiles::CHILDREN)
+        .chain(adversaries::CHILDREN)
         .find(|(known, _)| *known == name.split(' ').next().unwrap_or(name))
         .map(|(_, child)| *child)
 }

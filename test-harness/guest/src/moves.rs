@@ -8,12 +8,10 @@ use core::time::Duration;
 
 use idl::abi::{FxArea, GuestFrame, Registers, TrapKind};
 use idl::message::{Message, Received};
-use idl::types::{Chunks, CoreNumber, Deadline, LotNumber, PageIndex, Pages, Priority, SubOsState, UserPage};
-use userlib::cap::{AddressSpace, Core, Endpoint, Notification, Region, Reply, Untyped, complete};
+use idl::types::{Chunks, CoreNumber, Deadline, LotNumber, Priority, SubOsState};
+use userlib::cap::{Core, Endpoint, Reply, Untyped, complete};
 use userlib::thread::{Builder, Join};
-use userlib::{
-    Cap, Error, Handle, Kind, Rights, check, check_eq, environment, memory, page, slots, thread, time,
-};
+use userlib::{Cap, Error, Handle, Kind, check, check_eq, environment, memory, page, slots, thread, time};
 
 use crate::abroad::{Colony, audit, clean, free_chunks, patiently};
 use crate::guests::Den;
@@ -26,8 +24,7 @@ pub(crate) const HOW_FAR: u64 = 1;
 pub(crate) const END: u64 = 2;
 pub(crate) const DISTURB: u64 = 3;
 
-pub(crate) const CHILDREN: &[(&str, fn())] =
-    &[("moves/work", work), ("moves/flood", flood), ("moves/restless", restless), ("moves/reset", reset)];
+pub(crate) const CHILDREN: &[(&str, fn())] = &[("moves/work", work), ("moves/reset", reset)];
 
 /// Works on all cores in every way there is, until it is told to end; then nobody may be missing.
 fn work() {
@@ -269,66 +266,6 @@ pub(crate) fn lots_come_and_go_under_load() -> Outcome {
     Ok(())
 }
 
-/// Floods of records, doorbells and console bytes fill what they fill; the supervisor and others go on.
-pub(crate) fn a_flood_drowns_nobody() -> Outcome {
-    let free = free_chunks()?;
-    let colony = Colony::launch("moves/flood", 8, 2)?;
-    let begin = time::now();
-    let bell = memory::create::<Notification>(0).map_err(said("bell"))?;
-    let mut records = 0_u64;
-    while time::now().0 - begin.0 < time::ticks(Duration::from_millis(150)).0 {
-        for _ in 0..3 {
-            records += u64::from(colony.subos.receive().is_ok());
-        }
-        check_eq!(bell.wait(time::after(Duration::from_micros(200))), Err(Error::TimedOut));
-    }
-    check!(records > 0, "no record came");
-    check!(!colony.printed()?.is_empty(), "nothing was printed");
-    let mut sent = 0_u64;
-    let refused = loop {
-        match colony.subos.send(7, 0, 0, 0, 0) {
-            Ok(()) => sent += 1,
-            Err(error) => break error,
-        }
-    };
-    check!(refused == Error::Full && sent > 0, "{sent} were sent, then {refused}");
-    colony.destroy()?;
-    clean(free)
-}
-
-/// Sends and prints as fast as it can.
-fn flood() {
-    let flooder = thread::spawn(|| {
-        loop {
-            let _ = environment().uplink().send(1, 2, 3, 4, 5);
-        }
-    });
-    if flooder.is_ok() {
-        let length = page::put_bytes(&[b'x'; 1000]);
-        loop {
-            if let Ok(length) = length {
-                let _ = environment().console().write(length);
-            }
-        }
-    }
-}
-
-/// A subOS that removes without end, on all its cores, keeps neither a lot nor a core from being taken.
-pub(crate) fn removing_without_end_keeps_nothing() -> Outcome {
-    let free = free_chunks()?;
-    let colony = Colony::launch("moves/restless", 16, 3)?;
-    how_far(&colony)?;
-    for round in 0..2 {
-        let lot = colony.subos.grant_lot(Chunks(1 + round)).map_err(said("grant_lot"))?;
-        patiently("reclaim_lot", || colony.subos.reclaim_lot(lot))?;
-        colony.reclaim_core(2)?;
-        colony.subos.grant_core(CoreNumber(2)).map_err(said("grant"))?;
-    }
-    audit()?;
-    colony.destroy()?;
-    clean(free)
-}
-
 /// The only core of a subOS goes in the middle of what it removes: nobody is left to end that, and nobody waits for it.
 pub(crate) fn the_only_core_goes_in_the_middle_of_a_removal() -> Outcome {
     let free = free_chunks()?;
@@ -348,41 +285,4 @@ fn reset() {
     let made = memory::create::<Untyped>(128).and_then(|untyped| Ok((untyped, slots::allocate()?)));
     let Ok((untyped, slot)) = made else { return };
     while untyped.retype(Kind::Region, 128, slot).is_ok() && complete(|| untyped.reset()).is_ok() {}
-}
-
-/// Takes bindings away from large spaces, never waits for the end of it, and does it again.
-fn restless() {
-    for core in (0..64).filter_map(|core| environment().core(core).ok()) {
-        let _ = Builder::new().core(core).spawn(remove_for_ever);
-    }
-    loop {
-        if environment().uplink().receive().is_ok() {
-            let _ = environment().uplink().send(HOW_FAR, 1, 1, 0, 0);
-        }
-        time::sleep(Duration::from_millis(1));
-    }
-}
-
-fn remove_for_ever() -> Result<(), Error> {
-    const TABLES: u32 = 128;
-    let region = memory::create::<Region>(1)?;
-    let mut spaces = Vec::new();
-    for _ in 0..4 {
-        let space = memory::create::<AddressSpace>(TABLES.into())?;
-        let binding = memory::bind(region, space)?;
-        for table in 0..TABLES - 16 {
-            let at = UserPage::new(u64::from(table) * idl::abi::CHUNK_SIZE).ok_or(Error::BadRange)?;
-            memory::map_pages(space, binding, PageIndex(0), at, Pages(1), Rights::READ)?;
-        }
-        spaces.push(space);
-    }
-    loop {
-        for space in &spaces {
-            // A space has numbers for so many bindings; when they are used up, it is another's turn.
-            while let Ok(binding) = memory::bind(region, *space) {
-                let _ = environment().cspace().delete(binding.handle());
-                slots::release(binding.handle().index());
-            }
-        }
-    }
 }

@@ -1,5 +1,5 @@
 //! The program that the harness boots as subOS 0 for a target case. Its arguments are the case's name, or that of a
-//! child that a case starts.
+//! child that a case starts; or they say what turmoil to make.
 #![no_std]
 #![no_main]
 
@@ -11,6 +11,9 @@ userlib::main!(main);
 
 fn main() {
     let name = userlib::environment().arguments();
+    if name.starts_with(guest_tests::turmoil::NAME) {
+        userlib::testing::finish(guest_tests::turmoil::preside());
+    }
     if let Some(child) = guest_tests::child(name) {
         return child();
     }

@@ -77,7 +77,7 @@ struct Held {
     mapping: Mapping,
 }
 
-fn tenant() {
+pub(crate) fn tenant() {
     let uplink = environment().uplink();
     let bell: Cap<Notification> = memory::create(0).expect("a notification");
     uplink.bind(bell.handle(), Bits(1)).expect("bind");

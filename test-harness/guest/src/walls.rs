@@ -10,7 +10,7 @@ use idl::types::{
     StatisticsQuestion, SubOsState, Ticks,
 };
 use userlib::cap::complete;
-use userlib::{Error, check, check_eq, environment, page, thread, time};
+use userlib::{Error, check, check_eq, environment, page, slots, thread, time};
 
 use crate::steward::{Child, audit, compare, ledger, state_of};
 use crate::wards::{ECHO, HELLO, attend};
@@ -367,7 +367,8 @@ pub(crate) fn a_lying_kernel_is_found_out_by_a_visit() -> Outcome {
     goes_mad(14, kernel, Noticed::ByVisit, "leads out of the visited subOS")
 }
 
-/// A core that answers nothing is given up for good, and so is the memory that it may still write; the machine goes on.
+/// A core that answers nothing is given up for good, and so is the memory that it may still write; the machine goes on. Until
+/// then no other core of its subOS is free: their areas are mapped in the kernel half on which it may still run.
 pub(crate) fn a_core_that_never_answers_is_quarantined() -> Outcome {
     let machine = environment().machine();
     let neighbour = Child::new("suboses/talk", 4)?;
@@ -376,7 +377,15 @@ pub(crate) fn a_core_that_never_answers_is_quarantined() -> Outcome {
     child.start(&[2, 3])?;
     let [_, chunks, ..] = machine.info(MachineQuestion::Totals).map_err(said("info"))?;
     deafen(3)?;
-    child.destroy()?;
+    while child.subos.destroy().map_err(said("destroy"))? == Progress::More {
+        let [answers, never] = [state_of(2)?, state_of(3)?];
+        check!(
+            answers != LedgerState::Free || never == LedgerState::Quarantined,
+            "core 2 is free, and core 3 {never:?}"
+        );
+    }
+    slots::release(child.subos.handle().index());
+    slots::delete(child.bell.handle()).map_err(said("delete"))?;
     let state = |kind, index| machine.ledger(kind, index).map(|entry| entry.state).map_err(said("ledger"));
     check_eq!(state(ResourceKind::Core, 2)?, LedgerState::Free);
     check_eq!(state(ResourceKind::Core, 3)?, LedgerState::Quarantined);

@@ -2,16 +2,16 @@
 
 use alloc::vec;
 use alloc::vec::Vec;
-use core::time::Duration;
 
 use idl::abi::REGISTER_WORDS;
 use idl::event::Event;
-use idl::types::{Bits, Deadline, LotNumber, PageIndex, Pages, UserPage};
-use userlib::cap::{AddressSpace, CSpace, Endpoint, Notification, Region, Untyped, Uplink};
+use idl::types::{Bits, LotNumber};
+use userlib::cap::{Endpoint, Notification, Region, Uplink};
 use userlib::memory::{self, Mapping};
-use userlib::{Cap, Error, Handle, Rights, SlotIndex, environment, print, println, thread, time};
+use userlib::{Cap, Error, Rights, environment, print, println, thread, time};
 
 use crate::PATIENCE;
+use crate::residents::settle_in;
 
 /// What a child says when it runs.
 pub(crate) const HELLO: u64 = 1;
@@ -25,13 +25,8 @@ pub(crate) const WANTED: u64 = 6;
 pub(crate) const ECHO: u64 = 4;
 
 /// All of them.
-pub(crate) const CHILDREN: &[(&str, fn())] = &[
-    ("suboses/fault", fault),
-    ("suboses/talk", talk),
-    ("suboses/count", count),
-    ("suboses/spin", spin),
-    ("suboses/settle", settle),
-];
+pub(crate) const CHILDREN: &[(&str, fn())] =
+    &[("suboses/fault", fault), ("suboses/talk", talk), ("suboses/count", count), ("suboses/settle", settle)];
 
 /// Says hello with this word, and takes in whatever the kernel and the supervisor say, for ever.
 pub(crate) fn attend(word: u64, mut take_in: impl FnMut(Cap<Uplink>, [u64; REGISTER_WORDS])) {
@@ -107,26 +102,14 @@ fn spin_for(turns: u64) -> u64 {
     (0..turns).fold(0, |sum, turn| core::hint::black_box(sum + turn % 2))
 }
 
-/// Never yields, while a second thread's timer expires all the time.
-fn spin() {
-    let _ = environment().uplink().send(HELLO, 0, 0, 0, 0);
-    let _timers = thread::spawn(|| {
-        loop {
-            time::sleep(Duration::from_micros(20));
-        }
-    });
-    loop {
-        core::hint::spin_loop();
-    }
-}
-
-/// Answers words, and makes all of a lot its own: threads that spin, sleep, call each other, in memory of the lot.
+/// Answers words, and settles in every lot.
 fn settle() {
     // The heap must not grow into what will be taken.
     drop(core::hint::black_box(vec![1_u8; 1 << 20]));
+    let elsewhere: Cap<Endpoint> = memory::create(0).expect("an endpoint");
     attend(0, |uplink, words| match Event::from_words(&words) {
         Ok(Event::LotGranted { lot, .. }) => {
-            let made = populate(lot).map_or(0, |made| made);
+            let made = settle_in(lot, elsewhere).unwrap_or(0);
             let _ = uplink.send(LOT, u64::from(lot.0), made, 0, 0);
         }
         Ok(Event::CoreWanted { core, .. }) => {
@@ -137,66 +120,4 @@ fn settle() {
             let _ = uplink.send(ECHO, words[0] + 1, 0, 0, 0);
         }
     });
-}
-
-/// Fills a lot with what is hardest to take away; answers with how many objects it made by hand.
-fn populate(lot: LotNumber) -> Result<u64, Error> {
-    let untyped = environment().lot(lot.0)?;
-    let home = environment().untyped();
-    memory::remove_source(home);
-    memory::add_source(untyped);
-    let made = populate_pool(untyped);
-    memory::remove_source(untyped);
-    memory::add_source(home);
-    made
-}
-
-fn populate_pool(untyped: Cap<Untyped>) -> Result<u64, Error> {
-    let endpoint: Cap<Endpoint> = memory::create(0)?;
-    for kind in 0..6 {
-        // Their stacks, message pages and thread objects are in the lot.
-        let thread = thread::spawn(move || {
-            loop {
-                match kind % 3 {
-                    0 => core::hint::spin_loop(),
-                    1 => drop(endpoint_call(endpoint)),
-                    _ => time::sleep(Duration::from_micros(300)),
-                }
-            }
-        })?;
-        core::mem::forget(thread);
-    }
-    let table: Cap<CSpace> = memory::create_from(untyped, 512)?;
-    let own = environment().cspace();
-    let mut made = 8;
-    for slot in 1..512 {
-        // Capabilities to what is in the lot, to what is not, and to the table itself, stored in the lot.
-        let source = match slot % 3 {
-            0 => endpoint.handle(),
-            1 => environment().cspace().handle(),
-            _ => table.handle(),
-        };
-        own.copy(source, table.handle(), SlotIndex(slot), Rights::READ | Rights::DERIVE)?;
-        made += 1;
-    }
-    let space: Cap<AddressSpace> = memory::create_from(untyped, 16)?;
-    let region: Cap<Region> = memory::create_from(untyped, 64)?;
-    let binding = memory::bind(region, space)?;
-    let address = UserPage::new(0x4000_0000).ok_or(Error::BadRange)?;
-    memory::map_pages(space, binding, PageIndex(0), address, Pages(64), Rights::READ)?;
-    // A region of the home lot, bound to a space in the lot, and the other way round.
-    let abroad: Cap<Region> = memory::create_from(environment().untyped(), 4)?;
-    let _ = memory::bind(abroad, space)?;
-    let here = memory::bind(region, environment().space())?;
-    let address = UserPage::new(0x5000_0000).ok_or(Error::BadRange)?;
-    memory::map_pages(environment().space(), here, PageIndex(0), address, Pages(64), Rights::READ)?;
-    Ok(made)
-}
-
-/// A call that nobody ever receives.
-fn endpoint_call(endpoint: Cap<Endpoint>) -> Result<(), Error> {
-    let tag = idl::abi::OpWord::new(userlib::Kind::Endpoint, idl::kernel::endpoint::CALL);
-    let _ =
-        idl::Invoke::invoke(endpoint.via(), tag, endpoint.handle(), [0; 5], Deadline::NEVER, Handle::NONE);
-    Ok(())
 }

@@ -14,7 +14,7 @@ use idl::abi::{OpWord, REGISTER_WORDS};
 use idl::kernel::methods;
 use idl::method::{COMMON_ERRORS, MethodInfo};
 use idl::types::Deadline;
-use userlib::cap::{CSpace, Kernel};
+use userlib::cap::{CSpace, Kernel, Untyped};
 use userlib::memory;
 use userlib::{Cap, Error, Handle, Kind, Rights, SlotIndex, check, environment, slots, time};
 
@@ -92,10 +92,15 @@ pub(crate) struct Stock {
 
 impl Stock {
     pub(crate) fn new() -> Result<Self, Error> {
+        Self::from(environment().untyped())
+    }
+
+    /// The same, made of this memory.
+    fn from(memory: Cap<Untyped>) -> Result<Self, Error> {
         let own = environment();
         let mut handles = Vec::new();
         for (kind, size) in MADE {
-            let make = |slot| own.untyped().retype(kind, size, slot);
+            let make = |slot| memory.retype(kind, size, slot);
             handles.push((kind, slots::fill(make)?));
         }
         handles.push((Kind::Core, own.core(own.startup().core)?.handle()));
@@ -205,6 +210,29 @@ pub(crate) fn once_each(begin: impl FnOnce()) -> Outcome {
     }
     stock.clear();
     Ok(())
+}
+
+/// Every method once, with everything drawn, of objects that are made of this memory and go again. What comes of a call that
+/// was meant for a slot is taken away, so that the caller's own slots stay what it takes them for; and what its subOS is told is left for others to hear.
+pub(crate) fn one_of_each(dice: &mut Dice, memory: Cap<Untyped>) -> Result<(), Error> {
+    let (own, scratch) = (environment().cspace(), slots::allocate()?);
+    let stock = Stock::from(memory)?;
+    let hears = |method: &MethodInfo| matches!((method.kind, method.name), (Kind::Uplink, "receive"));
+    for method in methods().filter(|method| !is_deadly(method) && !hears(method)) {
+        let target = stock.of(method.kind).unwrap_or_else(|| Handle(draw(dice, &stock)));
+        let mut words = [(); REGISTER_WORDS].map(|()| draw(dice, &stock));
+        for (word, _) in words.iter_mut().zip(method.arguments).filter(|(_, field)| field.ty == "SlotIndex") {
+            *word = [u64::from(scratch.0), *word | 1 << 20][dice.below(2)];
+        }
+        let op = OpWord::new(method.kind, method.id);
+        let _ = Kernel.invoke(op, target, words, Deadline::POLL, Handle(draw(dice, &stock)));
+        if let Ok(made) = own.at(scratch) {
+            let _ = userlib::cap::complete(|| own.delete(made));
+        }
+    }
+    slots::release(scratch);
+    stock.clear();
+    userlib::cap::complete(|| memory.reset())
 }
 
 fn draw(dice: &mut Dice, stock: &Stock) -> u64 {
@@ -410,7 +438,7 @@ pub(crate) fn values_for_suboses() -> Outcome {
 pub(crate) fn at_stage(stage: u32) -> Result<Colony, String> {
     let colony = Colony::create(4)?;
     if stage > 0 {
-        colony.load(idl::bundle::BOOT, "moves/flood")?;
+        colony.load(idl::bundle::BOOT, "hostiles/floods")?;
     }
     if stage > 1 {
         colony.subos.grant_core(idl::types::CoreNumber(1)).map_err(said("grant_core"))?;

@@ -10,9 +10,11 @@ mod replay;
 mod run;
 mod sharing;
 mod soak;
+mod turmoil;
 
 use crate::cli::{Cli, Command, Options};
 use crate::failure::Result;
+use crate::machine::Clockwork;
 use crate::manifest::Overrides;
 use crate::tools::Install;
 use crate::watch::recorded::Wanted;
@@ -44,6 +46,10 @@ pub fn execute(cli: &Cli) -> Result<()> {
         Some(Command::Check { journal: Some(path), .. }) => check::check_kept(path),
         Some(Command::Check { seed, ops, game, journal: None }) => {
             check::check(&cli.options, check::Checking { seed: *seed, operations: *ops, first: *game })
+        }
+        Some(Command::Turmoil { seed, ops, counted }) => {
+            let clockwork = if *counted { Clockwork::Deterministic } else { Clockwork::Free };
+            turmoil::turmoil(&cli.options, *seed, *ops, clockwork)
         }
         Some(Command::Caps { file, kernel, skip, steps }) => {
             let wanted = Wanted { kernel: *kernel, skip: *skip, count: *steps };

@@ -4,19 +4,29 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use super::check::{self, Checking};
+use super::turmoil;
 use crate::cases::{CASES, Case, LONG_CASES, Stage};
 use crate::cli::Options;
 use crate::failure::{Doing, Failure, Result};
+use crate::machine::Clockwork;
 use crate::place;
 use crate::random::Random;
 use crate::say::say;
 use crate::tools;
+use crate::turmoil::Turmoil;
 
-/// Runs rounds of all cases, each in another order, until the time is up.
+/// Operations on subOSes with which a soak begins.
+const TURMOIL: u64 = 10_000;
+
+/// Does ten thousand operations on subOSes in random order, then runs rounds of all cases, each in another order, until the time
+/// is up.
 pub(super) fn soak(options: &Options, minutes: u32, seed: Option<u64>) -> Result<()> {
     let seed = seed.unwrap_or_else(Random::seed);
     let mut random = Random::new(seed);
     let stage = Stage::prepare(options.install(), options.accel)?;
+    // As many as a person would not wait for, before anything else: what races they show, only so many show.
+    let turmoil = Turmoil { seed: random.next_number(), operations: TURMOIL, clockwork: Clockwork::Free };
+    turmoil::make(&stage, turmoil)?;
     let (begin, limit) = (Instant::now(), Duration::from_secs(60 * u64::from(minutes)));
     say(format_args!("soaking for {minutes} minutes; again with: cargo run -- soak --seed {seed}"));
     let mut played = 0;
