@@ -6,6 +6,7 @@ use test_harness::failure::Failure;
 use test_harness::host::documents;
 use test_harness::image::Class;
 use test_harness::manifest::{Overrides, load};
+use test_harness::sharing::territory::{Owner, SUPERVISOR};
 use test_harness::sharing::{Watched, report, steady, watch};
 use test_harness::tools::Install;
 
@@ -31,7 +32,13 @@ fn a_steady_workload_shares_no_line_between_suboses() {
     let watched = look(Class::Kernel, "sharing-none");
     verdict(&watched).and_then(|()| watched.played.check()).unwrap_or_else(|failure| panic!("{failure}"));
     let [findings] = watched.findings.as_slice() else { panic!("the workload is watched once") };
-    assert!(!findings.declared.is_empty(), "who reports progress uses its share");
+    let shares = findings.declared.iter().filter(|([one, _], _)| *one == SUPERVISOR).count();
+    assert!(shares > 0, "who reports progress uses its share");
+    let window = findings.declared.iter().find(|([one, _], _)| *one != SUPERVISOR);
+    let ([one, other], window) = window.expect("two talk over a window");
+    let names = [one, other].map(|side| findings.land.name(Owner::SubOs(*side)));
+    assert_eq!(names, ["here", "there"]);
+    assert!(window.lines > 10 && window.accesses.iter().all(|count| *count > 100), "{window:?}");
     assert!(findings.cores.iter().any(|row| row.inside > 0), "cores of one subOS share its kernel");
 }
 

@@ -10,13 +10,13 @@ use caps::{Error, SlotRef, Table};
 use idl::abi::OpWord;
 
 use super::books::Books;
-use super::{places, share};
+use super::{places, share, windows};
 use crate::arch::x86_64::core::{CORE_FRAME, Core};
 use crate::arch::x86_64::{area, clock, interrupts};
 use crate::arch::{KernelHalf, Level, Pte, Vector, now, pause, physmap, send_ipi};
 use crate::journal;
 use crate::kernel::Kernel;
-use crate::limits::PAGE;
+use crate::limits::{CHUNK, PAGE};
 use crate::memory::Ref;
 use crate::outcome::Answer;
 use crate::types::{CoreId, PhysAddr, SubOsId};
@@ -145,10 +145,14 @@ fn plant(kernel: &mut Kernel, violation: u64, argument: u64, other: u64) {
     match violation {
         // In a subOS's kernel: a core that it does not have.
         11 => kernel.cores[crate::limits::MAX_CORES - 1].active ^= true,
-        // In the supervisor's kernel: its own core as the target of that subOS's doorbell, or that subOS's again.
+        // In the supervisor's kernel: its own core as the target of that subOS's doorbell, or that subOS's again; of the one
+        // at its side of the window in the chunk that the other bits name, if they name one.
         12 => {
             let core = if other == 0 { kernel.me } else { CoreId(other.to_le_bytes()[0]) };
-            Books::doorbell_target(SubOsId(argument.to_le_bytes()[0])).set(Some(core));
+            let (subos, window) = (SubOsId(argument.to_le_bytes()[0]), PhysAddr((argument >> 8) * CHUNK));
+            let at_window = || &windows::bell(window, subos).target;
+            let target = if window.0 == 0 { Books::doorbell_target(subos) } else { at_window() };
+            target.set(Some(core));
         }
         // In the supervisor's kernel: two chunks that changed places.
         13 => {

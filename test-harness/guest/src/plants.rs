@@ -4,13 +4,13 @@
 use alloc::format;
 use alloc::string::String;
 
-use idl::types::{Deadline, LedgerState, MachineQuestion, PageIndex, Pages, ResourceKind, UserPage};
+use idl::types::{Chunks, Deadline, LedgerState, MachineQuestion, PageIndex, Pages, ResourceKind, UserPage};
 use userlib::cap::Region;
 use userlib::{Cap, Error, Rights, check, check_eq, environment, memory};
 
 use crate::steward::{Child, audit, compare, ledger};
 use crate::walls::{HOOK, PHYSICAL_MAP, SURVIVED, chunk, home_of};
-use crate::{Outcome, said};
+use crate::{Outcome, said, shares};
 
 /// The hooks.
 const PLANT: u64 = 17;
@@ -320,6 +320,20 @@ fn besides_page_tables() -> Outcome {
     found(violation::DOORBELL, Some(1))?;
     plant(violation::DOORBELL, number, 1)?;
     audit()?;
+    // At one side of a window, and at the other.
+    let peer = Child::new("walls/mad", 4)?;
+    peer.start(&[2])?;
+    let lots = child.subos.share(peer.subos.handle(), Chunks(1)).map_err(said("share"))?;
+    let window = (shares::address(lots)? / CHUNK) << 8;
+    for core in [1, 2] {
+        let number = owner(core)?;
+        plant(violation::DOORBELL, window | number, 0)?;
+        found(violation::DOORBELL, Some(1))?;
+        plant(violation::DOORBELL, window | number, core)?;
+        audit()?;
+    }
+    peer.destroy()?;
+    child.take_lot(lots.lot)?;
     let chunks = [home_of(1)?, chunk(LedgerState::Free)?].map(|address| address / CHUNK);
     plant(violation::LEDGER, chunks[0], chunks[1])?;
     let broken = found(violation::LEDGER, Some(0));

@@ -310,7 +310,7 @@ pub(crate) fn doorbells_follow_their_cores() -> Outcome {
 }
 
 /// The address of a window's memory, by the ledger's word.
-fn address(lots: SharedLots) -> Result<u64, String> {
+pub(crate) fn address(lots: SharedLots) -> Result<u64, String> {
     let inside = |entry: &LedgerEntry| entry.state == LedgerState::Owned && entry.lot == lots.lot;
     let entries = ledger()?;
     let cores = environment().machine().info(MachineQuestion::Totals).map_err(said("info"))?[0];

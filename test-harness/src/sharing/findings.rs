@@ -23,15 +23,17 @@ pub struct CoreRow {
     pub crossing: u64,
 }
 
+/// Between whom something is declared to be shared: their numbers, the lower first. It is a window, or with the supervisor
+/// the share that a subOS is born with.
+pub type Between = [u64; 2];
+
 /// What happened in a declared share.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Declared {
     /// Lines that both sides touched.
     pub lines: u64,
-    /// Accesses of the supervisor to them.
-    pub supervisor: u64,
-    /// Accesses of the subOS to them.
-    pub subos: u64,
+    /// Accesses of each side to them, in the order of their numbers.
+    pub accesses: [u64; 2],
 }
 
 /// A line that one owner's cores wrote and another's touched, outside the share that is declared between them.
@@ -52,8 +54,8 @@ pub struct Findings {
     pub land: Territory,
     /// What each core did.
     pub cores: Vec<CoreRow>,
-    /// What happened in the shares that the ledger declares, by the number of the subOS.
-    pub declared: BTreeMap<u64, Declared>,
+    /// What happened in shares and windows that are declared, by their sides.
+    pub declared: BTreeMap<Between, Declared>,
     /// What should not be. None is right.
     pub crossing: Vec<Crossing>,
     /// How many lines were touched in all.
@@ -64,8 +66,8 @@ pub struct Findings {
 enum Standing {
     /// Its owner's own affair.
     Inside,
-    /// In the share of this subOS with the supervisor, and nobody else's.
-    Declared(u64),
+    /// In what is declared to be shared between exactly these.
+    Declared(Between),
     /// Neither.
     Crossing,
 }
@@ -82,7 +84,7 @@ impl Findings {
             crossing: 0,
         };
         let mut cores: Vec<CoreRow> = seen.touched.iter().map(none).collect();
-        let mut declared: BTreeMap<u64, Declared> = BTreeMap::new();
+        let mut declared: BTreeMap<Between, Declared> = BTreeMap::new();
         let mut crossing = Vec::new();
         for (address, touches) in &seen.shared {
             let touches: Vec<_> = touches.iter().map(|by| (land.owner_of(by.core), *by)).collect();
@@ -99,7 +101,7 @@ impl Findings {
             }
             match standing {
                 Standing::Inside => {}
-                Standing::Declared(subos) => declared.entry(subos).or_default().add(&touches),
+                Standing::Declared(between) => declared.entry(between).or_default().add(between, &touches),
                 Standing::Crossing => crossing.push(Crossing { address: *address, place, touches }),
             }
         }
@@ -122,23 +124,19 @@ fn standing(place: Place, touches: &[(Owner, Touches)]) -> Standing {
     if owners.len() < 2 {
         return Standing::Inside;
     }
-    match place {
-        Place::Share(subos, _)
-            if owners == BTreeSet::from([Owner::SubOs(SUPERVISOR), Owner::SubOs(subos)]) =>
-        {
-            Standing::Declared(subos)
-        }
-        _ => Standing::Crossing,
-    }
+    let between = match place {
+        Place::Share(subos, _) => [SUPERVISOR, subos],
+        Place::Window(one, other, _) => [one.min(other), one.max(other)],
+        _ => return Standing::Crossing,
+    };
+    if owners == between.map(Owner::SubOs).into() { Standing::Declared(between) } else { Standing::Crossing }
 }
 
 impl Declared {
-    fn add(&mut self, touches: &[(Owner, Touches)]) {
+    fn add(&mut self, [first, _]: Between, touches: &[(Owner, Touches)]) {
         self.lines += 1;
         for (owner, by) in touches {
-            let side =
-                if *owner == Owner::SubOs(SUPERVISOR) { &mut self.supervisor } else { &mut self.subos };
-            *side += by.reads + by.writes;
+            self.accesses[usize::from(*owner != Owner::SubOs(first))] += by.reads + by.writes;
         }
     }
 }
@@ -175,7 +173,7 @@ pub(super) mod tests {
             (echos + 0x40, [by(0, 1, 0), by(3, 0, 1)]),
         ]);
         assert_eq!(findings.crossing, []);
-        assert_eq!(findings.declared, BTreeMap::from([(2, Declared { lines: 2, supervisor: 4, subos: 5 })]));
+        assert_eq!(findings.declared, BTreeMap::from([([0, 2], Declared { lines: 2, accesses: [4, 5] })]));
         let counts: Vec<_> =
             findings.cores.iter().map(|row| (row.inside, row.declared, row.crossing)).collect();
         assert_eq!(counts, [(0, 2, 0), (1, 0, 0), (1, 0, 0), (0, 2, 0)]);
@@ -192,6 +190,23 @@ pub(super) mod tests {
         let places: Vec<_> = findings.crossing.iter().map(|line| line.place).collect();
         assert_eq!(places, [Place::Image, Place::Share(2, 0), Place::Share(2, 0x40)]);
         assert!(findings.declared.is_empty());
+    }
+
+    #[test]
+    fn a_window_is_declared_between_its_sides_and_nobody_else() {
+        let window = 63 * (2 << 20);
+        let findings = seen(&[
+            (window + 0x40, [by(1, 0, 2), by(3, 1, 0)]),
+            (window + 0x2000, [by(2, 7, 0), by(3, 4, 1)]),
+            (window + 0x2040, [by(0, 1, 0), by(3, 0, 1)]),
+            (window + 0x2080, [by(0, 0, 1), by(1, 1, 0)]),
+        ]);
+        let declared = Declared { lines: 2, accesses: [9, 6] };
+        assert_eq!(findings.declared, BTreeMap::from([([1, 2], declared)]));
+        let places: Vec<_> = findings.crossing.iter().map(|line| line.place).collect();
+        assert_eq!(places, [Place::Window(2, 1, 0x2040), Place::Window(2, 1, 0x2080)]);
+        let text = findings.land.describe(places[0]);
+        assert_eq!(text, "the memory of the window of echo and batch, +0x2040");
     }
 
     #[test]

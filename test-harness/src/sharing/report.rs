@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::findings::{Crossing, Findings};
 use super::symbols::Symbols;
-use super::territory::{Owner, Place};
+use super::territory::{Owner, Place, SUPERVISOR};
 use crate::failure::{Failure, Result};
 use crate::view::{aligned, grouped};
 
@@ -32,15 +32,15 @@ pub fn table(findings: &Findings) -> String {
         rows.push(cells);
     }
     let mut text = aligned(&rows);
-    for (subos, declared) in &findings.declared {
+    for (between, declared) in &findings.declared {
+        let what = if between[0] == SUPERVISOR { "share" } else { "window" };
+        let [one, other] = between.map(|side| findings.land.name(Owner::SubOs(side)));
+        let [by_one, by_other] = declared.accesses.map(grouped);
         // Writing to a String cannot fail.
         let _ = writeln!(
             text,
-            "  declared share of {} and the supervisor: {} lines, {} accesses of {0}, {} of the supervisor",
-            findings.land.name(Owner::SubOs(*subos)),
+            "  declared {what} of {one} and {other}: {} lines, {by_one} accesses of {one}, {by_other} of {other}",
             grouped(declared.lines),
-            grouped(declared.subos),
-            grouped(declared.supervisor),
         );
     }
     let (lines, crossing) = (grouped(findings.lines), findings.crossing.len());

@@ -66,6 +66,8 @@ pub enum Place {
     Books(u64),
     /// A lot of a subOS: number of the subOS, number of the lot, so many bytes in.
     Lot(u64, u64, u64),
+    /// The window between the subOSes with these numbers, so many bytes in.
+    Window(u64, u64, u64),
     /// Memory in another state.
     Other(LedgerState),
     /// No memory that the ledger knows.
@@ -79,7 +81,11 @@ pub struct Territory {
     places: Places,
     image: Image,
     names: BTreeMap<u64, String>,
+    windows: Vec<Window>,
 }
+
+/// A window that both sides have, as the supervisor told it: their names, and which lot of each it is.
+type Window = [(String, u64); 2];
 
 impl Territory {
     /// The territories of all watches of a run, in their order.
@@ -98,10 +104,10 @@ impl Territory {
     }
 
     /// What was said, and which name the owner of each core goes by.
-    fn new(said: Statement, owners: &BTreeMap<u64, String>, image: Image) -> Self {
+    fn new(said: Statement, begun: Begun, image: Image) -> Self {
         let Statement { places, holds } = said;
-        let mut land = Self { holds, places, image, names: BTreeMap::new() };
-        for (core, name) in owners {
+        let mut land = Self { holds, places, image, names: BTreeMap::new(), windows: begun.windows };
+        for (core, name) in &begun.owners {
             if let Owner::SubOs(number) = land.owner_of(usize::try_from(*core).unwrap_or(usize::MAX)) {
                 land.names.insert(number, name.clone());
             }
@@ -149,11 +155,25 @@ impl Territory {
         }
         match self.hold(ResourceKind::Chunk, address / CHUNK) {
             Some(Hold { state: LedgerState::Owned, owner, lot, first, .. }) => {
-                Place::Lot(*owner, *lot, address - first * CHUNK)
+                let offset = address - first * CHUNK;
+                match self.sides(*owner, *lot) {
+                    Some([one, other]) => Place::Window(one, other, offset),
+                    None => Place::Lot(*owner, *lot, offset),
+                }
             }
             Some(hold) => Place::Other(hold.state),
             None => Place::Unknown,
         }
+    }
+
+    /// The two between which this lot of a subOS is a window, if it is one.
+    fn sides(&self, owner: u64, lot: u64) -> Option<[u64; 2]> {
+        let name = self.names.get(&owner)?;
+        let window = self.windows.iter().find(|sides| sides.contains(&(name.clone(), lot)))?;
+        let number =
+            |name: &String| self.names.iter().find(|(_, known)| *known == name).map(|(number, _)| *number);
+        let [(one, _), (other, _)] = window;
+        Some([number(one)?, number(other)?])
     }
 
     /// How many numbers of subOSes there are up to the last that has something.
@@ -202,6 +222,10 @@ impl Territory {
                 let owner = name(owner);
                 format!("lot {lot} of {owner}, owned by {owner} by the ledger, +{offset:#x}")
             }
+            Place::Window(one, other, offset) => {
+                let part = if offset < PAGE { "the doorbells" } else { "the memory" };
+                format!("{part} of the window of {} and {}, +{offset:#x}", name(one), name(other))
+            }
             Place::Other(LedgerState::Reserved) => format!("tables or firmware, {reserved}"),
             Place::Other(state) => format!("memory that is {} by the ledger", state.name().to_lowercase()),
             Place::Unknown => "no memory that the ledger knows".to_owned(),
@@ -239,17 +263,34 @@ struct Reader {
     /// Who has which core now, by name.
     owners: BTreeMap<u64, String>,
     statements: Vec<Statement>,
-    /// Who had which core when each watch began.
-    begun: Vec<BTreeMap<u64, String>>,
+    /// The windows that both sides have now.
+    windows: Vec<Window>,
+    /// Who had what when each watch began.
+    begun: Vec<Begun>,
     ended: usize,
+}
+
+/// What the supervisor had told when a watch began.
+#[derive(Clone, Default)]
+struct Begun {
+    /// Who has which core, by name.
+    owners: BTreeMap<u64, String>,
+    windows: Vec<Window>,
 }
 
 impl Reader {
     fn take(&mut self, record: &Record<'_>) -> Option<()> {
         match record.name {
             "own" => {
-                let name: Vec<u8> = record.get("owner")?.bytes().collect();
-                self.owners.insert(record.number("core")?, String::from_utf8_lossy(&name).into_owned());
+                self.owners.insert(record.number("core")?, text(record, "owner")?);
+            }
+            "window" => {
+                let names = [text(record, "one")?, text(record, "other")?];
+                self.windows.retain(|sides| sides.each_ref().map(|(name, _)| name) != names.each_ref());
+                if let [Some(lot), Some(peer)] = ["lot", "peer"].map(|key| record.number(key)) {
+                    let [one, other] = names;
+                    self.windows.push([(one, lot), (other, peer)]);
+                }
             }
             "places" => {
                 let places = Places {
@@ -262,7 +303,9 @@ impl Reader {
                 self.statements.push(Statement { places, holds: Vec::new() });
             }
             "hold" => self.statements.last_mut()?.holds.push(hold(record)?),
-            "watch" if record.get("at")?.is("begin") => self.begun.push(self.owners.clone()),
+            "watch" if record.get("at")?.is("begin") => {
+                self.begun.push(Begun { owners: self.owners.clone(), windows: self.windows.clone() });
+            }
             "watch" => self.ended += 1,
             _ => {}
         }
@@ -274,14 +317,19 @@ impl Reader {
         if pairs.len() != self.begun.len() || self.ended != self.begun.len() || !rest.is_empty() {
             return Err(Failure::new("the transcript does not say who had what before and after each watch"));
         }
-        let lands = pairs.iter().zip(self.begun).map(|([before, after], owners)| {
+        let lands = pairs.iter().zip(self.begun).map(|([before, after], begun)| {
             if before != after {
                 return Err(Failure::new("something changed hands while nothing should have"));
             }
-            Ok(Territory::new(before.clone(), &owners, *image))
+            Ok(Territory::new(before.clone(), begun, *image))
         });
         lands.collect()
     }
+}
+
+fn text(record: &Record<'_>, key: &str) -> Option<String> {
+    let bytes: Vec<u8> = record.get(key)?.bytes().collect();
+    Some(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 fn hold(record: &Record<'_>) -> Option<Hold> {
@@ -310,12 +358,14 @@ pub(super) mod tests {
         @hold resource=Chunk first=39 count=8 state=Owned owner=1 lot=0\n\
         @hold resource=Chunk first=47 count=8 state=Owned owner=1 lot=1\n\
         @hold resource=Chunk first=55 count=8 state=Owned owner=2 lot=0\n\
-        @hold resource=Chunk first=63 count=9 state=Free owner=0 lot=0\n";
+        @hold resource=Chunk first=63 count=2 state=Owned owner=1 lot=2\n\
+        @hold resource=Chunk first=65 count=7 state=Free owner=0 lot=0\n";
     const IMAGE: Image = Image { start: 0x20_0000, end: 0x26_0000 };
 
     fn transcript(before: &str, after: &str) -> String {
-        let owners =
-            "@own t=1 core=0 owner=supervisor\n@own t=1 core=1 owner=batch\n@own t=1 core=3 owner=echo\n";
+        let owners = "@own t=1 core=0 owner=supervisor\n@own t=1 core=1 owner=batch\n@own t=1 core=3 owner=echo\n\
+             @window t=1 state=open one=batch lot=1 other=echo peer=1\n@window t=2 state=half one=batch lot=1 other=echo peer=\n\
+             @window t=3 state=open one=echo lot=1 other=batch peer=2\n";
         format!(
             "{owners}hello\n{before}@watch t=5 at=begin\n@watch t=9 at=end\n{after}@own t=10 core=1 owner=free\n"
         )
@@ -344,7 +394,8 @@ pub(super) mod tests {
             (6_377_472 + 64, Place::Books(64)),
             (47 * CHUNK + 8, Place::Lot(1, 1, 8)),
             (0x1000, Place::Other(LedgerState::Reserved)),
-            (64 * CHUNK, Place::Other(LedgerState::Free)),
+            (64 * CHUNK, Place::Window(2, 1, CHUNK)),
+            (65 * CHUNK, Place::Other(LedgerState::Free)),
             (100 * CHUNK, Place::Unknown),
         ] {
             assert_eq!(land.place(address), place, "{address:#x}");
