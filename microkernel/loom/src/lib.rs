@@ -16,6 +16,9 @@ pub mod channel;
 pub mod explore;
 pub mod limits;
 pub mod machine;
+/// The books over buffers that change hands over such a channel.
+#[path = "../../../userlib/src/channel/pool.rs"]
+pub mod pool;
 #[path = "../../src/sync/mod.rs"]
 pub mod sync;
 #[path = "../../src/types.rs"]

@@ -3,10 +3,11 @@
 use alloc::collections::VecDeque;
 use alloc::vec;
 use alloc::vec::Vec;
-use core::sync::atomic::Ordering;
+use core::sync::atomic::{AtomicU64, Ordering};
 use core::time::Duration;
 
 use idl::types::Deadline;
+use userlib::channel::buffers::Layout;
 use userlib::channel::{Channel, Failure};
 use userlib::memory::Mapping;
 use userlib::{Error, check, check_eq, environment, thread, time};
@@ -62,12 +63,35 @@ pub(crate) fn messages_cross() -> Outcome {
     compare(&before)
 }
 
+/// Buffers filled at one side are read where they are at the other and come back as they were, many more than there are; who
+/// waits for the next learns when the other side closes, or dies with buffers of his in its hands.
+pub(crate) fn buffers_change_hands() -> Outcome {
+    const BUFFERS: u64 = 2000;
+    let before = ledger()?;
+    let Neighbours { one, other, .. } = Neighbours::new(1)?;
+    check_eq!(obey(&other, order::SERVE_BUFFERS, 0, 0)?, 0);
+    check_eq!(obey(&one, order::CALL_BUFFERS, BUFFERS, 0)?, BUFFERS);
+    check_eq!(other.wait_for(SERVED)?[1..3], [BUFFERS, end::CLOSED]);
+    one.destroy()?;
+    other.destroy()?;
+    let Neighbours { one, other, .. } = Neighbours::new(1)?;
+    check_eq!(obey(&other, order::SERVE_BUFFERS, 0, 0)?, 0);
+    one.subos.send(order::CALL_BUFFERS, u64::MAX, 0, 0, 0).map_err(said("send"))?;
+    time::sleep(Duration::from_millis(30));
+    one.destroy()?;
+    check_eq!(other.wait_for(SERVED)?[2], end::CLOSED);
+    other.destroy()?;
+    audit()?;
+    compare(&before)
+}
+
 /// Who writes rubbish all over the window, positions and lengths among it, harms the channel and nothing else.
 pub(crate) fn rubbish_breaks_the_channel_only() -> Outcome {
     let before = ledger()?;
-    for _ in 0..5 {
+    for round in 0..8 {
         let Neighbours { one, other, .. } = Neighbours::new(1)?;
-        check_eq!(obey(&other, order::SERVE, 0, 0)?, 0);
+        let serve = if round % 2 == 0 { order::SERVE } else { order::SERVE_BUFFERS };
+        check_eq!(obey(&other, serve, 0, 0)?, 0);
         check_eq!(obey(&one, order::TRASH, 0, 0)?, 0);
         // Who sleeps is rung for; with luck he finds a message in the rubbish, and sends it back.
         check_eq!(obey(&one, order::FLOOD, 0, 0)?, 0);
@@ -169,6 +193,65 @@ pub(crate) fn flip(
     }
     let _ = channel.close();
     flipped
+}
+
+/// The buffers of both sides.
+pub(crate) const LAYOUT: Layout = Layout { count: 8, bytes: 4096 };
+
+/// Sends back in buffers whatever comes in buffers, from a thread of its own.
+pub(crate) fn serve_buffers(mut channel: Channel) -> Result<(), Error> {
+    core::mem::forget(thread::spawn(move || {
+        let mut came = 0;
+        let failure = loop {
+            match send_back(&mut channel) {
+                Ok(()) => came += 1,
+                Err(failure) => break failure,
+            }
+        };
+        let _ = environment().uplink().send(SERVED, came, ending(failure), 0, 0);
+    })?);
+    Ok(())
+}
+
+fn send_back(channel: &mut Channel) -> Result<(), Failure> {
+    let loan = channel.take(Deadline::NEVER)?;
+    let buffer = channel.buffer(Deadline::NEVER)?;
+    for (to, from) in buffer.words().iter().zip(loan.words()) {
+        to.store(from.load(Ordering::Relaxed), Ordering::Relaxed);
+    }
+    channel.give(buffer, loan.len())?;
+    channel.give_back(loan)
+}
+
+/// Sends buffers with more and with less in them, some ahead of what came back, and says how many came back as they were.
+pub(crate) fn call_buffers(mut channel: Channel, buffers: u64) -> u64 {
+    let mut same = 0;
+    let mut exchange = || -> Result<(), Failure> {
+        const AHEAD: u64 = 5;
+        let length = |number: u64| usize::try_from(number.wrapping_mul(731) % 513).unwrap_or(0) * 8;
+        let word = |number: u64, place: u64| number.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ place;
+        for number in 0..buffers.saturating_add(AHEAD) {
+            if number < buffers {
+                let buffer = channel.buffer(time::after(PATIENCE))?;
+                for (place, to) in (0..).zip(buffer.words()).take(length(number) / 8) {
+                    to.store(word(number, place), Ordering::Relaxed);
+                }
+                channel.give(buffer, length(number))?;
+            }
+            let Some(number) = number.checked_sub(AHEAD) else { continue };
+            let loan = channel.take(time::after(PATIENCE))?;
+            let right =
+                |(place, from): (u64, &AtomicU64)| from.load(Ordering::Relaxed) == word(number, place);
+            same += u64::from(loan.len() == length(number) && (0..).zip(loan.words()).all(right));
+            // Half of them go back when the channel is used next.
+            if number % 2 == 0 { channel.give_back(loan)? } else { drop(loan) }
+        }
+        Ok(())
+    };
+    match exchange() {
+        Ok(()) => channel.close().map_or(1 << 41, |()| same),
+        Err(failure) => 1 << 40 | ending(failure),
+    }
 }
 
 /// Numbers that are wrong for positions and lengths, and others, wherever the ring has them.

@@ -141,7 +141,7 @@ cases! {
         a_window_is_out_of_reach_of_others a_window_of_a_silent_core_is_given_up anything_in_any_order
     }
     grants { all_come_at_once one_keeps_back_all }
-    channels { messages_cross rubbish_breaks_the_channel_only }
+    channels { messages_cross buffers_change_hands rubbish_breaks_the_channel_only }
     walls {
         another_kernel_is_out_of_reach a_neighbours_kernel_is_out_of_reach a_core_cannot_answer_for_itself
         every_visit_to_a_lying_kernel_condemns_it the_audit_finds_what_is_broken free_memory_is_out_of_reach the_ledger_is_out_of_reach

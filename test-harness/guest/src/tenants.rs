@@ -55,6 +55,10 @@ pub(crate) mod order {
     /// Opens a channel over the window and flips a bit of each byte from this one on, so many, with a message after each;
     /// answers with how many it had flipped when the channel was of no use any more.
     pub(crate) const FLIP: u64 = 42;
+    /// As `SERVE`, but what comes in buffers goes back in buffers.
+    pub(crate) const SERVE_BUFFERS: u64 = 43;
+    /// As `CALL`, in buffers.
+    pub(crate) const CALL_BUFFERS: u64 = 44;
     /// Has its kernel go mad by this hook, with these arguments.
     pub(crate) const HOOK: u64 = 38;
 }
@@ -172,6 +176,11 @@ impl Tenant {
                 Ok(channel) => channels::flip(channel, &held.mapping, a, b, (c, d)),
                 Err(error) => refusal(error),
             },
+            (order::SERVE_BUFFERS, _) => word_of(self.buffers(held).and_then(channels::serve_buffers)),
+            (order::CALL_BUFFERS, _) => match self.buffers(held) {
+                Ok(channel) => channels::call_buffers(channel, a),
+                Err(error) => refusal(error),
+            },
             (order::TRASH, _) => word_of(channels::trash(&held.mapping)),
             _ => refusal(Error::UnknownMethod),
         }
@@ -181,8 +190,21 @@ impl Tenant {
 impl Tenant {
     /// A channel over the window, whose doorbell it gets.
     fn channel(&mut self, held: &Held) -> Result<Channel, Error> {
+        self.over(held, Channel::open)
+    }
+
+    /// The same with buffers.
+    fn buffers(&mut self, held: &Held) -> Result<Channel, Error> {
+        self.over(held, |region, peer| Channel::open_with_buffers(region, peer, channels::LAYOUT))
+    }
+
+    fn over(
+        &mut self,
+        held: &Held,
+        open: impl FnOnce(Cap<Region>, SubOsNumber) -> Result<Channel, Error>,
+    ) -> Result<Channel, Error> {
         held.region.listen(Handle::NONE, Bits(0))?;
-        let channel = Channel::open(held.region, held.peer)?;
+        let channel = open(held.region, held.peer)?;
         self.line = Some(channel.line());
         Ok(channel)
     }

@@ -46,6 +46,7 @@ pub const CASES: &[Case] = &[
     Case::new("grants::all_come_at_once").cores(4).memory(512),
     Case::new("grants::one_keeps_back_all").cores(4).memory(512),
     Case::new("channels::messages_cross").cores(3),
+    Case::new("channels::buffers_change_hands").cores(3),
     Case::new("channels::rubbish_breaks_the_channel_only").cores(3),
     Case::new("shares::anything_in_any_order").cores(4).memory(512).seconds(30),
     Case::new("shares::a_window_of_a_silent_core_is_given_up").cores(4).hooks(),

@@ -4,8 +4,12 @@
 //! doorbell. The other side is not trusted: the worst that it can do is to send rubbish, or nothing. When it dies, the kernel
 //! says so by the event `PeerGone`, and whoever hears that cuts the channel's [`Line`].
 //!
+//! Besides messages, which are copied, a channel can carry [`buffers`], which are not.
+//!
 //! If the *own* side of the window is taken, its memory goes, and who still uses the channel faults.
 
+pub mod buffers;
+pub mod pool;
 pub mod ring;
 #[cfg(test)]
 mod tests;
@@ -13,13 +17,13 @@ mod tests;
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicBool, Ordering};
 
-use caps::{Error, Handle, Rights};
+use caps::{Error, Handle};
 use idl::types::{Bits, Deadline, SubOsNumber};
 
-use self::ring::{Lane, Receiver, Refused, Sender, Wake};
+use self::buffers::{Books, Home, Layout};
+use self::ring::{Receiver, Refused, Sender, Wake};
 use crate::cap::{Cap, Notification, Region};
-use crate::memory::{self, Mapping};
-use crate::{environment, platform, slots};
+use crate::{environment, memory, platform, slots};
 
 /// How often to look before sleeping: about as long as a sleep and a doorbell cost.
 const LOOKS: u32 = 2_000;
@@ -63,13 +67,11 @@ impl From<Error> for Failure {
 /// One side of a channel.
 #[derive(Debug)]
 pub struct Channel {
-    region: Cap<Region>,
+    home: Arc<Home>,
     bell: Cap<Notification>,
-    mapping: Mapping,
-    /// Whether this side sends in the first half of the window, and not in the second.
-    first: bool,
     sender: Sender,
     receiver: Receiver,
+    books: Books,
     cut: Arc<AtomicBool>,
 }
 
@@ -97,19 +99,19 @@ impl Channel {
     /// Those of [`Mapping::of`], of making a notification and of `Region.listen`; `BadSize`: the window is too small;
     /// `InvalidArgument`: nobody is his own peer.
     pub fn open(region: Cap<Region>, peer: SubOsNumber) -> Result<Self, Error> {
+        Self::over(region, peer, Layout::default())
+    }
+
+    fn over(region: Cap<Region>, peer: SubOsNumber, layout: Layout) -> Result<Self, Error> {
         let own = environment().startup().subos;
         if own == peer.0 {
             return Err(Error::InvalidArgument);
         }
-        let mapping = Mapping::of(region, Rights::READ | Rights::WRITE)?;
-        if halves(&mapping, true).is_none() {
-            mapping.unmap()?;
-            return Err(Error::BadSize);
-        }
+        let home = Home::new(region, own < peer.0, layout)?;
         let bell: Cap<Notification> = memory::create(0)?;
         region.listen(bell.handle(), Bits(1))?;
-        let (sender, receiver, cut) = (Sender::default(), Receiver::default(), Arc::default());
-        Ok(Self { region, bell, mapping, first: own < peer.0, sender, receiver, cut })
+        let (home, sender, receiver) = (Arc::new(home), Sender::default(), Receiver::default());
+        Ok(Self { home, bell, sender, receiver, books: Books::new(layout), cut: Arc::default() })
     }
 
     /// What to cut when the peer is gone.
@@ -128,7 +130,7 @@ impl Channel {
             if self.cut.load(Ordering::Relaxed) {
                 return Err(Failure::Closed);
             }
-            let (out, _) = halves(&self.mapping, self.first).ok_or(Failure::Broken)?;
+            let [out, _] = self.home.messages().ok_or(Failure::Broken)?;
             match self.sender.send(&out, message) {
                 Ok(wake) => return self.wake(wake),
                 Err(Refused::Full) => {}
@@ -152,7 +154,7 @@ impl Channel {
         loop {
             // Looked at first: what came before the line was cut is received.
             let cut = self.cut.load(Ordering::Acquire);
-            let (_, lane) = halves(&self.mapping, self.first).ok_or(Failure::Broken)?;
+            let [_, lane] = self.home.messages().ok_or(Failure::Broken)?;
             match self.receiver.receive(&lane, buffer) {
                 Ok((length, wake)) => return self.wake(wake).map(|()| length),
                 Err(Refused::Empty) if cut => return Err(Failure::Closed),
@@ -168,26 +170,28 @@ impl Channel {
         }
     }
 
-    /// Says that this side sends and receives no more, and gives back what it took, the capability to the window included.
+    /// Says that this side sends and receives no more, and gives back what it took, the capability to the window included;
+    /// if somebody still has a buffer, the memory when he drops it. (A channel that is only dropped says nothing, and
+    /// leaves the capability.)
     ///
     /// # Errors
     /// Those of deleting and unmapping.
     pub fn close(mut self) -> Result<(), Error> {
-        if let Some((out, _)) = halves(&self.mapping, self.first) {
+        if let Some([out, _]) = self.home.messages() {
             self.sender.end(&out);
         }
+        self.books.end(&self.home);
         // The window may be gone, and the bell with it.
-        let _ = self.region.ring();
-        let _ = self.region.listen(Handle::NONE, Bits(0));
-        self.mapping.unmap()?;
+        let _ = self.home.region().ring();
+        let _ = self.home.region().listen(Handle::NONE, Bits(0));
         slots::delete(self.bell.handle())?;
-        slots::delete(self.region.handle())
+        Home::end(self.home)
     }
 
     fn wake(&self, wake: Wake) -> Result<(), Failure> {
         match wake {
             Wake::Nobody => Ok(()),
-            Wake::Peer => Ok(self.region.ring()?),
+            Wake::Peer => Ok(self.home.region().ring()?),
         }
     }
 
@@ -198,14 +202,6 @@ impl Channel {
         }
         Ok(self.bell.wait(deadline).map(|_| ())?)
     }
-}
-
-/// The ring to send by and the ring to receive from.
-fn halves(mapping: &Mapping, first: bool) -> Option<(Lane<'_>, Lane<'_>)> {
-    let words = mapping.words();
-    let (low, high) = words.split_at(words.len() / 2);
-    let (low, high) = (Lane::new(low)?, Lane::new(high)?);
-    Some(if first { (low, high) } else { (high, low) })
 }
 
 const fn failure(refused: Refused) -> Failure {
