@@ -44,6 +44,26 @@ fn files(extension: &str) -> Vec<(String, String)> {
     found.iter().map(|path| (relative(path), fs::read_to_string(path).unwrap())).collect()
 }
 
+/// What lies at the top of the house. Crates nest inside these where a part needs its own.
+const ROOMS: [&str; 7] =
+    ["microkernel", "supervisor-server", "subos-server", "caps", "idl", "userlib", "test-harness"];
+/// What lies beside them.
+const BESIDE: [&str; 7] =
+    ["Cargo.toml", "Cargo.lock", "docs", "README.md", "CHANGELOG.md", "LICENSE-APACHE", "LICENSE-MIT"];
+
+#[test]
+fn the_house_has_its_rooms_and_no_others() {
+    let entries = place::root().read_dir().unwrap().map(|entry| entry.unwrap().file_name());
+    let mut found: Vec<String> = entries.map(|name| name.to_string_lossy().into_owned()).collect();
+    // What git ignores is not of the house: what is built, and what cargo-mutants leaves.
+    found.retain(|name| !(name.starts_with('.') || name == "target" || name.starts_with("mutants.out")));
+    let known = |name: &String| ROOMS.iter().chain(&BESIDE).any(|known| known == name);
+    let others: Vec<&String> = found.iter().filter(|name| !known(name) && !name.ends_with(".toml")).collect();
+    assert!(others.is_empty(), "at the top of the house: {others:?}");
+    let missing: Vec<_> = ROOMS.iter().filter(|room| !found.iter().any(|name| name == *room)).collect();
+    assert!(missing.is_empty(), "rooms that are not there: {missing:?}");
+}
+
 /// How often a word stands in a text, by itself.
 fn count(text: &str, word: &str) -> usize {
     let part = |c: char| c.is_alphanumeric() || c == '_';

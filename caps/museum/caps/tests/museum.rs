@@ -14,11 +14,11 @@ extern crate museum_spec as caps_spec;
 // The unit tests are of a crate that they are in: so this program is such a copy too.
 include!(concat!(env!("OUT_DIR"), "/lib.rs"));
 
-#[path = "../../../caps/spec/tests/machine.rs"]
+#[path = "../../../spec/tests/machine.rs"]
 mod machine;
-#[path = "../../../caps/spec/tests/reached.rs"]
+#[path = "../../../spec/tests/reached.rs"]
 mod reached;
-#[path = "../../../caps/spec/tests/swift.rs"]
+#[path = "../../../spec/tests/swift.rs"]
 mod swift;
 
 #[test]

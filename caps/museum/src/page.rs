@@ -47,7 +47,7 @@ impl std::fmt::Display for Row {
 
 /// The page, what is before the rows, and the rows.
 fn parts() -> Result<(PathBuf, String, Vec<Row>), String> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/mutants.md");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/mutants.md");
     let failed = |why: &dyn std::fmt::Display| format!("{}: {why}", path.display());
     let text = fs::read_to_string(&path).map_err(|why| failed(&why))?;
     let (before, table) = text.split_once(HEAD).ok_or_else(|| failed(&"the table's head is not there"))?;

@@ -38,7 +38,7 @@ pub fn build(sources: Sources) {
 
 /// The root of the checkout.
 fn root() -> &'static Path {
-    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
 }
 
 /// Weaves the copy of these sources into a folder, and says which bugs could not be planted.
