@@ -73,8 +73,8 @@ impl Method {
     /// The folders of the sources that it says something of, from the root of the checkout.
     fn sources(self) -> &'static [&'static str] {
         match self {
-            Self::Interleaved => &["caps", "microkernel/src/sync", "microkernel/loom"],
-            Self::Fuzzed => &["caps", "idl"],
+            Self::Interleaved => &["caps/src", "caps/spec", "microkernel/src/sync", "microkernel/loom"],
+            Self::Fuzzed => &["caps/src", "caps/spec", "idl"],
             Self::Replayed | Self::Audited | Self::Chosen => &[
                 "caps/src",
                 "caps/spec/src",
@@ -84,7 +84,7 @@ impl Method {
                 "test-harness/src",
                 "test-harness/guest/src",
             ],
-            _ => &["caps"],
+            _ => &["caps/src", "caps/spec"],
         }
     }
 }
