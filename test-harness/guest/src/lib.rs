@@ -27,6 +27,7 @@ mod hostiles;
 mod injections;
 mod ipc;
 mod library;
+mod mortals;
 mod moves;
 mod museum;
 mod mutants;
@@ -122,6 +123,7 @@ cases! {
     wild { values_in_every_argument op_words a_thread_with_a_table_of_its_own values_for_suboses }
     moves { cores_come_and_go_under_load lots_come_and_go_under_load
         the_only_core_goes_in_the_middle_of_a_removal }
+    mortals { dies_at_every_step }
     adversaries {
         never_yields tries_everything floods fills_every_table forks_capabilities keeps_its_lock_hot maps_everything
         removes_without_end hides_in_messages
@@ -222,6 +224,7 @@ pub fn child(name: &str) -> Option<fn()> {
         .chain(places::CHILDREN)
         .chain(injections::CHILDREN)
         .chain(hostiles::CHILDREN)
+        .chain(mortals::CHILDREN)
         .chain(adversaries::CHILDREN)
         .find(|(known, _)| *known == name.split(' ').next().unwrap_or(name))
         .map(|(_, child)| *child)

@@ -27,6 +27,7 @@ pub const CASES: &[Case] = &[
     Case::new("suboses::a_lot_full_of_life_is_taken").cores(3),
     Case::new("suboses::a_core_is_asked_for_first").cores(3),
     Case::new("suboses::anything_in_any_order").cores(4).seconds(30),
+    Case::new("mortals::dies_at_every_step").cores(4).memory(512).seconds(40),
     Case::new("adversaries::never_yields").cores(4).memory(512).seconds(40),
     Case::new("adversaries::tries_everything").cores(4).memory(512).seconds(40),
     Case::new("adversaries::floods").cores(4).memory(512).seconds(40),
