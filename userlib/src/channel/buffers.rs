@@ -7,6 +7,7 @@
 
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
+use core::ops::Range;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use caps::{Error, Rights};
@@ -69,6 +70,9 @@ pub(super) struct Home {
     layout: Layout,
     /// Whether this side has the first half of everything, and not the second.
     first: bool,
+    /// Which words are the ring to send messages by, and which the ring to receive them from: looked at for each message.
+    outgoing: Range<usize>,
+    incoming: Range<usize>,
     /// This side's buffers that were dropped without being given away: a bit each.
     unused: AtomicU64,
     /// The other side's that were dropped.
@@ -85,8 +89,13 @@ impl Home {
         let mapping = Mapping::of(region, Rights::READ | Rights::WRITE)?;
         let (unused, read) = (AtomicU64::new(0), AtomicU64::new(0));
         let closed = AtomicBool::new(false);
-        let home = Self { region, mapping: Some(mapping), layout, first, unused, read, closed };
-        if home.messages().is_some() {
+        let (begin, end) = (layout.before_messages(), mapping.words().len());
+        let middle = begin + end.saturating_sub(begin) / 2;
+        let (low, high) = (begin..middle, middle..end);
+        let (outgoing, incoming) = if first { (low, high) } else { (high, low) };
+        let mapping = Some(mapping);
+        let home = Self { region, mapping, layout, first, outgoing, incoming, unused, read, closed };
+        if home.outgoing().and(home.incoming()).is_some() {
             return Ok(home);
         }
         home.unmap()?;
@@ -97,13 +106,19 @@ impl Home {
         self.region
     }
 
-    /// The ring to send messages by and the ring to receive them from.
-    pub(super) fn messages(&self) -> Option<[Lane<'_>; 2]> {
-        let [own, other] = self.own_first(self.words().get(self.layout.before_messages()..)?);
-        Some([Lane::new(own)?, Lane::new(other)?])
+    /// The ring to send messages by.
+    #[inline]
+    pub(super) fn outgoing(&self) -> Option<Lane<'_>> {
+        Lane::new(self.words().get(self.outgoing.clone())?)
     }
 
-    /// The same for notes, if there are buffers.
+    /// The ring to receive messages from.
+    #[inline]
+    pub(super) fn incoming(&self) -> Option<Lane<'_>> {
+        Lane::new(self.words().get(self.incoming.clone())?)
+    }
+
+    /// The ring to send notes by and the ring to receive them from, if there are buffers.
     fn notes(&self) -> Option<[Lane<'_>; 2]> {
         let [own, other] = self.own_first(self.words().get(..2 * self.layout.notes())?);
         Some([Lane::new(own)?, Lane::new(other)?])

@@ -130,7 +130,7 @@ impl Channel {
             if self.cut.load(Ordering::Relaxed) {
                 return Err(Failure::Closed);
             }
-            let [out, _] = self.home.messages().ok_or(Failure::Broken)?;
+            let out = self.home.outgoing().ok_or(Failure::Broken)?;
             match self.sender.send(&out, message) {
                 Ok(wake) => return self.wake(wake),
                 Err(Refused::Full) => {}
@@ -154,7 +154,7 @@ impl Channel {
         loop {
             // Looked at first: what came before the line was cut is received.
             let cut = self.cut.load(Ordering::Acquire);
-            let [_, lane] = self.home.messages().ok_or(Failure::Broken)?;
+            let lane = self.home.incoming().ok_or(Failure::Broken)?;
             match self.receiver.receive(&lane, buffer) {
                 Ok((length, wake)) => return self.wake(wake).map(|()| length),
                 Err(Refused::Empty) if cut => return Err(Failure::Closed),
@@ -177,7 +177,7 @@ impl Channel {
     /// # Errors
     /// Those of deleting and unmapping.
     pub fn close(mut self) -> Result<(), Error> {
-        if let Some([out, _]) = self.home.messages() {
+        if let Some(out) = self.home.outgoing() {
             self.sender.end(&out);
         }
         self.books.end(&self.home);
