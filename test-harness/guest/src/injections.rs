@@ -31,7 +31,7 @@ pub(crate) const CHILDREN: &[(&str, fn())] =
     &[("injections/flipper", flipper), ("injections/witness", witness)];
 
 /// Asks the witness: how often he has looked, and how many words he found changed.
-const LOOKED: u64 = 50;
+pub(crate) const LOOKED: u64 = 50;
 /// Asks the flipper to flip bits of one argument of one method; answered with how many, and whether he can go on.
 const FLIP: u64 = 51;
 /// The number of the hook that loses and doubles interrupts.

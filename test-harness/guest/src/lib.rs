@@ -26,6 +26,7 @@ mod guests;
 mod hostiles;
 mod injections;
 mod ipc;
+mod keepers;
 mod library;
 mod mortals;
 mod moves;
@@ -160,6 +161,7 @@ cases! {
         thousands_of_interrupts_are_lost_and_doubled bytes_of_windows_flip
         every_byte_of_windows_flips cores_stop_answering
     }
+    keepers { a_supervisor_crashes_and_goes_on }
     protections {
         users_memory_is_not_the_kernels data_is_not_executed what_is_read_is_not_written
         the_boot_core_reads_no_users_memory the_boot_core_writes_no_users_memory
@@ -210,7 +212,7 @@ pub fn report_home(result: &Outcome) {
     abroad::report(result);
 }
 
-/// What a case started as a process of its own runs, if this is such a name.
+/// What a case started as a process of its own runs, if this is such a name, which more may follow.
 #[must_use]
 pub fn child(name: &str) -> Option<fn()> {
     processes::CHILDREN
@@ -222,6 +224,7 @@ pub fn child(name: &str) -> Option<fn()> {
         .chain(moves::CHILDREN)
         .chain(quiet::CHILDREN)
         .chain(places::CHILDREN)
+        .chain(keepers::CHILDREN)
         .chain(injections::CHILDREN)
         .chain(hostiles::CHILDREN)
         .chain(mortals::CHILDREN)
