@@ -14,11 +14,11 @@ use test_harness::artefact::{self, About};
 use test_harness::cases::{CASES, Case, LONG_CASES, Pairs, Stage, check, declared_pairs};
 use test_harness::failure::Result;
 use test_harness::host::{documents, program};
-use test_harness::image::{self, Content};
+use test_harness::image::{self, Class, Content};
 use test_harness::machine::{Accel, Clockwork, Run, Sharing, end_with_us_on_signals};
 use test_harness::manifest::{Manifest, Overrides, load};
 use test_harness::place;
-use test_harness::play::{Played, play};
+use test_harness::play::{Board, Played, play};
 use test_harness::random::Random;
 use test_harness::say::say;
 use test_harness::tools::Install;
@@ -73,6 +73,7 @@ fn main() -> ExitCode {
     trials.extend(LONG_CASES.iter().map(long));
     trials.extend(MANIFESTS.iter().map(|(name, says)| manifest(name, says)));
     trials.push(Trial::test("manifest::starved", programs_without_memory_are_told));
+    trials.push(Trial::test("manifest::mortal", who_dies_is_built_again));
     trials.push(Trial::test("machine::stopped", a_machine_that_is_stopped_condemns_nobody));
     trials.push(Trial::test("turmoil::cores_race", subos_operations_in_random_order));
     // What must be observed by all cases together can only be told when all of them run. When some are left out this
@@ -201,6 +202,26 @@ fn programs_without_memory_are_told() -> std::result::Result<(), Failed> {
     for part in ["batch had no memory left for 1 of its programs", "`memory`", "--input"] {
         if !told.contains(part) {
             return Err(Failed::from(format!("{part:?} is not in: {told}")));
+        }
+    }
+    Ok(())
+}
+
+/// Who dies is built again as often as the manifest says, which is told, and then the run has failed: whether its kernel
+/// failed or its program.
+fn who_dies_is_built_again() -> std::result::Result<(), Failed> {
+    let manifest = load(&place::harness().join("tests/data/mortal.toml"), Overrides::default())?;
+    for (kernel, how) in [(Class::KernelHooks, "@epitaph "), (Class::Kernel, "@crash ")] {
+        let board = Board { kernel, ..stage()?.board() };
+        let played = play(&board, "mortal", &manifest, &documents()?, &mut |_, _| {})?;
+        let told =
+            played.check().err().ok_or("a run in which somebody died for good ended well")?.to_string();
+        let lines = |begin: &str| -> Vec<&String> {
+            played.outcome.transcript.iter().filter(|line| line.starts_with(begin)).collect()
+        };
+        let (lives, deaths) = (lines("@restart subos=mortal times="), lines(how));
+        if !told.contains("mortal died") || lives.len() != 2 || deaths.len() != 3 {
+            return Err(Failed::from(format!("{kernel:?}: {told}: {lives:?}, {deaths:?}")));
         }
     }
     Ok(())

@@ -27,7 +27,7 @@ pub(crate) const CHILDREN: &[(&str, fn())] = &[("places/worker", worker)];
 /// Fewer places are none of "any of a hundred".
 const ENOUGH: usize = 100;
 /// Passages of one piece of work that fail at most: of more, so many evenly spread.
-const MOST: usize = 600;
+const MOST: usize = 300;
 /// Where a stray access goes of a kernel that fails at line 0; each line has its own.
 const NOWHERE: u64 = 0xffff_f000_0000_0000;
 /// The number that the subOS has which is to fail: the supervisor has 0, the neighbour 1.

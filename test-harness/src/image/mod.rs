@@ -67,6 +67,7 @@ pub const PROGRAMS: &[ProgramSource] = &[
     program("linux-server", "linux"),
     program("target-tests", "guest-tests"),
     program("player", "guest-tests"),
+    program("mortal", "guest-tests"),
     program("bench", "guest-tests"),
 ];
 
