@@ -303,6 +303,15 @@ choices! {
         Interrupts = 1,
         /// arrivals of the core, departures, ticks owned, ticks busy, objects made
         Moves = 2,
+        /// ticks from entries of its kernel to their exits (of a core that it does not have: those of visits), threads
+        /// started
+        Kernel = 3,
+        /// whichever the core: how many there are of untyped memories, tables, threads, address spaces, regions
+        Memories = 4,
+        /// how many there are of endpoints, notifications, replies, guests
+        Meetings = 5,
+        /// how many there are of cores, subOSes, uplinks, machines, consoles
+        Planted = 6,
     }
 }
 

@@ -3,7 +3,7 @@
 //! Most of it ends at once. Three things take steps, each of a bounded number of threads or page tables: waking the queue
 //! of an endpoint, that of a notification, and scanning a space for the mappings of dying bindings.
 
-use caps::{Effect, Effects, Error, Kind, Slots};
+use caps::{Capability, Effect, Effects, Error, Kind, SlotRef, Slots};
 
 use crate::arch::Vector;
 use crate::arch::send_ipi;
@@ -68,7 +68,19 @@ impl Kernel {
         quick
     }
 
+    /// Plants the first capability to something that was not made here.
+    ///
+    /// # Errors
+    /// Those of the model.
+    pub fn plant(&mut self, slot: SlotRef, first: Capability) -> Result<(), Error> {
+        self.forest.plant(&mut self.memory, slot, first)?;
+        self.live[usize::from(first.kind.number())] += 1;
+        Ok(())
+    }
+
     fn destroy(&mut self, kind: Kind, object: PhysAddr) {
+        let live = &mut self.live[usize::from(kind.number())];
+        *live = live.saturating_sub(1);
         match kind {
             Kind::Thread => self.destroy_thread(Ref::at(object)),
             Kind::AddressSpace => self.destroy_space(Ref::at(object)),

@@ -31,6 +31,8 @@ pub struct Counters {
     pub starts: u64,
     /// Objects made.
     pub objects: u64,
+    /// Ticks from entries to exits; of a core that is not this kernel's, those of its visits.
+    pub kernel: u64,
     /// Times that the core came.
     pub arrivals: u64,
     /// Times that it went.
@@ -69,6 +71,10 @@ impl Counters {
             StatisticsQuestion::Calls => [self.calls, self.messages, self.signals, self.faults, self.guests],
             StatisticsQuestion::Interrupts => [self.switches, self.timers, self.doorbells, self.others, idle],
             StatisticsQuestion::Moves => [self.arrivals, self.departures, owned, self.busy, self.objects],
+            StatisticsQuestion::Kernel => [self.kernel, self.starts, 0, 0, 0],
+            StatisticsQuestion::Memories | StatisticsQuestion::Meetings | StatisticsQuestion::Planted => {
+                [0; 5]
+            }
         }
     }
 }

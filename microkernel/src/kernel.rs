@@ -52,6 +52,8 @@ pub struct Kernel {
     pub now: Ticks,
     /// A thread's time slice.
     pub slice: Ticks,
+    /// How many objects there are of each kind.
+    pub live: [u32; Kind::ALL.len()],
     /// The subOS's memory.
     pub memory: Memory,
     /// The derivation forest.
@@ -115,6 +117,7 @@ static NEW: Kernel = Kernel {
     me: CoreId::BOOT,
     now: Ticks(0),
     slice: Ticks(0),
+    live: [0; Kind::ALL.len()],
     memory: Memory::new(),
     forest: crate::journal::Forest::new(),
     roots: None,
@@ -250,12 +253,14 @@ fn finish(
     loop {
         match step {
             Step::Visit(visit) => {
-                let caller = kernel.current();
+                let (caller, begun) = (kernel.current(), kernel.now);
                 drop(guard);
                 let result = machine::perform(core, visit);
                 let Some(again) = cell.enter(core.id(), in_any_case) else { return Exit::Park };
                 (guard, kernel) = again;
                 kernel.refresh(core, &cell.board);
+                kernel.here().counters.kernel +=
+                    (kernel.now.0 - begun.0).saturating_sub(core::mem::take(&mut core.visited));
                 // The world has moved on: the answer is delivered only if the caller is still there for it.
                 let there = caller.filter(|caller| kernel.current() == Some(*caller));
                 if let Some(caller) = there.filter(|caller| caller.is_ready(&kernel.memory)) {
@@ -315,7 +320,9 @@ pub fn depart(core: &mut Core) {
 /// under the lock, so that whoever takes mappings away knows whom to ask.
 fn leave_for(core: &mut Core, kernel: &mut Kernel, root: PhysAddr, guard: Guard<'_>) {
     crate::arch::x86_64::testing::passage();
-    kernel.cores[core.id().index()].root = root;
+    let here = &mut kernel.cores[core.id().index()];
+    here.root = root;
+    here.counters.kernel += now().0.saturating_sub(kernel.now.0);
     // SAFETY: the root is a space's of this kernel, or its home root: both carry its kernel half.
     unsafe { core.load_root(root) };
     drop(guard);

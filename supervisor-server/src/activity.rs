@@ -36,6 +36,10 @@ pub struct Activity {
     pub busy: u64,
     /// Objects made.
     pub objects: u64,
+    /// Ticks in its kernel.
+    pub kernel: u64,
+    /// How many objects there are now of each kind, in the order of the kinds' numbers, bindings left out.
+    pub live: [u64; 14],
 }
 
 /// By what one sees that a subOS is at work on a core.
@@ -84,6 +88,16 @@ impl Activity {
             }
             StatisticsQuestion::Moves => {
                 (self.arrivals, self.departures, self.owned, self.busy, self.objects) = (a, b, c, d, e);
+            }
+            StatisticsQuestion::Kernel => self.kernel = a,
+            StatisticsQuestion::Memories => {
+                [self.live[0], self.live[1], self.live[2], self.live[3], self.live[4]] = words
+            }
+            StatisticsQuestion::Meetings => {
+                [self.live[5], self.live[6], self.live[7], self.live[8]] = [a, b, c, d];
+            }
+            StatisticsQuestion::Planted => {
+                [self.live[9], self.live[10], self.live[11], self.live[12], self.live[13]] = words;
             }
         }
     }

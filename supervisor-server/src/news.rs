@@ -282,6 +282,8 @@ fn stat<W: Write>(record: RecordWriter<'_, W>, did: &Activity) -> fmt::Result {
         .field("owned", did.owned)?
         .field("busy", did.busy)?
         .field("objects", did.objects)?
+        .field("kernel", did.kernel)?
+        .field("live", did.live.iter().sum::<u64>())?
         .end()
 }
 

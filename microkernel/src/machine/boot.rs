@@ -132,7 +132,7 @@ fn plant_modules(kernel: &mut Kernel, bundle: Option<(PhysAddr, u64)>, lot: Opti
     let rights = Rights::READ | Rights::DERIVE;
     let root = Capability::new(Kind::Region, rights, start.0, length.next_multiple_of(PAGE));
     let slot = lot_slot(kernel, u32::from(lot.seat)).expect("a root slot for a lot");
-    let planted = kernel.forest.plant(&mut kernel.memory, slot, root);
+    let planted = kernel.plant(slot, root);
     assert!(planted.is_ok(), "the boot module's root: {planted:?}");
     let found: SlotIndex = load::MODULES;
     let dest = root_slot(kernel, found).expect("a spare root slot");

@@ -58,7 +58,7 @@ pub fn admit(kernel: &mut Kernel, which: CoreId) -> Result<(), Error> {
     let slot = core_slot(kernel, which).ok_or(Error::NoResource)?;
     let mut root = Capability::new(Kind::Core, Rights::all(), u64::from(which.0), 0);
     root.badge = u64::from(which.0);
-    kernel.forest.plant(&mut kernel.memory, slot, root).map_err(|_| Error::NoResource)?;
+    kernel.plant(slot, root).map_err(|_| Error::NoResource)?;
     kernel.welcome(which);
     Ok(())
 }

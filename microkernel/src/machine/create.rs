@@ -132,7 +132,7 @@ pub fn birth(books: &mut Books, id: ledger::SubOsId, home: &LotEntry, home_root:
     let untyped = Capability::new(Kind::Untyped, Rights::all(), rest.0, free);
     let lot = visit::lot_slot(kernel, 0);
     for (slot, root) in [(roots.at(ROOT_OWN).ok(), own), (lot, untyped)] {
-        let planted = slot.map(|slot| kernel.forest.plant(&mut kernel.memory, slot, root));
+        let planted = slot.map(|slot| kernel.plant(slot, root));
         assert!(planted == Some(Ok(())), "a new table of roots takes its roots");
     }
     *books.record(id) = Record {
@@ -153,7 +153,7 @@ fn plant_subos(kernel: &mut Kernel, id: ledger::SubOsId, slot: SlotIndex) -> Res
     let (dest, handle) = kernel.vacant(table, slot)?;
     let target = Target { subos: number_of(id), incarnation: u64::from(id.generation) + 1 };
     let capability = Capability::new(Kind::SubOs, Rights::all(), target.object(), 0);
-    kernel.forest.plant(&mut kernel.memory, dest, capability)?;
+    kernel.plant(dest, capability)?;
     Ok(handle)
 }
 

@@ -146,7 +146,7 @@ fn plant(kernel: &mut Kernel, cores: u64, lots: &[LotEntry]) -> Result<(), Refus
     for lot in lots {
         let root = Capability::new(Kind::Untyped, Rights::all(), lot.address(), lot.bytes());
         let slot = lot_slot(kernel, u32::from(lot.seat)).ok_or(Error::NoResource);
-        planted = planted.and(slot.and_then(|slot| kernel.forest.plant(&mut kernel.memory, slot, root)));
+        planted = planted.and(slot.and_then(|slot| kernel.plant(slot, root)));
     }
     assert!(planted.is_ok(), "a root slot that was vacant takes a root");
     Ok(())

@@ -359,7 +359,7 @@ fn hand_over(kernel: &mut Kernel, table: Table) -> Result<(), Error> {
     let authority = if kernel.id == SubOsId::SUPERVISOR { Kind::Machine } else { Kind::Uplink };
     for (kind, slot) in [(Kind::DebugConsole, slots::CONSOLE), (authority, slots::UPLINK)] {
         let capability = Capability::new(kind, Rights::all(), 0, 0);
-        kernel.forest.plant(&mut kernel.memory, table.at(slot)?, capability)?;
+        kernel.plant(table.at(slot)?, capability)?;
     }
     // All that is left of the home lot, as an object of its own, so that it can be taken back and used again.
     let lot = visit::lot_slot(kernel, 0).ok_or(Error::OutOfMemory)?;
@@ -369,7 +369,8 @@ fn hand_over(kernel: &mut Kernel, table: Table) -> Result<(), Error> {
     let dest = table.at(slots::HOME_UNTYPED)?;
     let rest = left & !(PAGE - 1);
     let child = kernel.forest.check_retype(&kernel.memory, lot, dest, Kind::Untyped, rest, PAGE)?;
-    kernel.forest.grow(&mut kernel.memory, child);
+    let made = kernel.forest.grow(&mut kernel.memory, child);
+    kernel.create(made.kind, PhysAddr(made.object), made.size);
     Ok(())
 }
 

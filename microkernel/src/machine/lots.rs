@@ -100,7 +100,8 @@ fn revoke(
         kernel.removal_step(slot, Removing::Delete, None)
     })??;
     if progress == Progress::More {
-        return Ok(Next::On);
+        // One step a call: there may be thousands, and interrupts are off.
+        return Ok(Next::Wait);
     }
     books.ledger().revoked(Resource::Lot(lot))?;
     let number = LotNumber(u32::from(entry.seat));

@@ -14,6 +14,7 @@ use super::books::{Books, Stage};
 use super::{Target, places, share, visit};
 use crate::arch::x86_64::clock;
 use crate::arch::x86_64::core::Core;
+use crate::kernel::Kernel;
 use crate::limits::{AREA_STRIDE, CHUNK};
 use crate::outcome::Answer;
 use crate::types::CoreId;
@@ -55,9 +56,17 @@ pub fn statistics(
 ) -> Result<Answer, Error> {
     let id = target.find(books)?;
     books.ledger().core(LedgerCore(which.0)).map_err(|_| Error::NoResource)?;
-    let (state, now) = visit::visit(books, core, id, |kernel| (kernel.cores[which.index()], kernel.now))?;
+    let look = |kernel: &mut Kernel| (kernel.cores[which.index()], kernel.now, kernel.live.map(u64::from));
+    let (state, now, live) = visit::visit(books, core, id, look)?;
     let staying = if state.active { now.0.saturating_sub(state.arrived.0) } else { 0 };
-    Ok(Answer { words: state.counters.answer(question, staying) })
+    let [_, untyped, table, thread, space, region, _, endpoint, bell, reply, guest, rest @ ..] = live;
+    let words = match question {
+        StatisticsQuestion::Memories => [untyped, table, thread, space, region],
+        StatisticsQuestion::Meetings => [endpoint, bell, reply, guest, 0],
+        StatisticsQuestion::Planted => rest,
+        question => state.counters.answer(question, staying),
+    };
+    Ok(Answer { words })
 }
 
 /// `Machine.info`.

@@ -58,6 +58,9 @@ pub fn visit<R>(
     kernel.memory.fence(fence);
     let result = work(kernel);
     kernel.memory.fence(None);
+    let spent = arch::now().0.saturating_sub(kernel.now.0);
+    kernel.here().counters.kernel += spent;
+    core.visited += spent;
     core.set_visiting(None);
     trace::record(core, arch::now(), trace::Event::VisitEnd, number.0.into(), 0);
     drop(guard);

@@ -145,7 +145,7 @@ fn plant(kernel: &mut Kernel, lot: &LotEntry, window: Window) {
     let region = Capability::new(Kind::Region, rights, lot.address() + PAGE, lot.bytes() - PAGE);
     let region = Capability { badge: u64::from(lot.seat), ..region };
     let slot = lot_slot(kernel, u32::from(lot.seat));
-    let planted = slot.map(|slot| kernel.forest.plant(&mut kernel.memory, slot, region));
+    let planted = slot.map(|slot| kernel.plant(slot, region));
     assert!(planted == Some(Ok(())), "a root slot that was vacant takes a window's root");
     doorbell::set_window(kernel, lot.seat, Some(window));
 }

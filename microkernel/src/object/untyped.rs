@@ -90,6 +90,7 @@ impl Kernel {
     /// Writes a new object into the memory that retype carved, which is zero.
     pub fn create(&mut self, kind: Kind, at: PhysAddr, size: u64) {
         self.here().counters.objects += 1;
+        self.live[usize::from(kind.number())] += 1;
         match kind {
             Kind::Thread => self.memory.create(at, Thread::new(self.me)),
             Kind::AddressSpace => self.create_space(at, size),

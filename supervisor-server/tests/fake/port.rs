@@ -282,6 +282,10 @@ impl MachinePort for FakeMachine {
             StatisticsQuestion::Calls => [work, work, 0, 0, guests],
             StatisticsQuestion::Interrupts => [work, timers, 0, 0, 0],
             StatisticsQuestion::Moves => [1, 0, 0, 0, 0],
+            StatisticsQuestion::Kernel => [work, 0, 0, 0, 0],
+            StatisticsQuestion::Memories | StatisticsQuestion::Meetings | StatisticsQuestion::Planted => {
+                [0; 5]
+            }
         })
     }
 

@@ -10,6 +10,7 @@
 extern crate alloc;
 
 mod abroad;
+mod accounts;
 mod adversaries;
 pub mod bench;
 mod boot;
@@ -143,6 +144,7 @@ cases! {
         nothing_is_made_of_a_window wrong_windows_are_refused doorbells_follow_their_cores
         a_window_is_out_of_reach_of_others a_window_of_a_silent_core_is_given_up anything_in_any_order
     }
+    accounts { objects_are_counted_by_kind kernel_time_is_charged_to_who_causes_it }
     grants { all_come_at_once one_keeps_back_all }
     channels { messages_cross buffers_change_hands rubbish_breaks_the_channel_only }
     walls {
@@ -220,6 +222,7 @@ pub fn child(name: &str) -> Option<fn()> {
         .chain(wards::CHILDREN)
         .chain(walls::CHILDREN)
         .chain(tenants::CHILDREN)
+        .chain(accounts::CHILDREN)
         .chain(SUBOSES)
         .chain(moves::CHILDREN)
         .chain(quiet::CHILDREN)

@@ -44,6 +44,8 @@ pub const CASES: &[Case] = &[
     Case::new("shares::nothing_is_made_of_a_window").cores(3),
     Case::new("shares::wrong_windows_are_refused").cores(3),
     Case::new("shares::doorbells_follow_their_cores").cores(4),
+    Case::new("accounts::objects_are_counted_by_kind").cores(3),
+    Case::new("accounts::kernel_time_is_charged_to_who_causes_it").cores(3),
     Case::new("grants::all_come_at_once").cores(4).memory(512),
     Case::new("grants::one_keeps_back_all").cores(4).memory(512),
     Case::new("channels::messages_cross").cores(3),

@@ -22,8 +22,9 @@ use crate::tools::{self, Install};
 
 /// Cores of the machine on which cores move.
 const CORES: u32 = 4;
-/// Memory of both machines, in MiB.
+/// Memory of the machines, in MiB; of the one on which cores move, that lots of 1 GiB fit.
 const MEMORY: u32 = 1024;
+const MEMORY_OF_MANY: u32 = 3072;
 /// How long a run may take where deadlines are chosen.
 const NOMINAL: Duration = Duration::from_secs(60);
 
@@ -114,7 +115,7 @@ impl Subject {
             qemu: self.qemu.clone(),
             accelerator: Accelerator::Tcg,
             cores,
-            memory: MEMORY,
+            memory: if cores == CORES { MEMORY_OF_MANY } else { MEMORY },
             clockwork: Clockwork::Deterministic,
             debugger: Debugger::None,
             sharing: Sharing::Private,

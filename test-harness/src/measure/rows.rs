@@ -36,7 +36,7 @@ pub struct Row {
     pub judged: Judged,
     /// How often it passes a path that the padded kernel makes longer: the null call, sending a message (that a caller's
     /// `call` begins with), a signal, a mapping, and the grant of a core. `None`: it begins wherever something else stands
-    /// just then, which a longer path shifts.
+    /// just then, or ends so, which a longer path shifts.
     pub passes: Option<u64>,
 }
 
@@ -78,6 +78,12 @@ impl Row {
 
     const fn worst(mut self) -> Self {
         self.judged = Judged::Worst;
+        self
+    }
+
+    /// Its owner is told of it while it goes on, and takes signals as often as that happens to fall into it.
+    const fn overheard(mut self) -> Self {
+        self.passes = None;
         self
     }
 
@@ -133,8 +139,15 @@ pub const ROWS: &[Row] = &[
     plugin("core-move-crowded", "the same: 24 ready threads, to another core").goal(30_000).wherever(),
     plugin("subos-create", "create a subOS, to its first instruction").goal(100_000).passes(1),
     plugin("subos-load", "load its program"),
+    plugin("grant-64m", "grant a lot of 64 MiB"),
     plugin("grant-lot", "grant a lot of 248 MiB"),
+    plugin("grant-1g", "grant a lot of 1 GiB").goal(10_000).overheard(),
+    plugin("reclaim-64m", "forced reclaim of an untouched 64 MiB").goal(20_000).overheard(),
+    plugin("reclaim-full", "forced reclaim of a 64 MiB full of life").wherever(),
+    plugin("reclaim-step", "the same, each call").goal(5_000).wherever(),
     plugin("subos-destroy", "destroy a subOS of 2 cores and 256 MiB").goal(20_000),
+    plugin("destroy-few", "the same, with 10 objects").goal(20_000),
+    plugin("destroy-many", "the same, with 100,000 objects").goal(20_000),
     plugin(BOOT, "boot one core, to the first user instruction"),
     // 64 KiB, and 32 KiB for the core, and 4 KiB for the one GiB that is touched.
     memory("kernel-memory", "kernel's memory for a subOS of one core, in bytes").goal(100 << 10),

@@ -71,6 +71,8 @@ pub struct Core {
     pub(crate) failing: bool,
     /// Set by the kernel while this core visits another subOS's kernel, which then is to blame.
     visiting: AtomicU16,
+    /// Ticks that this entry spent in other kernels, which are charged to them.
+    pub visited: u64,
     /// What the kernel last said runs here, for the epitaph: a number that means something to the kernel.
     pub thread: u64,
 }
@@ -100,6 +102,7 @@ impl Core {
             loaded_gs: 0,
             failing: false,
             visiting: AtomicU16::new(NOWHERE),
+            visited: 0,
             thread: 0,
         }
     }

@@ -16,7 +16,7 @@ use userlib::cap::SubOs;
 use userlib::testing::mark;
 use userlib::{Cap, Error, cap, console, environment, memory, page, slots};
 
-use super::{footprint, states, window};
+use super::{extents, footprint, states, window};
 use crate::{Outcome, said};
 
 pub(super) const CREATE: i32 = 1;
@@ -72,7 +72,8 @@ pub(super) fn measure() -> Outcome {
     }
     window::measure()?;
     move_about()?;
-    states::measure()
+    states::measure()?;
+    extents::measure()
 }
 
 pub(super) fn declare(row: &str, from: i32, until: Until) -> core::fmt::Result {
@@ -219,7 +220,9 @@ pub(super) fn cell() {
     let arguments = environment().arguments();
     // Whoever made it waits for this in vain if it cannot be said.
     let _ = environment().uplink().send(1, footprint::home(), 0, 0, 0);
-    if let Some((_, cell)) = window::CELLS.iter().chain(states::CELLS).find(|(name, _)| *name == arguments) {
+    if let Some((_, cell)) =
+        window::CELLS.iter().chain(states::CELLS).chain(extents::CELLS).find(|(name, _)| *name == arguments)
+    {
         settle(cell());
     }
     if arguments == "cell idle" {

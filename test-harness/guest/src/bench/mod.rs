@@ -18,6 +18,7 @@ mod capabilities;
 mod clock;
 mod cores;
 mod exchange;
+mod extents;
 mod faults;
 mod footprint;
 mod foreign;

@@ -62,18 +62,13 @@ pub(super) fn measure() -> Outcome {
 }
 
 /// Waits until a subOS says something, and sleeps meanwhile: there is much to do before that.
-fn hear(subos: Cap<SubOs>) -> Outcome {
+pub(super) fn hear(subos: Cap<SubOs>) -> Result<[u64; 5], String> {
     loop {
         match subos.receive() {
             Err(Error::Empty) => time::sleep(Duration::from_micros(100)),
             Err(error) => return Err(format!("receive: {error}")),
-            Ok([FAILED, error, ..]) => {
-                return Err(format!(
-                    "a cell stops: {:?}",
-                    u16::try_from(error).ok().and_then(Error::from_number)
-                ));
-            }
-            Ok(_) => return Ok(()),
+            Ok([FAILED, error, ..]) => return Err(format!("a cell stops, for error {error}")),
+            Ok(words) => return Ok(words),
         }
     }
 }
