@@ -96,8 +96,12 @@ pub enum Command {
         seed: Option<u64>,
         /// Instead, run to their ends the tests of the host that `cargo test` leaves out since they take minutes: larger
         /// scopes of the exhaustive searches, and every weakening of the kernel's protocols.
-        #[arg(long, conflicts_with_all = ["minutes", "seed"])]
+        #[arg(long, conflicts_with_all = ["minutes", "seed", "long"])]
         host: bool,
+        /// Also play the cases that take minutes each, each to its end: kernels that fail at every place that they come past,
+        /// bits that flip in every argument. Takes longer than is asked for.
+        #[arg(long)]
+        long: bool,
     },
     /// Plays random system calls on the real kernel, on several cores of two subOSes, and holds all that it does to
     /// capabilities against the specification.

@@ -42,7 +42,10 @@ pub fn execute(cli: &Cli) -> Result<()> {
             sharing::sharing(&cli.options, manifest.as_deref(), input.as_deref())
         }
         Some(Command::Soak { host: true, .. }) => soak::soak_host(),
-        Some(Command::Soak { minutes, seed, host: false }) => soak::soak(&cli.options, *minutes, *seed),
+        Some(Command::Soak { minutes, seed, host: false, long }) => {
+            let cases = if *long { soak::Cases::LongToo } else { soak::Cases::Short };
+            soak::soak(&cli.options, *minutes, *seed, cases)
+        }
         Some(Command::Check { journal: Some(path), .. }) => check::check_kept(path),
         Some(Command::Check { seed, ops, game, journal: None }) => {
             check::check(&cli.options, check::Checking { seed: *seed, operations: *ops, first: *game })

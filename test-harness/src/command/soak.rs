@@ -18,9 +18,18 @@ use crate::turmoil::Turmoil;
 /// Operations on subOSes with which a soak begins.
 const TURMOIL: u64 = 10_000;
 
+/// Which cases are played.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Cases {
+    /// Those of `cargo test`.
+    Short,
+    /// And those that take minutes each.
+    LongToo,
+}
+
 /// Does ten thousand operations on subOSes in random order, then runs rounds of all cases, each in another order, until the time
 /// is up.
-pub(super) fn soak(options: &Options, minutes: u32, seed: Option<u64>) -> Result<()> {
+pub(super) fn soak(options: &Options, minutes: u32, seed: Option<u64>, cases: Cases) -> Result<()> {
     let seed = seed.unwrap_or_else(Random::seed);
     let mut random = Random::new(seed);
     let stage = Stage::prepare(options.install(), options.accel)?;
@@ -30,7 +39,11 @@ pub(super) fn soak(options: &Options, minutes: u32, seed: Option<u64>) -> Result
     let (begin, limit) = (Instant::now(), Duration::from_secs(60 * u64::from(minutes)));
     say(format_args!("soaking for {minutes} minutes; again with: cargo run -- soak --seed {seed}"));
     let mut played = 0;
-    let mut order: Vec<&Case> = CASES.iter().chain(LONG_CASES).collect();
+    let long: &[Case] = match cases {
+        Cases::Short => &[],
+        Cases::LongToo => LONG_CASES,
+    };
+    let mut order: Vec<&Case> = CASES.iter().chain(long).collect();
     while begin.elapsed() < limit {
         random.shuffle(&mut order);
         for case in &order {
