@@ -6,7 +6,7 @@
 //!    memory; the one more is refused.
 //! 2. *Rights are the interface's own.* Whoever has READ alone can ask and count; the dispatch refuses the rest before the
 //!    server sees it.
-//! 3. *It forgets when it dies.* Its clients learn from the generation that it did ([`idl::interface`]), and write again.
+//! 3. *It forgets when it dies.* Its clients learn from the generation that it did ([`mod@idl::interface`]), and write again.
 //!
 //! Reading order: [`Store`] (the interface), [`Shelf`] (the server). `store_client.rs` is a client.
 #![no_std]
