@@ -96,7 +96,7 @@ impl Channel {
     /// must not be listened to already.
     ///
     /// # Errors
-    /// Those of [`Mapping::of`], of making a notification and of `Region.listen`; `BadSize`: the window is too small;
+    /// Those of [`memory::Mapping::of`](crate::memory::Mapping::of), of making a notification and of `Region.listen`; `BadSize`: the window is too small;
     /// `InvalidArgument`: nobody is his own peer.
     pub fn open(region: Cap<Region>, peer: SubOsNumber) -> Result<Self, Error> {
         Self::over(region, peer, Layout::default())
