@@ -96,9 +96,10 @@ impl Case {
         self
     }
 
-    /// In which hundreds of kernels die in the middle of something: their journals end there, and say less than they cost.
+    /// Not held against the specification: in which hundreds of kernels die, whose journals end in the middle of something;
+    /// or that does the same few things without end, so that its journal takes minutes and says what others say.
     #[must_use]
-    pub const fn dies(mut self) -> Self {
+    pub const fn unreplayed(mut self) -> Self {
         self.refines = false;
         self
     }
