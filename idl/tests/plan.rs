@@ -138,10 +138,10 @@ proptest! {
     }
 }
 
-#[test]
-fn a_plan_is_checked_on_both_sides() {
-    let subos = SubOsPlan {
-        name: text("a"),
+/// A subOS of this name, with nothing out of the ordinary.
+fn named(name: &str) -> SubOsPlan {
+    SubOsPlan {
+        name: text(name),
         program: text("p"),
         arguments: text(""),
         files: text(""),
@@ -151,7 +151,12 @@ fn a_plan_is_checked_on_both_sides() {
         duty: Duty::None,
         restarts: 0,
         ends: Ends::Anyhow,
-    };
+    }
+}
+
+#[test]
+fn a_plan_is_checked_on_both_sides() {
+    let subos = named("a");
     let with = |suboses: &[SubOsPlan], action| {
         let step = Step { when: When::Now, patience_ms: 0, action };
         let suboses = suboses.iter().cloned().collect();
@@ -176,18 +181,6 @@ fn a_plan_is_checked_on_both_sides() {
 
 #[test]
 fn a_window_has_two_sides_and_is_the_only_one_between_them() {
-    let named = |name: &str| SubOsPlan {
-        name: text(name),
-        program: text("p"),
-        arguments: text(""),
-        files: text(""),
-        cores: 2,
-        lots: [Chunks(4)].into_iter().collect(),
-        start: Start::AtBoot,
-        duty: Duty::None,
-        restarts: 0,
-        ends: Ends::Anyhow,
-    };
     let window =
         |one, other, size| WindowPlan { between: [SubOsIndex(one), SubOsIndex(other)], size: Chunks(size) };
     let with = |windows: &[WindowPlan], action| {

@@ -88,14 +88,7 @@ pub fn commit() -> (Option<String>, bool) {
 ///
 /// # Errors
 /// When the folder has a run in it already, a file of the manifest lies elsewhere than below it, or writing fails.
-pub fn keep(
-    folder: &Path,
-    about: &About,
-    text: &str,
-    manifest: &Manifest,
-    input: &Input,
-    played: &Played,
-) -> Result<()> {
+pub fn keep(folder: &Path, about: &About, manifest: &Manifest, input: &Input, played: &Played) -> Result<()> {
     check_empty(folder)?;
     fs::create_dir_all(folder).doing(|| format!("cannot create the folder {}", folder.display()))?;
     for source in manifest.files.values() {
@@ -106,7 +99,7 @@ pub fn keep(
     let figures = figures(&played.story.stats);
     let json = |value: &Value| format!("{value:#}\n").into_bytes();
     let about = serde_json::to_value(about).doing(|| "cannot describe the run".to_owned())?;
-    write(folder, MANIFEST, text.as_bytes())?;
+    write(folder, MANIFEST, manifest.text().as_bytes())?;
     write(folder, INPUT, input.bytes())?;
     write(folder, TRANSCRIPT, (played.outcome.transcript.join("\n") + "\n").as_bytes())?;
     write(folder, "figures.json", &json(&figures))?;

@@ -182,7 +182,7 @@ fn it_can_be_kept(path: &Path, manifest: &Manifest, played: &Played) -> std::res
         qemu: String::new(),
         wrong: Vec::new(),
     };
-    artefact::keep(&folder, &about, &fs::read_to_string(path)?, manifest, &documents()?, played)?;
+    artefact::keep(&folder, &about, manifest, &documents()?, played)?;
     let refused = artefact::check_empty(&folder);
     let kept = artefact::read(&folder)?;
     let again = load(&kept.manifest, kept.about.overrides())?;

@@ -4,6 +4,8 @@ use core::fmt::{self, Display};
 
 use idl::abi::Registers;
 use idl::message::Fault;
+use userlib::page;
+use userlib::process::Process;
 
 /// A crash, as people read it: who, why, and every register.
 #[derive(Clone, Copy, Debug)]
@@ -18,6 +20,13 @@ pub struct Crash<'a> {
     pub fault: Fault,
     /// Its registers, if they could be read.
     pub registers: Option<Registers>,
+}
+
+/// The registers with which a server crashed, if they can be read.
+#[must_use]
+pub fn registers_of(process: &Process) -> Option<Registers> {
+    let frame = process.thread().read_registers().and_then(|()| page::frame());
+    frame.ok().map(|frame| frame.registers)
 }
 
 impl Display for Crash<'_> {

@@ -11,10 +11,10 @@ use userlib::cap::{Cap, Core, Endpoint, Untyped};
 use userlib::memory::{self, Mapping};
 use userlib::process::{Builder, Process, ProcessError};
 use userlib::tally::Tally;
-use userlib::{environment, page, slots};
+use userlib::{environment, slots};
 
 use crate::config::{Config, PairNames};
-use crate::crash::Crash;
+use crate::crash::{Crash, registers_of};
 
 /// Memory of its own that each server gets.
 const MEMORY: Pages = Pages(64);
@@ -133,8 +133,7 @@ impl<'a> Crew<'a> {
         let Some(process) = server.process.take() else { return Ok(self.crashes()) };
         server.crashes += 1;
         let core = self.pairs.get(server.pair).map_or(0, |pair| pair.number.0);
-        let registers = process.thread().read_registers().and_then(|()| page::frame());
-        let registers = registers.ok().map(|frame| frame.registers);
+        let registers = registers_of(&process);
         show(&Crash { name: server.name, core, times: server.crashes, fault, registers });
         let again = server.crashes <= self.config.crashes;
         let budget = process.end()?;

@@ -13,9 +13,9 @@ use userlib::cap::{Cap, Endpoint, Untyped};
 use userlib::memory::{self, Mapping};
 use userlib::process::{Builder, Process, ProcessError};
 use userlib::tally::Tally;
-use userlib::{environment, page, slots, time};
+use userlib::{environment, slots, time};
 
-use crate::crash::Crash;
+use crate::crash::{Crash, registers_of};
 use crate::desk;
 
 /// The badges of faults of these servers begin here; below are those of the pairs.
@@ -139,8 +139,7 @@ impl<'a> Servers<'a> {
         let Some(server) = self.of(badge) else { return Ok(()) };
         let State::Alive(process) = core::mem::replace(&mut server.state, State::Dead) else { return Ok(()) };
         server.crashes = server.crashes.saturating_add(1);
-        let registers = process.thread().read_registers().and_then(|()| page::frame());
-        let registers = registers.ok().map(|frame| frame.registers);
+        let registers = registers_of(&process);
         let core = u32::from(line.core.unwrap_or(0));
         show(&Crash { name: &line.name, core, times: server.crashes, fault, registers });
         let budget = process.end()?;

@@ -52,13 +52,7 @@ pub(crate) fn messages_cross() -> Outcome {
         compare(&before)?;
     }
     // One that dies while its messages are on their way.
-    let Neighbours { one, other, .. } = Neighbours::new(1)?;
-    check_eq!(obey(&other, order::SERVE, 0, 0)?, 0);
-    one.subos.send(order::CALL, u64::MAX, 0, 0, 0).map_err(said("send"))?;
-    time::sleep(Duration::from_millis(30));
-    one.destroy()?;
-    check_eq!(other.wait_for(SERVED)?[2], end::CLOSED);
-    other.destroy()?;
+    one_dies_meanwhile(order::SERVE, order::CALL)?;
     audit()?;
     compare(&before)
 }
@@ -74,15 +68,20 @@ pub(crate) fn buffers_change_hands() -> Outcome {
     check_eq!(other.wait_for(SERVED)?[1..3], [BUFFERS, end::CLOSED]);
     one.destroy()?;
     other.destroy()?;
+    one_dies_meanwhile(order::SERVE_BUFFERS, order::CALL_BUFFERS)?;
+    audit()?;
+    compare(&before)
+}
+
+/// One calls the other without end, and dies over it; the other learns that the channel is closed.
+fn one_dies_meanwhile(serve: u64, call: u64) -> Outcome {
     let Neighbours { one, other, .. } = Neighbours::new(1)?;
-    check_eq!(obey(&other, order::SERVE_BUFFERS, 0, 0)?, 0);
-    one.subos.send(order::CALL_BUFFERS, u64::MAX, 0, 0, 0).map_err(said("send"))?;
+    check_eq!(obey(&other, serve, 0, 0)?, 0);
+    one.subos.send(call, u64::MAX, 0, 0, 0).map_err(said("send"))?;
     time::sleep(Duration::from_millis(30));
     one.destroy()?;
     check_eq!(other.wait_for(SERVED)?[2], end::CLOSED);
-    other.destroy()?;
-    audit()?;
-    compare(&before)
+    other.destroy()
 }
 
 /// Who writes rubbish all over the window, positions and lengths among it, harms the channel and nothing else.

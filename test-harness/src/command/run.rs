@@ -31,9 +31,7 @@ pub(super) fn run(
     if let Some(folder) = record {
         playing.keep(folder, overrides, &played)?;
     }
-    let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-    show_played(&played, &name, &playing.manifest)?;
-    Ok(())
+    show_played(&played, &playing.name(), &playing.manifest)
 }
 
 /// A manifest, and all that it is played with.
@@ -66,9 +64,14 @@ impl Playing {
         Ok(Self { manifest, path: path.to_owned(), input, board })
     }
 
+    /// What it is called, for files that tell of it.
+    fn name(&self) -> String {
+        self.path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
+    }
+
     /// Plays it, and shows what happens.
     pub(super) fn play(&self) -> Result<Played> {
-        let name = self.path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let name = self.name();
         let mut live = view::Live::new(&self.manifest);
         let played =
             play(&self.board, &name, &self.manifest, &self.input, &mut |at, event| live.show(at, event));
@@ -78,7 +81,6 @@ impl Playing {
 
     /// Keeps it, and what came of it.
     fn keep(&self, folder: &Path, overrides: Overrides, played: &Played) -> Result<()> {
-        let text = fs::read_to_string(&self.path).doing(|| format!("cannot read {}", shown(&self.path)))?;
         let (commit, changed) = artefact::commit();
         let about = About {
             manifest: shown(&self.path).to_string(),
@@ -90,7 +92,7 @@ impl Playing {
             qemu: tools::version(&self.board.qemu),
             wrong: played.wrong.clone(),
         };
-        artefact::keep(folder, &about, &text, &self.manifest, &self.input, played)?;
+        artefact::keep(folder, &about, &self.manifest, &self.input, played)?;
         say(format_args!("kept in {0}; again with: cargo run -- replay {0}", folder.display()));
         Ok(())
     }

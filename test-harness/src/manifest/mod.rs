@@ -56,6 +56,12 @@ struct Origin {
 }
 
 impl Manifest {
+    /// The text that it was read from.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.origin.text
+    }
+
     /// What is found wrong only later, with the memory of this subOS: file, line, reason.
     #[must_use]
     pub fn about_memory_of(&self, subos: &SubOs, reason: String) -> Failure {
