@@ -5,6 +5,7 @@
 //! too: the supervisor waits for no answer beyond a deadline.
 
 use caps::Error;
+use serde::{Deserialize, Serialize};
 
 use crate::abi::REGISTER_WORDS;
 use crate::event::Event;
@@ -17,7 +18,7 @@ macro_rules! said {
         $($(#[$doc:meta])* $name:ident = $number:literal { $($(#[$field_doc:meta])* $field:ident: $ty:ty),* },)+
     })+) => { $(
         $(#[$meta])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
         pub enum $enum {
             $($(#[$doc])* $name { $($(#[$field_doc])* $field: $ty),* },)+
         }
@@ -163,7 +164,7 @@ said! {
 }
 
 /// Why there is no window.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, idl::Word)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, idl::Word)]
 pub enum Refusal {
     /// The supervisor knows nobody of that name.
     Nobody = 1,

@@ -1,6 +1,7 @@
 //! The values that invocations pass: one type for each meaning.
 
 use caps::Error;
+use serde::{Deserialize, Serialize};
 
 use crate::abi::{CHUNK_SIZE, PAGE_SIZE, USER_END};
 use crate::word::Word;
@@ -9,7 +10,9 @@ use crate::word::Word;
 macro_rules! numbers {
     ($($(#[$meta:meta])* $name:ident($inner:ty);)+) => { $(
         $(#[$meta])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+        #[derive(
+            Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+        )]
         pub struct $name(pub $inner);
 
         impl Word for $name {

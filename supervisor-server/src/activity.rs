@@ -2,9 +2,10 @@
 
 use idl::abi::REGISTER_WORDS;
 use idl::types::StatisticsQuestion;
+use serde::{Deserialize, Serialize};
 
 /// What there is to count.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Activity {
     /// System calls.
     pub calls: u64,
@@ -43,7 +44,7 @@ pub struct Activity {
 }
 
 /// By what one sees that a subOS is at work on a core.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Sign {
     /// Whatever only an idle core does not do: calls, faults, guests entered.
     Anything,

@@ -13,6 +13,7 @@ use alloc::vec::Vec;
 use idl::dialogue::Request;
 use idl::plan::{Action, Duty, Plan, SubOsIndex, When};
 use idl::types::Ticks;
+use serde::{Deserialize, Serialize};
 
 use crate::member::{Life, Member};
 use crate::news::News;
@@ -29,7 +30,7 @@ const LONGEST_NAP: u64 = 50;
 const ASK_EVERY: u32 = 2;
 
 /// What is watched of one subOS over one operation.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct Pulse {
     subos: SubOsIndex,
     duty: Duty,
@@ -43,7 +44,7 @@ struct Pulse {
 }
 
 /// The growth between an operation's first action and its last.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct Seen {
     holds: u32,
     /// Its own count at the first look and the last.
@@ -53,7 +54,7 @@ struct Seen {
 }
 
 /// A hold at hand.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 struct Hold {
     since: Ticks,
     deadline: Ticks,
@@ -63,7 +64,7 @@ struct Hold {
 }
 
 /// What is watched over one operation.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Beat {
     pulses: Vec<Pulse>,
     hold: Option<Hold>,

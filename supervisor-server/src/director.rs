@@ -12,6 +12,7 @@ use core::mem::take;
 use idl::dialogue::{Heard, Report};
 use idl::plan::{Duty, Ends, Plan, Start, SubOsIndex};
 use idl::types::Ticks;
+use serde::{Deserialize, Serialize};
 
 use crate::beat::Beat;
 use crate::member::{Life, Member};
@@ -25,7 +26,7 @@ use crate::windows::Sides;
 const SETTLING: u64 = 60_000;
 
 /// Where the run is.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) enum Stage {
     /// The ledger is remembered and the first subOSes are built.
     Start,
@@ -43,11 +44,13 @@ pub(crate) enum Stage {
     Over,
 }
 
-/// The state machine.
-#[derive(Clone, Debug)]
+/// The state machine. What is not skipped is what the supervisor notes, for one that is started after it has crashed.
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Director {
+    #[serde(skip)]
     pub(crate) plan: Box<Plan>,
     /// Ticks of the deadline clock in a millisecond.
+    #[serde(skip)]
     pub(crate) rate: u64,
     pub(crate) members: Vec<Member>,
     pub(crate) work: Work,
@@ -55,9 +58,8 @@ pub struct Director {
     pub(crate) stage: Stage,
     pub(crate) step: usize,
     failure: Option<String>,
+    #[serde(skip)]
     pub(crate) news: Vec<News>,
-    /// What the subOSes that are gone did.
-    pub(crate) records: Vec<News>,
     /// The chunks that those had who were killed by a step.
     pub(crate) left: BTreeMap<u8, Vec<u64>>,
     /// The windows of the plan.
@@ -82,7 +84,6 @@ impl Director {
             step: 0,
             failure: None,
             news: Vec::new(),
-            records: Vec::new(),
             left: BTreeMap::new(),
             windows,
             refused: (0, true),
@@ -142,7 +143,6 @@ impl Director {
                 Stage::Mend => self.after_work(self.waiting(now)),
                 Stage::End => {
                     self.note_failure();
-                    self.news.append(&mut self.records);
                     self.stage = Stage::Over;
                 }
                 Stage::Over => {

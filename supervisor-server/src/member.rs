@@ -7,11 +7,12 @@ use idl::dialogue::Request;
 use idl::plan::{Chunks, CoreNumber, LotNumber};
 use idl::slots::ROOT_LOTS;
 use idl::types::Ticks;
+use serde::{Deserialize, Serialize};
 
 use crate::activity::{Activity, Sign};
 
 /// Where a subOS is between birth and death.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Life {
     /// It was not created yet, or is destroyed.
     #[default]
@@ -25,14 +26,14 @@ pub(crate) enum Life {
 }
 
 /// What a subOS says a lot holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct LotReport {
     pub(crate) lot: LotNumber,
     pub(crate) used: u32,
 }
 
 /// One subOS of the plan.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Member {
     pub(crate) life: Life,
     /// Its cores: bit n for core n.

@@ -6,11 +6,12 @@ use alloc::vec::Vec;
 use idl::dialogue::Request;
 use idl::plan::{Chunks, CoreNumber, LotNumber, SubOsIndex, WindowIndex};
 use idl::types::Ticks;
+use serde::{Deserialize, Serialize};
 
 use crate::activity::Activity;
 
 /// A piece of work that comes back in bounded time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Order {
     /// Make a subOS with its home lot.
     Create(SubOsIndex, Chunks),
@@ -57,7 +58,7 @@ pub enum Order {
 }
 
 /// A moment of a watch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Moment {
     /// From now on nothing is created, moved or asked.
     Begin,
@@ -66,7 +67,7 @@ pub enum Moment {
 }
 
 /// How the run ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Verdict {
     /// Everything went as the plan says.
     Success,

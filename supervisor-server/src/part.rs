@@ -336,13 +336,13 @@ impl Director {
         member.gone();
         self.sides_gone(subos);
         for (core, activity) in did {
-            self.records.push(News::Stat { subos, core, activity });
+            self.news.push(News::Stat { subos, core, activity });
         }
         for (core, processes, calls) in work {
-            self.records.push(News::Work { subos, core, processes, calls });
+            self.news.push(News::Work { subos, core, processes, calls });
         }
         if processes > 0 {
-            self.records.push(News::Processes { subos, started: processes });
+            self.news.push(News::Processes { subos, started: processes });
         }
         let lost = match answer {
             Answer::Lost(cores) => cores.as_slice(),

@@ -6,13 +6,14 @@ use alloc::vec::Vec;
 use idl::dialogue::Request;
 use idl::plan::{Chunks, CoreNumber, Holder, Holds, LotNumber, Manner, Plan, SubOsIndex, WindowIndex};
 use idl::types::Ticks;
+use serde::{Deserialize, Serialize};
 
 use crate::activity::Sign;
 use crate::member::{Member, bit, cores};
 use crate::order::{Moment, Order};
 
 /// One part of an operation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Task {
     /// Carry this out.
     Do(Order),
@@ -40,7 +41,7 @@ pub(crate) enum Task {
 }
 
 /// A look at what a subOS does on a core.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Sight {
     pub(crate) subos: SubOsIndex,
     pub(crate) core: CoreNumber,
@@ -54,7 +55,7 @@ pub(crate) struct Sight {
 }
 
 /// Whether something is told of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Telling {
     /// It is only waited for.
     Silent,
@@ -63,7 +64,7 @@ pub(crate) enum Telling {
 }
 
 /// A point of an operation at which it can be held open.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Point {
     /// In the middle of this part, which takes several calls.
     Within(Order),
@@ -74,7 +75,7 @@ pub(crate) enum Point {
 }
 
 /// What an operation changes in the ledger.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Account {
     /// Cores that change hands: bit n for core n.
     pub(crate) cores: u64,
@@ -85,7 +86,7 @@ pub(crate) struct Account {
 }
 
 /// Which chunks change hands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Place {
     /// Whichever the ledger chooses.
     Any,
@@ -96,7 +97,7 @@ pub(crate) enum Place {
 }
 
 /// An operation in hand.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Work {
     /// What is still to be done, the part in hand first.
     pub(crate) tasks: VecDeque<Task>,

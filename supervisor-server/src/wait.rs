@@ -6,6 +6,7 @@ use alloc::string::String;
 use idl::dialogue::Request;
 use idl::plan::{CoreNumber, SubOsIndex, When};
 use idl::types::Ticks;
+use serde::{Deserialize, Serialize};
 
 use crate::activity::Sign;
 use crate::member::{Life, Member};
@@ -19,7 +20,7 @@ const ASK_EVERY: u32 = 16;
 const SIGHTS: u32 = 3;
 
 /// A wait in hand.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(crate) struct Wait {
     since: Ticks,
     deadline: Option<Ticks>,

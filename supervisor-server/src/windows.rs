@@ -8,6 +8,7 @@ use alloc::vec::Vec;
 
 use idl::dialogue::{Refusal, Request, name_from_words, name_to_words};
 use idl::plan::{LotNumber, Manner, SubOsIndex, WindowIndex, WindowPlan};
+use serde::{Deserialize, Serialize};
 
 use crate::director::Director;
 use crate::member::Life;
@@ -19,7 +20,7 @@ use crate::task::{Account, Place, Task};
 const REFUSALS: usize = 16;
 
 /// One side of a window.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Side {
     /// Whether its subOS has asked for the window since it was opened last.
     asked: bool,
