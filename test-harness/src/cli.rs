@@ -155,6 +155,12 @@ pub enum Command {
         /// The manifest; the demonstration if none is given.
         manifest: Option<PathBuf>,
     },
+    /// Writes a new service that works, as a crate under subos-server: an interface, a server, a client, their tests, and a
+    /// manifest that runs them. docs/guide goes on from there.
+    NewService {
+        /// Its name: lower-case words, as in `block-cache`.
+        name: String,
+    },
     /// Runs clippy over everything that is built for the target, as it is built; warnings are errors.
     Lint,
     /// Installs, fetches and builds what the other commands need, and runs nothing.

@@ -12,7 +12,7 @@
 //! Reading order: [`failure`], [`place`], [`tools`] (what is installed), [`image`] (what is built), [`machine`] (what
 //! runs it), [`cases`] (the tests on the target), [`turmoil`] (random operations on subOSes), [`measure`] (what it costs), [`sharing`] (who touches whose memory), [`manifest`] (what a run is made of), [`authority`] (who can reach what in
 //! one), [`host`]
-//! (its files), [`mod@play`], [`story`] (what happened), [`view`] (how it is shown), [`artefact`] (how it is kept), [`check`] (what the kernel
+//! (its files), [`mod@play`], [`story`] (what happened), [`view`] (how it is shown), [`artefact`] (how it is kept), [`service`] (how one is begun), [`check`] (what the kernel
 //! did, against the specification), [`watch`] (the model, step by step), [`cli`] and [`command`] (what a person types).
 
 // `say::show` does it: who reads it may be gone before the end, and that is no reason to panic.
@@ -35,6 +35,7 @@ pub mod place;
 pub mod play;
 pub mod random;
 pub mod say;
+pub mod service;
 pub mod sharing;
 pub mod story;
 pub mod tools;

@@ -2,20 +2,28 @@
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use crate::failure::{Doing, Result};
+
+/// The environment variable that names another checkout: that of a test, which adds a service to it.
+pub const ROOT: &str = "ARCHIPELAGO_ROOT";
 
 /// The root of the checkout.
 #[must_use]
 pub fn root() -> &'static Path {
-    // The manifest directory is that of this crate, one below the root, in every cargo command.
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or_else(|| Path::new("."))
+    static FOUND: OnceLock<PathBuf> = OnceLock::new();
+    FOUND.get_or_init(|| {
+        // The manifest directory is that of this crate, one below the root, in every cargo command.
+        let own = || Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or_else(|| Path::new("."));
+        std::env::var_os(ROOT).map_or_else(|| own().to_owned(), PathBuf::from)
+    })
 }
 
 /// This crate's own folder.
 #[must_use]
-pub fn harness() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
+pub fn harness() -> PathBuf {
+    root().join("test-harness")
 }
 
 /// A folder for what the harness makes, created if need be. Never the folder of the cargo command that runs the

@@ -8,7 +8,7 @@ use std::time::Instant;
 use museum::trial::{NOT_IN_CAPS, Row, is_to_be_measured, put, row};
 use museum::{EXHIBITS, Exhibit, Home, VARIABLE};
 use test_harness::cases::{CASES, Case, MUSEUM, Stage, check};
-use test_harness::image::{Class, PROGRAMS, kernel};
+use test_harness::image::{Class, kernel, programs};
 use test_harness::machine::Accel;
 use test_harness::place;
 use test_harness::tools::{self, Install};
@@ -113,7 +113,7 @@ fn built_of(package: &str) -> BTreeSet<String> {
 fn nothing_on_the_target_is_built_of_the_museum() {
     let of_it = |name: &String| name.starts_with("museum");
     assert!(built_of("museum-caps").iter().any(of_it), "it can be found");
-    let programs: BTreeSet<&str> = PROGRAMS.iter().map(|program| program.package).collect();
+    let programs: BTreeSet<&str> = programs().iter().map(|program| program.package.as_str()).collect();
     for package in programs.into_iter().chain(["microkernel"]) {
         let parts = built_of(package);
         assert!(parts.contains(package) && parts.contains("caps"), "{package}: {parts:?}");

@@ -12,7 +12,7 @@ use idl::bundle::{ARGUMENTS, BOOT, EntryKind};
 use libtest_mimic::{Arguments, Failed, Trial};
 use test_harness::artefact::{self, About};
 use test_harness::cases::{CASES, Case, LONG_CASES, Pairs, Stage, check, declared_pairs};
-use test_harness::failure::Result;
+use test_harness::failure::{Doing, Result};
 use test_harness::host::{documents, program};
 use test_harness::image::{self, Class, Content};
 use test_harness::machine::{Accel, Clockwork, Run, Sharing, end_with_us_on_signals};
@@ -71,7 +71,10 @@ fn main() -> ExitCode {
     let observed = Arc::new(Observed::default());
     let mut trials: Vec<Trial> = CASES.iter().map(|case| trial(case, &observed)).collect();
     trials.extend(LONG_CASES.iter().map(long));
-    trials.extend(MANIFESTS.iter().map(|(name, says)| manifest(name, says)));
+    match manifests() {
+        Ok(names) => trials.extend(names.into_iter().map(manifest)),
+        Err(failure) => trials.push(Trial::test("manifest::all", || Err(failure.into()))),
+    }
     trials.push(Trial::test("manifest::starved", programs_without_memory_are_told));
     trials.push(Trial::test("manifest::mortal", who_dies_is_built_again));
     trials.push(Trial::test("machine::stopped", a_machine_that_is_stopped_condemns_nobody));
@@ -126,13 +129,24 @@ fn tell(name: &str, transcript: &[String], took: Duration) -> std::result::Resul
     Ok(())
 }
 
-/// The manifests that are played as cases, each to a good end, and what some subOS must print meanwhile.
-const MANIFESTS: &[(&str, &[&str])] = &[
-    ("echo", &[]),
-    ("pingpong", &[]),
-    ("batch", &[]),
-    ("force", &[]),
-    ("demo", &[]),
+/// Manifests that no case plays: `tests/sharing.rs` does.
+const ELSEWHERE: &[&str] = &["steady"];
+
+/// The names of the manifests that are played as cases, each to a good end: all of the folder.
+fn manifests() -> Result<Vec<String>> {
+    let folder = place::harness().join("manifests");
+    let entries = folder.read_dir().doing(|| format!("cannot read {}", folder.display()))?;
+    let paths = entries.flatten().map(|entry| entry.path());
+    let paths = paths.filter(|path| path.extension().is_some_and(|extension| extension == "toml"));
+    let mut names: Vec<String> =
+        paths.filter_map(|path| Some(path.file_stem()?.to_str()?.to_owned())).collect();
+    names.retain(|name| !ELSEWHERE.contains(&name.as_str()));
+    names.sort();
+    Ok(names)
+}
+
+/// What some subOS must print while these manifests are played.
+const SAYS: &[(&str, &[&str])] = &[
     (
         "windows",
         &[
@@ -149,11 +163,12 @@ const MANIFESTS: &[(&str, &[&str])] = &[
     ),
 ];
 
-fn manifest(name: &'static str, says: &'static [&'static str]) -> Trial {
+fn manifest(name: String) -> Trial {
+    let says = SAYS.iter().find(|(known, _)| *known == name).map_or(&[] as &[&str], |(_, says)| says);
     Trial::test(format!("manifest::{name}"), move || {
         let path = place::harness().join(format!("manifests/{name}.toml"));
         let manifest = load(&path, Overrides::default())?;
-        let played = play(&stage()?.board(), name, &manifest, &documents()?, &mut |_, _| {})?;
+        let played = play(&stage()?.board(), &name, &manifest, &documents()?, &mut |_, _| {})?;
         played.check().map_err(Failed::from)?;
         let said = |text: &&str| {
             played.story.output.values().any(|output| String::from_utf8_lossy(output).contains(*text))
@@ -161,7 +176,7 @@ fn manifest(name: &'static str, says: &'static [&'static str]) -> Trial {
         if let Some(text) = says.iter().find(|text| !said(text)) {
             return Err(Failed::from(format!("nobody said {text:?}")));
         }
-        match name {
+        match name.as_str() {
             "force" => sums_are_right(&played),
             "store" => it_can_be_kept(&path, &manifest, &played),
             _ => Ok(()),

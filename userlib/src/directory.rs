@@ -80,6 +80,6 @@ pub fn own_endpoint() -> Cap<Endpoint> {
 pub fn open<I>(server: &str, access: Access<I>) -> Result<Connection, CallError<DirectoryError>> {
     let [begin, end] = words_of(server).ok_or(CallError::Refused(DirectoryError::NoSuchServer))?;
     let way = Connection::new(cap(environment().granted(GRANTED_DIRECTORY))).patience(PATIENCE);
-    let directory = DirectoryClient::connect(way).map_err(|error| error.map(|never| match never {}))?;
+    let directory = DirectoryClient::connect(way).map_err(CallError::widen)?;
     Ok(Connection::new(directory.open(begin, end, access.bits())?.cap()))
 }

@@ -49,6 +49,14 @@ impl<E> CallError<E> {
     }
 }
 
+impl CallError {
+    /// As one of a call that can also be refused: for a function that makes calls of both sorts.
+    #[must_use]
+    pub fn widen<E>(self) -> CallError<E> {
+        self.map(|never| match never {})
+    }
+}
+
 impl<E: fmt::Display> fmt::Display for CallError<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

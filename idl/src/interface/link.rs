@@ -240,7 +240,7 @@ impl<I: Interface, T: Transport> Link<I, T> {
                 if !matches!(result, Err(CallError::Dead(_))) {
                     break;
                 }
-                self.connect_until(until).map_err(|error| error.map(|never| match never {}))?;
+                self.connect_until(until).map_err(CallError::widen)?;
                 result = call(until);
             }
         }

@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 use std::process::Stdio;
 
 use crate::failure::{Doing, Failure, Result};
-use crate::image::{Class, PROGRAMS, guest_cargo};
+use crate::image::{Class, guest_cargo, programs};
 use crate::machine::die_with_parent;
 use crate::say::say;
 
 /// Runs it; a warning is a failure.
 pub(super) fn lint() -> Result<()> {
-    let programs: BTreeSet<&str> = PROGRAMS.iter().map(|program| program.package).collect();
+    let programs: BTreeSet<&str> = programs().iter().map(|program| program.package.as_str()).collect();
     let kernel = BTreeSet::from(["microkernel"]);
     for (class, packages) in [
         (Class::Kernel, &kernel),

@@ -5,6 +5,7 @@ mod bench;
 mod caps;
 mod check;
 mod lint;
+mod new_service;
 mod prepare;
 mod replay;
 mod run;
@@ -61,6 +62,7 @@ pub fn execute(cli: &Cli) -> Result<()> {
         Some(Command::Authority { manifest }) => {
             authority::authority(manifest.as_deref(), cli.options.overrides())
         }
+        Some(Command::NewService { name }) => new_service::new_service(name),
         Some(Command::Lint) => lint::lint(),
         Some(Command::Prepare) => prepare::prepare(&cli.options),
     }

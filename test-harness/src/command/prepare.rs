@@ -18,7 +18,7 @@ pub(super) fn prepare(options: &Options) -> Result<()> {
     for class in [Class::Kernel, Class::KernelHooks, Class::KernelJournal] {
         say(format_args!("kernel: {}", shown(&image::kernel(class)?)));
     }
-    for program in image::PROGRAMS {
+    for program in image::programs() {
         let image = image::program_image(program)?;
         say(format_args!("program: {}, {} KiB", program.name, image.len().div_ceil(1024)));
     }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use super::{Class, ProgramSource};
+use super::Class;
 use crate::failure::{Doing, Failure, Result};
 use crate::machine::die_with_parent;
 use crate::place;
@@ -14,15 +14,15 @@ use crate::tools;
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 
 /// Builds one program or kernel and says where the ELF file is. Cargo shows its own progress and errors.
-pub(super) fn elf(class: Class, program: &ProgramSource) -> Result<PathBuf> {
+pub(super) fn elf(class: Class, package: &str, name: &str) -> Result<PathBuf> {
     let folder = target_folder(class);
     let _one_at_a_time = place::lock(&format!("build-{}", class_name(class)))?;
-    say(format_args!("building {} ({})", program.name, class_name(class)));
+    say(format_args!("building {name} ({})", class_name(class)));
     let mut command = guest_cargo("build", class)?;
-    command.args(["-p", program.package, "--bin", program.name]);
+    command.args(["-p", package, "--bin", name]);
     command.stdin(Stdio::null()).stdout(Stdio::null());
-    succeed(command, program.name)?;
-    Ok(folder.join(TARGET).join("guest").join(program.name))
+    succeed(command, name)?;
+    Ok(folder.join(TARGET).join("guest").join(name))
 }
 
 /// Builds QEMU's plugin, for the host, and says where the library is.
@@ -123,6 +123,8 @@ fn flags(class: Class) -> Vec<String> {
     let link =
         ["-nostartfiles", "-nostdlib", "-static", "-no-pie", "-Wl,--build-id=none,-z,max-page-size=4096"];
     flags.extend(link.map(|argument| format!("-Clink-arg={argument}")));
+    // Where it really lies: the same flags, however the checkout was reached, build nothing anew.
+    let script = script.canonicalize().unwrap_or(script);
     flags.push(format!("-Clink-arg=-Wl,-T{}", script.display()));
     flags
 }

@@ -8,6 +8,7 @@
 mod build;
 mod bundle;
 mod convert;
+mod programs;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -17,6 +18,7 @@ use crate::failure::{Doing, Failure, Result};
 
 pub use build::guest_cargo;
 pub use bundle::{BundleFile, Content, write_bundle};
+pub use programs::{ProgramSource, SERVICES, program_named, programs};
 
 /// What an image is built as: one set of flags, one target folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -35,49 +37,7 @@ pub enum Class {
     User,
 }
 
-/// A program that can be built for the target.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ProgramSource {
-    /// Its name, in manifests and bundles: that of the binary.
-    pub name: &'static str,
-    /// The package that has it.
-    pub package: &'static str,
-    /// The committed schema of the interface that it serves, from the root of the checkout, if it serves one.
-    pub schema: Option<&'static str>,
-}
-
-const fn program(name: &'static str, package: &'static str) -> ProgramSource {
-    ProgramSource { name, package, schema: None }
-}
-
-const fn server(name: &'static str, package: &'static str, schema: &'static str) -> ProgramSource {
-    ProgramSource { name, package, schema: Some(schema) }
-}
-
-/// Every program that can be built for the target.
-pub const PROGRAMS: &[ProgramSource] = &[
-    program("supervisor", "supervisor-server"),
-    program("init", "subos-init"),
-    server("echo-server", "subos-echo", "subos-server/echo/echo.schema"),
-    program("echo-client", "subos-echo"),
-    program("spinner", "subos-spinner"),
-    program("neighbour", "subos-neighbour"),
-    server("store-server", "subos-store", "subos-server/store/store.schema"),
-    program("store-client", "subos-store"),
-    program("linux-server", "linux"),
-    program("target-tests", "guest-tests"),
-    program("player", "guest-tests"),
-    program("mortal", "guest-tests"),
-    program("bench", "guest-tests"),
-];
-
-/// The program with this name.
-#[must_use]
-pub fn program_named(name: &str) -> Option<&'static ProgramSource> {
-    PROGRAMS.iter().find(|program| program.name == name)
-}
-
-type Built = BTreeMap<(Class, &'static str), std::result::Result<PathBuf, Failure>>;
+type Built = BTreeMap<(Class, String), std::result::Result<PathBuf, Failure>>;
 
 /// What this process has built or tried to: nothing is tried twice.
 fn built() -> &'static Mutex<Built> {
@@ -90,7 +50,7 @@ fn built() -> &'static Mutex<Built> {
 /// # Errors
 /// When it does not build.
 pub fn kernel(class: Class) -> Result<PathBuf> {
-    get(class, &program("kernel", "microkernel"), build::elf)
+    get(class, "kernel", || build::elf(class, "microkernel", "kernel"))
 }
 
 /// QEMU's plugin, built if need be: a library that `-plugin` loads.
@@ -106,9 +66,9 @@ pub fn plugin() -> Result<PathBuf> {
 ///
 /// # Errors
 /// When it does not build, or is not fit for the target.
-pub fn program_image(program: &'static ProgramSource) -> Result<Vec<u8>> {
-    let path = get(Class::User, program, |class, program| {
-        let elf = build::elf(class, program)?;
+pub fn program_image(program: &ProgramSource) -> Result<Vec<u8>> {
+    let path = get(Class::User, &program.name, || {
+        let elf = build::elf(Class::User, &program.package, &program.name)?;
         let image = elf.with_extension("image");
         let converted = convert::convert(&read(&elf)?).map_err(|failure| {
             Failure::new(format!("{} is no program for the target: {}", elf.display(), failure.what()))
@@ -119,14 +79,9 @@ pub fn program_image(program: &'static ProgramSource) -> Result<Vec<u8>> {
     read(&path)
 }
 
-fn get(
-    class: Class,
-    program: &ProgramSource,
-    make: impl FnOnce(Class, &ProgramSource) -> Result<PathBuf>,
-) -> Result<PathBuf> {
+fn get(class: Class, name: &str, make: impl FnOnce() -> Result<PathBuf>) -> Result<PathBuf> {
     let mut built = built().lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    let known = PROGRAMS.iter().map(|p| p.name).find(|name| *name == program.name).unwrap_or("kernel");
-    built.entry((class, known)).or_insert_with(|| make(class, program)).clone()
+    built.entry((class, name.to_owned())).or_insert_with(make).clone()
 }
 
 fn read(path: &Path) -> Result<Vec<u8>> {

@@ -11,7 +11,7 @@ use super::complaint::{Complaint, Result};
 use super::servers::servers;
 use super::text::{Duty, Ends, Manifest, Source, Start};
 use super::{Compare, Overrides, SubOs, text};
-use crate::image::{PROGRAMS, program_named};
+use crate::image::{program_named, programs};
 
 /// A chunk of memory, in MiB.
 const CHUNK: u32 = 2;
@@ -415,6 +415,6 @@ pub(super) fn bounded<const N: usize>(part: &Spanned<String>) -> Result<heapless
 }
 
 pub(super) fn no_program(name: &str) -> String {
-    let names: Vec<&str> = PROGRAMS.iter().map(|program| program.name).collect();
+    let names: Vec<&str> = programs().iter().map(|program| program.name.as_str()).collect();
     format!("there is no program {name}; there are {}", names.join(", "))
 }

@@ -7,7 +7,6 @@ use super::check::{bounded, no_program};
 use super::complaint::{Complaint, Result};
 use super::text;
 use crate::image::program_named;
-use crate::place;
 
 /// Pages of 4 KiB in a KiB's worth of memory: this many KiB each.
 const PAGE_KIB: u32 = 4;
@@ -116,8 +115,8 @@ fn rights(names: &[Spanned<String>], callee: &text::Server) -> Result<u16> {
 
 /// The names of the rights that the interface of a program has, by their bits.
 pub(crate) fn known_rights(program: &str) -> Vec<String> {
-    let schema = program_named(program).and_then(|program| program.schema);
-    let text = schema.and_then(|path| std::fs::read_to_string(place::root().join(path)).ok());
+    let schema = program_named(program).and_then(|program| program.schema.as_ref());
+    let text = schema.and_then(|path| std::fs::read_to_string(path).ok());
     let line = text.as_deref().and_then(|text| text.lines().find_map(|line| line.strip_prefix("rights ")));
     line.map(|line| line.split(", ").map(str::to_owned).collect()).unwrap_or_default()
 }
