@@ -39,6 +39,7 @@ pub mod plan;
 pub mod program;
 pub mod record;
 pub mod reference;
+pub mod serial;
 pub mod servers;
 pub mod slots;
 pub mod startup;

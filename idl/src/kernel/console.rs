@@ -4,6 +4,9 @@ use idl_macros::kernel_object;
 
 use crate::types::Length;
 
+/// Most bytes that go over the control line in one call: each takes a while, and interrupts are off.
+pub const LINE_BYTES: usize = 256;
+
 /// Where lines for people go: the serial port in subOS 0, elsewhere a ring that the supervisor reads.
 #[kernel_object(kind = DebugConsole)]
 pub trait DebugConsole {
@@ -15,4 +18,14 @@ pub trait DebugConsole {
     /// Ends the machine with this status for the harness. subOS 0 only.
     #[method(id = 2, rights = MANAGE, errors(WrongState))]
     fn exit(status: u8);
+
+    /// Takes what has come in over the control line, the machine's second serial port, into the message page: at most
+    /// `most` bytes, which is at most 256. Answers with how many; never waits. subOS 0 only.
+    #[method(id = 3, rights = MANAGE, errors(NotConfigured, WrongState, TooLong))]
+    fn receive(most: Length) -> Length;
+
+    /// Sends the first `length` bytes of the message page, at most 256, over the control line. Answers with how many of
+    /// them the line took; never waits. subOS 0 only.
+    #[method(id = 4, rights = MANAGE, errors(NotConfigured, WrongState, TooLong))]
+    fn send(length: Length) -> Length;
 }

@@ -2,7 +2,8 @@
 
 use caps::Error;
 use idl::event::Event;
-use idl::kernel::console::Call;
+use idl::kernel::console::{Call, LINE_BYTES};
+use idl::types::Length;
 use zerocopy::IntoBytes;
 
 use super::Methods;
@@ -22,6 +23,10 @@ pub enum Request {
     Write(PhysAddr, usize),
     /// Ends the machine.
     Exit(u8),
+    /// Takes at most so many bytes of the control line into this message page.
+    Receive(PhysAddr, usize),
+    /// Sends so many bytes of this message page over the control line.
+    Send(PhysAddr, usize),
 }
 
 impl Methods for Call {
@@ -39,8 +44,12 @@ impl Methods for Call {
                 }
                 Ok(Request::Write(page, length))
             }
-            Call::Exit { status: _ } if !supervisor => Err(Error::WrongState),
+            Call::Exit { .. } | Call::Receive { .. } | Call::Send { .. } if !supervisor => {
+                Err(Error::WrongState)
+            }
             Call::Exit { status } => Ok(Request::Exit(status)),
+            Call::Receive { most } => Ok(Request::Receive(kernel.page_of(caller)?, in_line(most)?)),
+            Call::Send { length } => Ok(Request::Send(kernel.page_of(caller)?, in_line(length)?)),
         }
     }
 
@@ -57,8 +66,21 @@ impl Methods for Call {
                 Answer::NOTHING.into()
             }
             Request::Exit(status) => serial::exit_with(status),
+            Request::Receive(page, most) => {
+                let room = kernel.memory.page_mut(page).as_mut_bytes().iter_mut().take(most);
+                Answer::of(serial::receive(room) as u64).into()
+            }
+            Request::Send(page, length) => {
+                let bytes = kernel.memory.page(page).as_bytes().get(..length).unwrap_or_default();
+                Answer::of(serial::send(bytes) as u64).into()
+            }
         }
     }
+}
+
+/// A length that the control line takes in one call.
+fn in_line(length: Length) -> Result<usize, Error> {
+    bounded(length).and_then(|length| if length <= LINE_BYTES { Ok(length) } else { Err(Error::TooLong) })
 }
 
 /// Adds bytes to the console ring. The supervisor is told when there was nothing in it before.

@@ -5,7 +5,7 @@ use core::time::Duration;
 use idl::message::{FIRST_KERNEL_LABEL, Message, Received};
 use idl::types::{Bits, Deadline, Length};
 use userlib::cap::{DebugConsole, Endpoint, Notification, Reply};
-use userlib::{Cap, Error, Handle, check, environment, memory, slots, thread, time};
+use userlib::{Cap, Error, Handle, check, check_eq, environment, memory, slots, thread, time};
 
 use super::refused;
 use crate::library::line;
@@ -138,8 +138,16 @@ pub(crate) fn of_notifications() -> Outcome {
 pub(crate) fn of_consoles() -> Outcome {
     let console = environment().console();
     refused("more than the page holds", console.write(Length(4000)), Error::TooLong)?;
+    refused("hear more than a call takes", console.receive(Length(257)), Error::TooLong)?;
+    refused("say more than a call takes", console.send(Length(257)), Error::TooLong)?;
+    // This machine has no second serial port.
+    check_eq!(console.receive(Length(256)), Ok(Length(0)));
+    check_eq!(console.send(Length(256)), Ok(Length(0)));
     let caller = puppet::caller()?;
-    let op = Cap::<DebugConsole>::op(1).0;
-    let call = Call { op, handle: console.handle(), words: [4, 0, 0, 0, 0], ..Call::default() };
-    refused("write without a page", puppet::ask(&caller, &call)?.status().map(|_| ()), Error::NotConfigured)
+    for (what, method) in [("write", 1), ("hear", 3), ("say", 4)] {
+        let op = Cap::<DebugConsole>::op(method).0;
+        let call = Call { op, handle: console.handle(), words: [4, 0, 0, 0, 0], ..Call::default() };
+        refused(what, puppet::ask(&caller, &call)?.status().map(|_| ()), Error::NotConfigured)?;
+    }
+    Ok(())
 }

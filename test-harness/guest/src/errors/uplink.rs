@@ -34,6 +34,8 @@ fn refusals() -> Outcome {
     refused("bind another", uplink.bind(other.handle(), Bits(1)), Error::AlreadyBound)?;
     uplink.bind(Handle::NONE, Bits(0)).map_err(said("unbind"))?;
     refused("end the machine", environment().console().exit(0x10), Error::WrongState)?;
+    refused("hear an operator", environment().console().receive(Length(1)), Error::WrongState)?;
+    refused("answer an operator", environment().console().send(Length(1)), Error::WrongState)?;
     full()
 }
 
