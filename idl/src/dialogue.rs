@@ -67,6 +67,19 @@ said! {
             /// When.
             deadline: Ticks
         },
+        /// This core will be taken. Say ([`Report::Core`]) when nothing needs it any more, and it goes then; at the deadline
+        /// it goes in any case.
+        GiveCore = 3 {
+            /// Which.
+            core: CoreNumber,
+            /// When.
+            deadline: Ticks
+        },
+        /// This core was asked for ([`Request::GiveCore`]) and stays after all: it may be used again.
+        KeepCore = 4 {
+            /// Which.
+            core: CoreNumber
+        },
         /// The window that was asked for ([`Report::WantWindow`]) is open: this lot is its side of it. The kernel has said
         /// `WindowOpened` before.
         WindowTo = 10 {
@@ -147,6 +160,15 @@ said! {
             /// So many by now.
             times: u64
         },
+        /// What it says to [`Request::GiveCore`].
+        Core = 9 {
+            /// The core that was asked for.
+            core: CoreNumber,
+            /// The deadline that came with the request, which tells it from others for the same core.
+            deadline: Ticks,
+            /// What it says.
+            answer: CoreAnswer
+        },
         /// How many processes it has started by now.
         Processes = 5 {
             /// That many.
@@ -161,6 +183,16 @@ said! {
             peer_1: u64
         },
     }
+}
+
+/// What a subOS says to a request for one of its cores.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, idl::Word)]
+pub enum CoreAnswer {
+    /// Nothing needs the core any more: it may go now.
+    Given = 1,
+    /// It cannot be done without. It stays until the deadline, as if nothing had been said, and the subOS may think better of
+    /// it until then.
+    Needed,
 }
 
 /// Why there is no window.

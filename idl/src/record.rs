@@ -23,6 +23,7 @@
 //! | `@beat t= subos= n= before= after= during= holds= longest=` | a subOS of duty between the first and the last action of step n: its own count when first and when last looked at, how far its kernel's count went meanwhile, in how many holds of the operation it was seen to go on, and the longest time between two of what it counts itself, in ticks; 0 if it does not measure that |
 //! | `@busy t= subos= core= n= by= before= after=` | immediately before step n took the core, or its owner's life, this count of the kernel's grew on it |
 //! | `@lot t= subos= lot= looked= used=` | what a subOS says its lot holds: pages looked at, and pages not all zero |
+//! | `@core t= subos= core= answer=` | what a subOS says to a request for one of its cores: `given`, or `needed` |
 //! | `@asks t= subos= peer= text=` | a subOS asks for a window to another; with `text=`, why it is refused |
 //! | `@window t= state= one= lot= other= peer=` | a window is `open`: this lot of one's, that of the other's (`peer=`), and nobody's else; or `half`, when one is gone (whose number is then empty), or `closed` |
 //! | `@exit subos= status=` | a subOS has done what it was for |

@@ -67,6 +67,13 @@ fn by_program(
             member.report = Some(LotReport { lot: number, used: used.0 });
             news.push(News::Lot { subos, lot: number, looked, used });
         }
+        Report::Core { core, deadline, answer } => {
+            let core = CoreNumber(u8::try_from(core.0).ok()?);
+            // Of a core that it was not asked for, and of one that it has given, there is nothing to say.
+            if member.answers(core, deadline, answer) {
+                news.push(News::Core { subos, core, answer });
+            }
+        }
         Report::Ended { status } => {
             if member.ended.is_none() {
                 member.ended = Some(status);

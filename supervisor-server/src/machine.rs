@@ -125,13 +125,8 @@ impl MachinePort for ThisMachine {
         self.subos(subos)?.grant_core(number(core))
     }
 
-    fn reclaim_core(
-        &mut self,
-        subos: SubOsIndex,
-        core: CoreNumber,
-        deadline: Ticks,
-    ) -> Result<Progress, Error> {
-        self.subos(subos)?.reclaim_core(number(core), deadline)
+    fn reclaim_core(&mut self, subos: SubOsIndex, core: CoreNumber) -> Result<Progress, Error> {
+        self.subos(subos)?.reclaim_core(number(core), Ticks(0))
     }
 
     fn grant_lot(&mut self, subos: SubOsIndex, size: Chunks) -> Result<LotNumber, Error> {

@@ -3,7 +3,7 @@
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
-use idl::dialogue::Request;
+use idl::dialogue::{CoreAnswer, Request};
 use idl::plan::{Chunks, CoreNumber, LotNumber};
 use idl::slots::ROOT_LOTS;
 use idl::types::Ticks;
@@ -32,6 +32,14 @@ pub(crate) struct LotReport {
     pub(crate) used: u32,
 }
 
+/// A core that a subOS was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Asked {
+    core: CoreNumber,
+    until: Ticks,
+    answer: Option<CoreAnswer>,
+}
+
 /// One subOS of the plan.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Member {
@@ -50,6 +58,8 @@ pub(crate) struct Member {
     pub(crate) longest: Ticks,
     /// What it said of a lot, until somebody takes it in.
     pub(crate) report: Option<LotReport>,
+    /// The cores that it was asked for and still has, each with the newest request.
+    asked: Vec<Asked>,
     /// Processes that it said it started.
     pub(crate) processes: u64,
     /// What it said it did on each core: processes that ran there, and calls of its programs.
@@ -113,8 +123,31 @@ impl Member {
     }
 
     /// Takes a core from it.
-    pub(crate) const fn remove_core(&mut self, core: CoreNumber) {
+    pub(crate) fn remove_core(&mut self, core: CoreNumber) {
         self.cores &= !bit(core);
+        self.asked.retain(|asked| asked.core != core);
+    }
+
+    /// It is asked for a core until then. What it said to an earlier request for the same does not count any more.
+    pub(crate) fn ask_for_core(&mut self, core: CoreNumber, until: Ticks) {
+        self.asked.retain(|asked| asked.core != core);
+        self.asked.push(Asked { core, until, answer: None });
+    }
+
+    /// It answers a request. Says whether that is news: it has such a request, and has not given the core already.
+    pub(crate) fn answers(&mut self, core: CoreNumber, until: Ticks, answer: CoreAnswer) -> bool {
+        let asked = self.asked.iter_mut().find(|asked| (asked.core, asked.until) == (core, until));
+        let Some(asked) = asked else { return false };
+        let news = asked.answer != Some(CoreAnswer::Given) && asked.answer != Some(answer);
+        if news {
+            asked.answer = Some(answer);
+        }
+        news
+    }
+
+    /// Whether it has given a core that it was asked for.
+    pub(crate) fn has_given(&self, core: CoreNumber) -> bool {
+        self.asked.iter().any(|asked| asked.core == core && asked.answer == Some(CoreAnswer::Given))
     }
 
     /// Messages that its kernel has passed on, on all cores it ever had, as last measured.

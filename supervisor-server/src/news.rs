@@ -3,7 +3,7 @@
 use alloc::string::{String, ToString};
 use core::fmt::{self, Write};
 
-use idl::dialogue::Refusal;
+use idl::dialogue::{CoreAnswer, Refusal};
 use idl::plan::{Chunks, CoreNumber, LotNumber, Name, SubOsIndex};
 use idl::record::RecordWriter;
 use idl::types::{Pages, ResourceKind, Ticks};
@@ -48,6 +48,7 @@ pub enum News {
     Beat { subos: SubOsIndex, step: usize, before: u64, after: u64, during: u64, holds: u32, longest: Ticks },
     Busy { subos: SubOsIndex, core: CoreNumber, step: usize, sign: Sign, before: u64, after: u64 },
     Lot { subos: SubOsIndex, lot: LotNumber, looked: Pages, used: Pages },
+    Core { subos: SubOsIndex, core: CoreNumber, answer: CoreAnswer },
     Asks { subos: SubOsIndex, peer: Name, refusal: Option<Refusal> },
     Window { between: [SubOsIndex; 2], lots: [Option<LotNumber>; 2] },
     Exit { subos: SubOsIndex, status: u32 },
@@ -140,6 +141,18 @@ pub fn write(out: &mut impl Write, names: &impl Names, now: Ticks, news: &News) 
             .field("looked", looked.0)?
             .field("used", used.0)?
             .end(),
+        News::Core { subos, core, answer } => {
+            let answer = match answer {
+                CoreAnswer::Given => "given",
+                CoreAnswer::Needed => "needed",
+            };
+            begin(out, "core")?
+                .field("t", now.0)?
+                .field("subos", names.name(*subos))?
+                .field("core", core.0)?
+                .field("answer", answer)?
+                .end()
+        }
         News::Asks { subos, peer, refusal } => {
             let record = begin(out, "asks")?.field("t", now.0)?.field("subos", names.name(*subos))?;
             let record = record.field("peer", peer)?;

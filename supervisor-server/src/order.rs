@@ -25,8 +25,8 @@ pub enum Order {
     Start(SubOsIndex),
     /// Give it a core.
     GrantCore(SubOsIndex, CoreNumber),
-    /// Take a core: asked for until then, forced from then on; again until it is done.
-    ReclaimCore(SubOsIndex, CoreNumber, Ticks),
+    /// Take a core by force; again until it is done.
+    ReclaimCore(SubOsIndex, CoreNumber),
     /// Take a lot; again until it is done.
     ReclaimLot(SubOsIndex, LotNumber),
     /// Open a window.

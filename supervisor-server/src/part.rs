@@ -3,6 +3,7 @@
 use alloc::format;
 use alloc::string::{String, ToString};
 
+use idl::dialogue::Request;
 use idl::plan::{Chunks, Holder, Holds, LotNumber, Manner, SubOsIndex};
 use idl::types::Ticks;
 
@@ -12,7 +13,7 @@ use crate::director::Director;
 use crate::member::Life;
 use crate::news::{Names, News, Owner};
 use crate::order::{Answer, Changes, Order};
-use crate::task::{Account, Place, Point, Sight, Task, Telling, ask_for};
+use crate::task::{Account, Place, Point, Sight, Task, Telling, ask_for, ask_for_core};
 use crate::wait::after;
 
 /// How long one part may take in all, in milliseconds: what goes on for longer has failed.
@@ -33,11 +34,25 @@ impl Director {
             match task {
                 Task::Do(order) => return Some(order),
                 Task::TakeCore(subos, core, manner) => {
-                    let deadline = match manner {
-                        Manner::Force => Ticks(0),
-                        Manner::Ask(patience) => after(now, u64::from(patience), self.rate),
-                    };
-                    self.work.replace(&[Task::Do(Order::ReclaimCore(subos, core, deadline))]);
+                    let take = Task::Do(Order::ReclaimCore(subos, core));
+                    match manner {
+                        Manner::Force => self.work.replace(&[take]),
+                        Manner::Ask(patience) => {
+                            let until = after(now, u64::from(patience), self.rate);
+                            if let Some(member) = self.member_mut(subos) {
+                                member.ask_for_core(core, until);
+                            }
+                            let ask = Task::Do(ask_for_core(subos, core, until));
+                            self.work.replace(&[ask, Task::HearOfCore(subos, core, until), take]);
+                        }
+                    }
+                }
+                Task::HearOfCore(subos, core, until) => {
+                    let member = self.member(subos).filter(|member| member.life == Life::Alive);
+                    if now < until && member.is_some_and(|member| !member.has_given(core)) {
+                        return Some(Order::Rest(after(now, NAP, self.rate).min(until)));
+                    }
+                    self.work.pass();
                 }
                 Task::AskForLot(subos, lot, patience, holds) => {
                     if let Some(member) = self.member_mut(subos) {
@@ -183,7 +198,7 @@ impl Director {
                 }
             }
             Answer::Refused(caps::Error::Full) if matches!(order, Order::Tell(..)) => {
-                if now >= after(since, SAYING, self.rate) {
+                if now >= after(since, SAYING, self.rate) || is_late(order, now) {
                     self.work.pass();
                 }
             }
@@ -277,7 +292,10 @@ impl Director {
                 }
                 self.news.push(News::Own { core, owner: Owner::SubOs(subos) });
             }
-            (Order::ReclaimCore(subos, core, _), answer) => {
+            (Order::Tell(subos, Request::GiveCore { core, .. }), _) => {
+                self.work.undo_with(Order::Tell(subos, Request::KeepCore { core }));
+            }
+            (Order::ReclaimCore(subos, core), answer) => {
                 if let Some(member) = self.member_mut(subos) {
                     member.remove_core(core);
                 }
@@ -380,6 +398,16 @@ impl Director {
     }
 }
 
+/// Whether an order asks for something by a time that has come: then it is too late to ask.
+const fn is_late(order: Order, now: Ticks) -> bool {
+    match order {
+        Order::Tell(_, Request::GiveCore { deadline, .. } | Request::GiveLot { deadline, .. }) => {
+            now.0 >= deadline.0
+        }
+        _ => false,
+    }
+}
+
 const fn subos_of(order: Order) -> Holder {
     match order {
         Order::Create(subos, _)
@@ -388,7 +416,7 @@ const fn subos_of(order: Order) -> Holder {
         | Order::Load(subos)
         | Order::Start(subos)
         | Order::GrantCore(subos, _)
-        | Order::ReclaimCore(subos, ..)
+        | Order::ReclaimCore(subos, _)
         | Order::ReclaimLot(subos, _)
         | Order::Destroy(subos)
         | Order::Tell(subos, _)
@@ -414,7 +442,7 @@ fn describe(order: Order) -> String {
         Order::Load(_) => "loading the program".into(),
         Order::Start(_) => "starting".into(),
         Order::GrantCore(_, core) => format!("granting core {}", core.0),
-        Order::ReclaimCore(_, core, _) => format!("taking core {}", core.0),
+        Order::ReclaimCore(_, core) => format!("taking core {}", core.0),
         Order::ReclaimLot(_, lot) => format!("taking lot {}", lot.0),
         Order::Share(_) => "opening a window".into(),
         Order::Destroy(_) => "destroying".into(),

@@ -120,9 +120,9 @@ impl<P: MachinePort> Supervisor<P> {
             },
             Order::Start(subos) => port.start(subos).map(|()| Answer::Done),
             Order::GrantCore(subos, core) => port.grant_core(subos, core).map(|()| Answer::Done),
-            Order::ReclaimCore(subos, core, deadline) => {
+            Order::ReclaimCore(subos, core) => {
                 let mask = crate::member::bit(core);
-                port.reclaim_core(subos, core, deadline).map(|done| self.or_lost(done, mask))
+                port.reclaim_core(subos, core).map(|done| self.or_lost(done, mask))
             }
             Order::ReclaimLot(subos, lot) => port.reclaim_lot(subos, lot).map(progress),
             Order::Share(window) => match self.director.plan().window(window) {

@@ -81,13 +81,8 @@ pub trait MachinePort {
     fn start(&mut self, subos: SubOsIndex) -> Result<(), Error>;
     /// Gives it a core.
     fn grant_core(&mut self, subos: SubOsIndex, core: CoreNumber) -> Result<(), Error>;
-    /// Takes a core from it.
-    fn reclaim_core(
-        &mut self,
-        subos: SubOsIndex,
-        core: CoreNumber,
-        deadline: Ticks,
-    ) -> Result<Progress, Error>;
+    /// Takes a core from it by force.
+    fn reclaim_core(&mut self, subos: SubOsIndex, core: CoreNumber) -> Result<Progress, Error>;
     /// Gives it a lot.
     fn grant_lot(&mut self, subos: SubOsIndex, size: Chunks) -> Result<LotNumber, Error>;
     /// Takes a lot from it.

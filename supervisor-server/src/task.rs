@@ -19,6 +19,8 @@ pub(crate) enum Task {
     Do(Order),
     /// Take a core in this manner.
     TakeCore(SubOsIndex, CoreNumber, Manner),
+    /// Wait until a subOS has given this core, until then at most.
+    HearOfCore(SubOsIndex, CoreNumber, Ticks),
     /// Ask for a lot and wait so many milliseconds for what its owner says of it.
     AskForLot(SubOsIndex, LotNumber, u32, Holds),
     /// Wait for what a subOS says of this lot, until then. If it says nothing, or that nothing is in it, go on; or
@@ -209,7 +211,7 @@ pub(crate) fn held(tasks: impl IntoIterator<Item = Task>) -> Vec<Task> {
         open.push(task);
         let part = match task {
             Task::Do(order) if changes(order) => order,
-            Task::TakeCore(subos, core, _) => Order::ReclaimCore(subos, core, Ticks(0)),
+            Task::TakeCore(subos, core, _) => Order::ReclaimCore(subos, core),
             _ => continue,
         };
         open.push(Task::Hold(Point::After(part)));
@@ -315,6 +317,11 @@ pub(crate) fn watch(milliseconds: u32) -> Vec<Task> {
     let before = [Task::Do(Order::Holdings), Task::Do(Order::Mark(Moment::Begin))];
     let after = [Task::Do(Order::Mark(Moment::End)), Task::Do(Order::Holdings)];
     before.into_iter().chain([Task::Rest(milliseconds)]).chain(after).collect()
+}
+
+/// The words with which a core is asked for.
+pub(crate) const fn ask_for_core(subos: SubOsIndex, core: CoreNumber, deadline: Ticks) -> Order {
+    Order::Tell(subos, Request::GiveCore { core: idl::types::CoreNumber(core.0 as u32), deadline })
 }
 
 /// The words with which a lot is asked for.

@@ -1,5 +1,6 @@
 //! The whole demonstration on a machine that is not there, as it should go and with everything broken that can be.
 
+#[allow(dead_code, reason = "not all that can be broken is broken here")]
 mod fake;
 
 use fake::{Behaviour, Call, FakeMachine, Fault};

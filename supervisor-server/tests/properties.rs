@@ -2,7 +2,7 @@
 
 mod fake;
 
-use fake::{Behaviour, Call, FakeMachine, Fault};
+use fake::{Behaviour, Call, FakeMachine, Fault, Manners};
 use idl::plan::{
     Action, Chunks, CoreNumber, Duty, Ends, Holder, Holds, LotNumber, Manner, Plan, Start, Step, SubOsIndex,
     SubOsPlan, When, WindowIndex, WindowPlan,
@@ -127,12 +127,27 @@ fn call() -> impl Strategy<Value = Call> {
     prop::sample::select(calls.to_vec())
 }
 
+fn manners() -> impl Strategy<Value = Manners> {
+    prop_oneof![
+        Just(Manners::Gives),
+        Just(Manners::Needs),
+        (0u64..300).prop_map(Manners::ThinksBetter),
+        Just(Manners::Twice),
+        Just(Manners::GivesAnother),
+        Just(Manners::Stale),
+        Just(Manners::Rubbish),
+        Just(Manners::Silent),
+    ]
+}
+
 fn fault() -> impl Strategy<Value = Fault> {
     prop_oneof![
         (0u32..20).prop_map(Fault::NoResource),
         (1..CORES).prop_map(Fault::SilentCore),
         (1..CORES).prop_map(Fault::EndlessCore),
         (0..SUBOSES).prop_map(Fault::FullRing),
+        (0..SUBOSES).prop_map(Fault::NoRoom),
+        (0..SUBOSES, manners()).prop_map(|(subos, manners)| Fault::Answers(subos, manners)),
         (0..SUBOSES, 0u64..2000).prop_map(|(subos, at)| Fault::Dies(subos, at)),
         (0..SUBOSES, 0u64..2000).prop_map(|(subos, at)| Fault::Starves(subos, at)),
         (0..SUBOSES, 0u64..2000).prop_map(|(subos, at)| Fault::Faults(subos, at)),

@@ -9,6 +9,7 @@ use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use idl::bundle::{ARGUMENTS, BOOT, EntryKind};
+use idl::record::Record;
 use libtest_mimic::{Arguments, Failed, Trial};
 use test_harness::artefact::{self, About};
 use test_harness::cases::{CASES, Case, LONG_CASES, Pairs, Stage, check, declared_pairs};
@@ -178,10 +179,24 @@ fn manifest(name: String) -> Trial {
         }
         match name.as_str() {
             "force" => sums_are_right(&played),
+            "asked" => cores_are_given(&played),
             "store" => it_can_be_kept(&path, &manifest, &played),
             _ => Ok(()),
         }
     })
+}
+
+/// Who is asked for a core has said what it should, and nothing else is taken for an answer.
+fn cores_are_given(played: &Played) -> std::result::Result<(), Failed> {
+    let answer = |line: &String| {
+        let record = Record::parse(line).filter(|record| record.name == "core")?;
+        let value = |key| record.get(key).map(|value| value.encoded().to_owned());
+        Some(format!("{} {} {}", value("subos")?, value("core")?, value("answer")?))
+    };
+    let answers: Vec<String> = played.outcome.transcript.iter().filter_map(answer).collect();
+    let expected =
+        ["echo 2 given", "batch 2 given", "liar 4 given", "liar 4 needed", "echo 1 given", "echo 2 needed"];
+    if answers == expected { Ok(()) } else { Err(Failed::from(format!("they said {answers:?}"))) }
 }
 
 /// A run that is kept can be read, its manifest is sound where it lies now, and it differs from itself in nothing.

@@ -7,7 +7,7 @@ use idl::bundle::Bundle;
 use idl::interface::Generation;
 use idl::message::Fault;
 use idl::types::{Badge, CoreNumber, Pages, Priority, Ticks};
-use userlib::cap::{Cap, Core, Endpoint, Untyped};
+use userlib::cap::{Cap, Core, Endpoint, Thread, Untyped};
 use userlib::memory::{self, Mapping};
 use userlib::process::{Builder, Process, ProcessError};
 use userlib::tally::Tally;
@@ -196,18 +196,39 @@ impl<'a> Crew<'a> {
 
     /// A core is back: the pairs that were started for it run on it again.
     fn go_back(&mut self, number: CoreNumber) -> Result<(), Error> {
-        for (index, pair) in self.pairs.iter_mut().enumerate() {
-            if pair.number != number {
-                continue;
-            }
-            let core = environment().core(number.0)?;
-            pair.core = Some(core);
-            for server in self.servers.iter().filter(|server| server.pair == index) {
-                if let Some(process) = &server.process {
-                    process.thread().schedule(Priority::ORDINARY, core.handle())?;
-                }
+        for pair in self.pairs.iter_mut().filter(|pair| pair.number == number) {
+            pair.core = Some(environment().core(number.0)?);
+        }
+        self.return_to(number)
+    }
+
+    /// A core is given: its pairs go to another. The kernel may already have left some where that is.
+    ///
+    /// # Errors
+    /// Those of `Thread.schedule`.
+    pub fn leave(&self, number: CoreNumber, other: Cap<Core>) -> Result<(), Error> {
+        let (there, other) = (|pair: &Pair| pair.number == number || pair.core.is_none(), other.handle());
+        self.threads(there).try_for_each(|(_, thread)| thread.schedule(Priority::ORDINARY, other))
+    }
+
+    /// A core that was given stays, or one is back: its pairs run on it again.
+    ///
+    /// # Errors
+    /// Those of `Thread.schedule`.
+    pub fn return_to(&self, number: CoreNumber) -> Result<(), Error> {
+        for (pair, thread) in self.threads(|pair| pair.number == number) {
+            if let Some(core) = pair.core {
+                thread.schedule(Priority::ORDINARY, core.handle())?;
             }
         }
         Ok(())
+    }
+
+    /// The threads of the servers of some pairs, each with its pair.
+    fn threads(&self, of: impl Fn(&Pair) -> bool) -> impl Iterator<Item = (&Pair, Cap<Thread>)> {
+        self.servers.iter().filter_map(move |server| {
+            let pair = self.pairs.get(server.pair).filter(|pair| of(pair))?;
+            Some((pair, server.process.as_ref()?.thread()))
+        })
     }
 }

@@ -10,7 +10,7 @@ use caps::{Error, Rights};
 use idl::interface::{Access, Caller, Moved, Session, right};
 use idl::servers::Servers as Table;
 use idl::types::Badge;
-use userlib::cap::{Cap, Endpoint};
+use userlib::cap::{Cap, Endpoint, Thread};
 use userlib::directory::{Directory, DirectoryDispatch, DirectoryError, DirectoryServer, words_of};
 use userlib::server::Service;
 use userlib::{memory, thread};
@@ -61,14 +61,18 @@ impl DirectoryServer for Desk {
     }
 }
 
-/// Serves the directory at this endpoint, in a thread of its own.
+/// Serves the directory at this endpoint, in a thread of its own: this one.
 ///
 /// # Errors
 /// Those of making a thread and a reply object.
-pub fn open(endpoint: Cap<Endpoint>, table: Arc<Table>, endpoints: Vec<Cap<Endpoint>>) -> Result<(), Error> {
+pub fn open(
+    endpoint: Cap<Endpoint>,
+    table: Arc<Table>,
+    endpoints: Vec<Cap<Endpoint>>,
+) -> Result<Cap<Thread>, Error> {
     let mut desk = DirectoryDispatch(Desk { table, endpoints });
     let service = Service::on(endpoint)?;
-    thread::spawn(move || service.serve(&mut desk)).map(drop)
+    thread::spawn(move || service.serve(&mut desk)).map(|desk| desk.thread())
 }
 
 #[cfg(test)]

@@ -6,8 +6,8 @@ use alloc::vec::Vec;
 use caps::Error;
 use idl::abi::PAGE_SIZE;
 use idl::dialogue::Report;
-use idl::types::{Bits, Chunks, LotNumber, Pages};
-use userlib::cap::{Cap, Endpoint, Notification, Region, Untyped};
+use idl::types::{Bits, Chunks, LotNumber, Pages, Priority};
+use userlib::cap::{Cap, Core, Endpoint, Notification, Region, Untyped};
 use userlib::{environment, memory, slots};
 
 use crate::scanner::{Job, Scanner};
@@ -103,6 +103,15 @@ impl Lots {
             Some((job, Err(_))) if !self.lots.iter().any(|lot| lot.number == job.lot) => Ok(None),
             Some((_, Err(error))) => Err(error),
         }
+    }
+
+    /// Has the thread that looks at lots run on this core, if there is such a thread.
+    ///
+    /// # Errors
+    /// Those of `Thread.schedule`.
+    pub fn go_to(&self, core: Cap<Core>) -> Result<(), Error> {
+        let scanner = self.scanner.as_ref().map(Scanner::thread);
+        scanner.map_or(Ok(()), |thread| thread.schedule(Priority::ORDINARY, core.handle()))
     }
 
     fn give_next(&mut self) -> Result<(), Error> {

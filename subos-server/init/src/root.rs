@@ -1,20 +1,21 @@
 //! The wait, and what ends it.
 
+use alloc::collections::BTreeSet;
 use alloc::format;
 use alloc::string::{String, ToString};
 use core::time::Duration;
 
 use caps::{Error, Handle};
 use idl::bundle::Bundle;
-use idl::dialogue::{Report, Request, Told};
+use idl::dialogue::{CoreAnswer, Report, Request, Told};
 use idl::event::Event;
 use idl::message::{Fault, Message, Received};
 use idl::slots::ROOT_CORES;
-use idl::types::{Badge, Bits, CoreNumber, Deadline, Ticks};
-use userlib::cap::{Cap, Endpoint, Notification, Reply, Uplink};
+use idl::types::{Badge, Bits, CoreNumber, Deadline, Priority, Ticks};
+use userlib::cap::{Cap, Core, Endpoint, Notification, Reply, Uplink};
 use userlib::log::{info, warn};
 use userlib::process::ProcessError;
-use userlib::{environment, memory, println, thread, time};
+use userlib::{environment, memory, println, slots, thread, time};
 
 use crate::config::Config;
 use crate::crash::Crash;
@@ -37,6 +38,8 @@ struct Init<'a> {
     /// The servers of the table, if there is one.
     servers: Option<Servers<'a>>,
     lots: Lots,
+    /// Cores that were given, until they go.
+    given: BTreeSet<CoreNumber>,
     outbox: Outbox,
     uplink: Cap<Uplink>,
     reported: Deadline,
@@ -62,6 +65,7 @@ pub fn run() -> Result<(), String> {
         crew: Crew::new(config, files, faults),
         servers: build(files, faults)?,
         lots: Lots::new(faults, doorbell, LOOKED),
+        given: BTreeSet::new(),
         outbox: Outbox::default(),
         uplink,
         reported: time::after(REPORT_EVERY),
@@ -88,6 +92,12 @@ pub fn run() -> Result<(), String> {
     }
 }
 
+/// Whether this subOS has a core.
+fn has_core(core: CoreNumber) -> bool {
+    let slot = idl::slots::root_core(core.0).map(idl::slots::fresh).unwrap_or(Handle::NONE);
+    environment().roots().info(slot).is_ok()
+}
+
 /// Builds the servers of the table that lies among the files, if one does.
 fn build(files: Bundle<'_>, faults: Cap<Endpoint>) -> Result<Option<Servers<'_>>, String> {
     let Some(file) = files.find(idl::servers::TABLE) else { return Ok(None) };
@@ -101,12 +111,10 @@ fn build(files: Bundle<'_>, faults: Cap<Endpoint>) -> Result<Option<Servers<'_>>
 impl Init<'_> {
     /// Begins with the cores that are there already.
     fn start(&mut self) {
-        for core in 0..ROOT_CORES {
-            let slot = idl::slots::root_core(core).map(idl::slots::fresh).unwrap_or(Handle::NONE);
-            if environment().roots().info(slot).is_ok() {
-                self.core_granted(CoreNumber(core));
-            }
-        }
+        (0..ROOT_CORES)
+            .map(CoreNumber)
+            .filter(|core| has_core(*core))
+            .for_each(|core| self.core_granted(core));
     }
 
     /// Somebody called the endpoint of faults: only the kernel can, on behalf of a server. Says whether the server is to
@@ -160,6 +168,8 @@ impl Init<'_> {
                 Ok(Told::Kernel(event)) => self.event(event),
                 Ok(Told::Supervisor(Request::SayProgress {})) => self.progress(),
                 Ok(Told::Supervisor(Request::GiveLot { lot, .. })) => self.lots.wanted(lot),
+                Ok(Told::Supervisor(Request::GiveCore { core, deadline })) => self.give_core(core, deadline),
+                Ok(Told::Supervisor(Request::KeepCore { core })) => self.keep_core(core),
                 // It asks for none.
                 Ok(Told::Supervisor(Request::WindowTo { .. } | Request::NoWindow { .. })) => {}
                 Err(_) => warn!("the supervisor says what nobody understands: {words:x?}"),
@@ -172,6 +182,7 @@ impl Init<'_> {
             Event::CoreGranted { core } => self.core_granted(core),
             Event::CoreLost { core } => {
                 info!("core {} went", core.0);
+                self.given.remove(&core);
                 self.crew.core_lost(core);
             }
             Event::LotGranted { lot, chunks } => match self.lots.granted(lot, chunks) {
@@ -183,9 +194,69 @@ impl Init<'_> {
                 self.lots.lost(lot);
             }
             Event::LotWanted { lot, .. } => self.lots.wanted(lot),
-            // Cores are given up at once: their threads run on elsewhere.
+            // A core that the kernel announces goes without preparation: its threads run on elsewhere.
             _ => {}
         }
+    }
+
+    /// Takes everything off a core, if there is another for it, and says whether that is done.
+    fn give_core(&mut self, core: CoreNumber, deadline: Ticks) {
+        let answer = match self.leave(core) {
+            Ok(()) => CoreAnswer::Given,
+            Err(error) => {
+                info!("core {} is needed: {}", core.0, error.name());
+                CoreAnswer::Needed
+            }
+        };
+        self.outbox.add(Report::Core { core, deadline, answer });
+    }
+
+    /// Moves all that runs on a core, and all that may, to the first of the others that is not given itself.
+    fn leave(&mut self, core: CoreNumber) -> Result<(), Error> {
+        let other = self.another(core)?;
+        let moved = self
+            .crew
+            .leave(core, other)
+            .and_then(|()| self.servers.as_ref().map_or(Ok(()), |servers| servers.leave(core, other)))
+            .and_then(|()| self.lots.go_to(other))
+            .and_then(|()| thread::current().schedule(Priority::ORDINARY, other.handle()));
+        // The threads have their place.
+        let _ = slots::delete(other.handle());
+        moved?;
+        self.given.insert(core);
+        Ok(())
+    }
+
+    /// A core besides this one that is there and was not given. `NotOwner`, `NoResource`.
+    fn another(&self, core: CoreNumber) -> Result<Cap<Core>, Error> {
+        if !has_core(core) {
+            return Err(Error::NotOwner);
+        }
+        let others = (0..ROOT_CORES).map(CoreNumber).filter(|other| *other != core);
+        let mut free = others.filter(|other| !self.given.contains(other));
+        free.find_map(|other| environment().core(other.0).ok()).ok_or(Error::NoResource)
+    }
+
+    /// A core that was given stays after all.
+    fn keep_core(&mut self, core: CoreNumber) {
+        if !self.given.remove(&core) {
+            return;
+        }
+        let back = self.crew.return_to(core).and_then(|()| self.servers_go_back(core));
+        if let Err(error) = back {
+            // If it went meanwhile, that is announced as well.
+            info!("nothing goes back to core {}: {}", core.0, error.name());
+        }
+    }
+
+    /// The servers of the table that belong on a core go back to it.
+    fn servers_go_back(&self, number: CoreNumber) -> Result<(), Error> {
+        let Some(servers) = &self.servers else { return Ok(()) };
+        let core = environment().core(number.0)?;
+        let back = servers.go_back(number, core);
+        // The threads have their place.
+        let _ = slots::delete(core.handle());
+        back
     }
 
     fn core_granted(&mut self, core: CoreNumber) {

@@ -77,6 +77,12 @@ impl Scanner {
         slots::delete(self.wake.handle())
     }
 
+    /// Its thread.
+    #[must_use]
+    pub const fn thread(&self) -> Cap<Thread> {
+        self.thread
+    }
+
     /// Gives it a job.
     ///
     /// # Errors

@@ -8,8 +8,8 @@ use idl::bundle::Bundle;
 use idl::interface::Generation;
 use idl::message::Fault;
 use idl::servers::{Server as Line, Servers as Table};
-use idl::types::{Badge, Pages, Ticks};
-use userlib::cap::{Cap, Endpoint, Untyped};
+use idl::types::{Badge, CoreNumber, Pages, Priority, Ticks};
+use userlib::cap::{Cap, Core, Endpoint, Thread, Untyped};
 use userlib::memory::{self, Mapping};
 use userlib::process::{Builder, Process, ProcessError};
 use userlib::tally::Tally;
@@ -28,6 +28,8 @@ pub struct Servers<'a> {
     files: Bundle<'a>,
     faults: Cap<Endpoint>,
     directory: Cap<Endpoint>,
+    /// The thread that hands out connections, once it is there.
+    desk: Option<Cap<Thread>>,
     running: Vec<Running>,
 }
 
@@ -65,15 +67,45 @@ impl<'a> Servers<'a> {
         let table = Arc::new(table);
         let nobody = |error: Error| (idl::servers::Name::new(), ProcessError::from(error));
         let directory = memory::create::<Endpoint>(0).map_err(nobody)?;
-        let mut servers = Self { table, files, faults, directory, running: Vec::new() };
+        let mut servers = Self { table, files, faults, directory, desk: None, running: Vec::new() };
         let endpoints = servers.table.servers.iter().map(|_| memory::create::<Endpoint>(0));
         let endpoints = endpoints.collect::<Result<Vec<_>, _>>().map_err(nobody)?;
-        desk::open(directory, Arc::clone(&servers.table), endpoints.clone()).map_err(nobody)?;
+        let desk = desk::open(directory, Arc::clone(&servers.table), endpoints.clone());
+        servers.desk = Some(desk.map_err(nobody)?);
         for (index, endpoint) in endpoints.into_iter().enumerate() {
             let name = servers.line(index).map(|line| line.name.clone()).unwrap_or_default();
             servers.begin(index, endpoint).map_err(|error| (name, error))?;
         }
         Ok(servers)
+    }
+
+    /// A core is given: what runs there, or where init does, goes to another.
+    ///
+    /// # Errors
+    /// Those of `Thread.schedule`.
+    pub fn leave(&self, number: CoreNumber, other: Cap<Core>) -> Result<(), Error> {
+        let lines = self.table.servers.iter().zip(&self.running);
+        let there = lines.filter(|(line, _)| line.core.is_none_or(|core| u32::from(core) == number.0));
+        let threads = there.filter_map(|(_, server)| match &server.state {
+            State::Alive(process) => Some(process.thread()),
+            _ => None,
+        });
+        threads.chain(self.desk).try_for_each(|thread| thread.schedule(Priority::ORDINARY, other.handle()))
+    }
+
+    /// A core is there again: those that the table puts there go back to it.
+    ///
+    /// # Errors
+    /// Those of `Thread.schedule`.
+    pub fn go_back(&self, number: CoreNumber, core: Cap<Core>) -> Result<(), Error> {
+        for (line, server) in self.table.servers.iter().zip(&self.running) {
+            if let (Some(place), State::Alive(process)) = (line.core, &server.state)
+                && u32::from(place) == number.0
+            {
+                process.thread().schedule(Priority::ORDINARY, core.handle())?;
+            }
+        }
+        Ok(())
     }
 
     /// What all servers have done, as they count it.

@@ -2,11 +2,11 @@
 
 use core::mem::take;
 
-use idl::dialogue::{Report, Request, Told, name_to_words};
+use idl::dialogue::{CoreAnswer, Report, Request, Told, name_to_words};
 use idl::event::Event;
 use idl::types::{Chunks, CoreNumber, LotNumber, Pages, Ticks};
 
-use super::{FakeMachine, Fault, RATE};
+use super::{FakeMachine, Fault, Manners, RATE};
 
 /// What a subOS is like.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -52,6 +52,7 @@ impl FakeMachine {
         });
         let deaf = self.has(&Fault::FullRing(index));
         let dirty = self.has(&Fault::DirtyLots);
+        let manners = self.manners(index);
         let most = |core: u8| {
             let leaves = |fault: &Fault| match fault {
                 Fault::Leaves(s, c, most) if (*s, *c) == (index, core) => Some(*most),
@@ -111,6 +112,7 @@ impl FakeMachine {
         while let Some(words) = if deaf { None } else { subos.down.pop_front() } {
             answer(subos, &words, now, dirty);
         }
+        answer_for_core(subos, manners, now);
         match subos.behaviour.clone() {
             Behaviour::Counts | Behaviour::Asks(_) => {
                 if now / REPORT_EVERY > before / REPORT_EVERY {
@@ -147,6 +149,32 @@ fn progress(subos: &mut super::FakeSubOs, now: u64) -> [u64; 5] {
     Report::Progress { count, at: Ticks(now), longest: Ticks(take(&mut subos.longest)) }.to_words()
 }
 
+/// What a subOS says of a core that it is asked for.
+fn answer_for_core(subos: &mut super::FakeSubOs, manners: Manners, now: u64) {
+    use CoreAnswer::{Given, Needed};
+    let Some((core, deadline, since)) = subos.wanted else { return };
+    let says = |core, deadline, answer| Report::Core { core, deadline, answer }.to_words();
+    let rubbish =
+        [[9, u64::MAX, deadline.0, 1, 0], [9, u64::from(core.0), deadline.0, 77, 0], [8, 7, 6, 5, 4]];
+    let (other, late) = (CoreNumber(core.0 ^ 1), Ticks(deadline.0 - 1));
+    let due = |long| now >= since + long * RATE;
+    let all: Vec<[u64; 5]> = match manners {
+        Manners::Gives => vec![says(core, deadline, Given)],
+        Manners::Needs => vec![says(core, deadline, Needed)],
+        // It leaves itself room to say more.
+        Manners::ThinksBetter(long) if !due(long) && !subos.up.is_empty() => return,
+        Manners::ThinksBetter(long) if !due(long) => return subos.say(says(core, deadline, Needed)),
+        Manners::ThinksBetter(_) => vec![says(core, deadline, Given)],
+        Manners::Twice => [Given, Given, Needed].map(|answer| says(core, deadline, answer)).to_vec(),
+        Manners::GivesAnother => vec![says(other, deadline, Given)],
+        Manners::Stale => vec![says(core, late, Given)],
+        Manners::Rubbish => rubbish.to_vec(),
+        Manners::Silent => Vec::new(),
+    };
+    all.into_iter().for_each(|words| subos.say(words));
+    subos.wanted = None;
+}
+
 /// What a subOS does when it is told something.
 fn answer(subos: &mut super::FakeSubOs, words: &[u64; 5], now: u64, dirty: bool) {
     let lot = |lot: LotNumber, looked: u32, used: u32| {
@@ -166,6 +194,10 @@ fn answer(subos: &mut super::FakeSubOs, words: &[u64; 5], now: u64, dirty: bool)
             let words = progress(subos, now);
             subos.say(words);
         }
+        Ok(Told::Supervisor(Request::GiveCore { core, deadline })) => {
+            subos.wanted = Some((core, deadline, now));
+        }
+        Ok(Told::Supervisor(told @ Request::KeepCore { .. })) => subos.windows.push(told),
         Ok(Told::Supervisor(Request::GiveLot { lot: number, .. })) if subos.behaviour != Behaviour::Spins => {
             subos.say(lot(number, 512, 300));
         }

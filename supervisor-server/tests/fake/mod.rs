@@ -13,7 +13,7 @@ use idl::dialogue::Request;
 use idl::event::Event;
 use idl::kernel::machine::LedgerEntry;
 use idl::plan::Plan;
-use idl::types::{LedgerState, LotNumber, SubOsNumber};
+use idl::types::{CoreNumber, LedgerState, LotNumber, SubOsNumber, Ticks};
 use supervisor_server::order::Moment;
 
 /// Ticks of the fake clock in a millisecond.
@@ -32,6 +32,8 @@ pub(crate) enum Fault {
     EndlessCore(u8),
     /// This subOS does not read what it is told.
     FullRing(u8),
+    /// The ring towards this subOS is full from the beginning.
+    NoRoom(u8),
     /// The kernel of this subOS dies at this time, in milliseconds.
     Dies(u8, u64),
     /// The first program of this subOS faults at this time, in milliseconds.
@@ -47,6 +49,8 @@ pub(crate) enum Fault {
     Leaves(u8, u8, u64),
     /// This subOS has no memory left for a program at this time, in milliseconds.
     Starves(u8, u64),
+    /// This subOS answers in this way when it is asked for a core.
+    Answers(u8, Manners),
     /// Lots are not cleared.
     DirtyLots,
     /// Lots but the home lot are granted of the last memory that is free, not of the first.
@@ -55,6 +59,27 @@ pub(crate) enum Fault {
     Leak,
     /// The audit finds something.
     BadAudit,
+}
+
+/// How a subOS answers when it is asked for a core. Nobody stops working there before it is taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Manners {
+    /// It gives it.
+    Gives,
+    /// It says that it needs it.
+    Needs,
+    /// It says so, again and again, and gives it after so many milliseconds.
+    ThinksBetter(u64),
+    /// It gives it, and again, and then it says that it needs it.
+    Twice,
+    /// It gives another core.
+    GivesAnother,
+    /// It answers a request that nobody made: with another deadline.
+    Stale,
+    /// It says what is no answer, and answers about cores that cannot be.
+    Rubbish,
+    /// It says nothing.
+    Silent,
 }
 
 /// A call that changes something.
@@ -88,6 +113,8 @@ pub(crate) struct FakeSubOs {
     pub(crate) ended: bool,
     /// Whether it has asked for its windows.
     pub(crate) asked: bool,
+    /// What it is asked for and has not answered to the end: the core, until when, and since when.
+    pub(crate) wanted: Option<(CoreNumber, Ticks, u64)>,
     /// What it was told of windows.
     pub(crate) windows: Vec<Request>,
 }
@@ -233,6 +260,16 @@ impl FakeMachine {
                 let _ = self.suboses.get_mut(&number).map(|survivor| survivor.tell(gone.to_words()));
             }
         }
+    }
+
+    /// How a subOS answers when it is asked for a core.
+    pub(crate) fn manners(&self, subos: u8) -> Manners {
+        let found = self.faults.iter().find_map(|fault| match fault {
+            Fault::Answers(who, manners) if *who == subos => Some(*manners),
+            _ => None,
+        });
+        let spins = self.suboses.get(&subos).is_some_and(|subos| subos.behaviour == Behaviour::Spins);
+        found.unwrap_or(if spins { Manners::Silent } else { Manners::Gives })
     }
 
     /// The cores of a subOS.

@@ -142,22 +142,13 @@ impl MachinePort for FakeMachine {
         Ok(())
     }
 
-    fn reclaim_core(
-        &mut self,
-        subos: SubOsIndex,
-        core: CoreNumber,
-        deadline: Ticks,
-    ) -> Result<Progress, Error> {
+    fn reclaim_core(&mut self, subos: SubOsIndex, core: CoreNumber) -> Result<Progress, Error> {
         self.begins(Call::ReclaimCore);
         self.tick();
         if !self.cores_of(subos.0).contains(&core.0) {
             return Err(Error::NotOwner);
         }
         if self.has(&Fault::EndlessCore(core.0)) {
-            self.now += RATE;
-            return Ok(Progress::More);
-        }
-        if self.now < deadline.0 {
             self.now += RATE;
             return Ok(Progress::More);
         }
@@ -247,6 +238,9 @@ impl MachinePort for FakeMachine {
 
     fn tell(&mut self, subos: SubOsIndex, words: [u64; 5]) -> Result<(), Error> {
         self.tick();
+        if self.has(&Fault::NoRoom(subos.0)) {
+            return Err(Error::Full);
+        }
         self.living(subos)?.tell(words)
     }
 

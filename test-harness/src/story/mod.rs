@@ -215,7 +215,7 @@ impl Story {
                 Some(Event::Ended { subos: text(&record, "subos"), status: text(&record, "status") })
             }
             "epitaph" => Some(Event::Epitaph { subos: text(&record, "subos"), text: text(&record, "text") }),
-            "crash" | "restart" | "lot" | "beat" | "busy" | "missing" | "starved" | "asks" => {
+            "crash" | "restart" | "lot" | "core" | "beat" | "busy" | "missing" | "starved" | "asks" => {
                 self.note(&record);
                 Some(Event::Remark { subos: text(&record, "subos"), text: remark(&record) })
             }
@@ -313,6 +313,7 @@ fn remark(record: &Record<'_>) -> String {
             count("looked"),
             count("used")
         ),
+        "core" => format!("says of core {}: {}", count("core"), value("answer")),
         "busy" => format!(
             "is at work on core {} until it is taken: {} from {} to {}",
             count("core"),

@@ -9,7 +9,7 @@ use core::convert::Infallible;
 use core::time::Duration;
 
 use idl::bundle::Bundle;
-use idl::dialogue::{Report, Request, Told};
+use idl::dialogue::{CoreAnswer, Report, Request, Told};
 use idl::event::Event;
 use idl::slots::{ROOT_CORES, ROOT_LOTS};
 use idl::types::{CoreNumber, LotNumber, Priority, Ticks};
@@ -49,6 +49,7 @@ struct Seat {
 struct Manager {
     system: Arc<System>,
     wards: Wards,
+    guard: Cap<Thread>,
     uplink: Cap<Uplink>,
     seats: Vec<Seat>,
     outbox: VecDeque<Report>,
@@ -57,11 +58,11 @@ struct Manager {
     starved: u64,
 }
 
-/// Starts the command and looks after the subOS. Comes back only when it cannot do its work.
+/// Starts the command and looks after the subOS; `guard` is the thread that mends faults of this one. Comes back only when it cannot do its work.
 ///
 /// # Errors
 /// A text that says why.
-pub(super) fn run(wards: &Wards) -> Result<Infallible, String> {
+pub(super) fn run(wards: &Wards, guard: Cap<Thread>) -> Result<Infallible, String> {
     let environment = environment();
     let kernel = |error: Error| format!("the kernel refused: {}", error.name());
     let notification = memory::create::<Notification>(0).map_err(kernel)?;
@@ -71,6 +72,7 @@ pub(super) fn run(wards: &Wards) -> Result<Infallible, String> {
     let mut manager = Manager {
         system,
         wards: wards.clone(),
+        guard,
         uplink: environment.uplink(),
         seats: Vec::new(),
         outbox: VecDeque::new(),
@@ -192,6 +194,8 @@ impl Manager {
                 Ok(Told::Kernel(event)) => self.event(event),
                 Ok(Told::Supervisor(Request::SayProgress {})) => self.say_progress(),
                 Ok(Told::Supervisor(Request::GiveLot { lot, deadline })) => self.give_lot(lot, deadline),
+                Ok(Told::Supervisor(Request::GiveCore { core, deadline })) => self.give_core(core, deadline),
+                Ok(Told::Supervisor(Request::KeepCore { core })) => self.keep_core(core),
                 // It asks for none.
                 Ok(Told::Supervisor(Request::WindowTo { .. } | Request::NoWindow { .. })) => {}
                 // Words that nobody understands are none of ours.
@@ -208,8 +212,40 @@ impl Manager {
             Event::LotGranted { lot, .. } => self.lot_granted(lot),
             Event::LotLost { lot } => self.lot_lost(lot),
             Event::LotWanted { lot, deadline } => self.give_lot(lot, deadline),
-            // A core that is wanted goes without preparation.
+            // A core that the kernel announces goes without preparation.
             _ => {}
+        }
+    }
+
+    /// Takes everything off a core, if there is another for it, and says whether that is done.
+    fn give_core(&mut self, core: CoreNumber, deadline: Ticks) {
+        let gave = self.leave(core).is_ok();
+        let answer = if gave { CoreAnswer::Given } else { CoreAnswer::Needed };
+        self.count_cores();
+        self.outbox.push_back(Report::Core { core, deadline, answer });
+    }
+
+    /// Moves all that may run on a core to the first of the others that is not given. Its executor does nothing there.
+    fn leave(&self, core: CoreNumber) -> Result<(), Error> {
+        let here = self.seats.iter().find(|seat| seat.core == core).ok_or(Error::NotOwner)?;
+        let stays = |seat: &&Seat| seat.core != core && !self.system.is_dormant(seat.executor);
+        let other = self.seats.iter().find(stays).ok_or(Error::NoResource)?.capability.handle();
+        here.thread.schedule(EXECUTOR_PRIORITY, other)?;
+        self.system.set_dormant(here.executor, true);
+        self.system.wake(here.executor);
+        // These two run where the first thread began, or where the kernel moved them since.
+        self.guard.schedule(Priority::ORDINARY, other)?;
+        thread::current().schedule(Priority::ORDINARY, other)
+    }
+
+    /// A core that was given stays after all.
+    fn keep_core(&self, core: CoreNumber) {
+        let Some(seat) = self.seats.iter().find(|seat| seat.core == core) else { return };
+        // If it went meanwhile, that is announced as well.
+        if seat.thread.schedule(EXECUTOR_PRIORITY, seat.capability.handle()).is_ok() {
+            self.system.set_dormant(seat.executor, false);
+            self.system.wake(seat.executor);
+            self.count_cores();
         }
     }
 

@@ -28,7 +28,8 @@ pub(crate) fn run() -> Result<(), String> {
     let guard = Guard::new().map_err(kernel)?;
     let wards = guard.wards();
     let manager = wards.guarded(thread::Builder::new());
-    let work = move || match manager::run(&wards) {
+    let first = thread::current();
+    let work = move || match manager::run(&wards, first) {
         Ok(never) => match never {},
         Err(reason) => panic!("{reason}"),
     };
