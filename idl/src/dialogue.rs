@@ -186,7 +186,7 @@ said! {
 }
 
 /// What a subOS says to a request for one of its cores.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, idl::Word)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, idl::Word)]
 pub enum CoreAnswer {
     /// Nothing needs the core any more: it may go now.
     Given = 1,

@@ -33,7 +33,7 @@ pub(crate) struct LotReport {
 }
 
 /// A core that a subOS was asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Asked {
     core: CoreNumber,
     until: Ticks,
