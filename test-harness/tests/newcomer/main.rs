@@ -1,6 +1,7 @@
 //! The newcomer's path: `new-service` writes a service that builds, passes its tests and runs; or nothing.
 #![allow(clippy::unwrap_used, reason = "a test may stop where it stands")]
 
+mod guide;
 mod tree;
 
 use std::fs;
