@@ -137,6 +137,8 @@ pub const ROWS: &[Row] = &[
     plugin("core-move-halted", "the same: halted").goal(10_000).wherever(),
     plugin("core-move-lock", "the same: waiting for the kernel's lock").goal(10_000).wherever(),
     plugin("core-move-crowded", "the same: 24 ready threads, to another core").goal(30_000).wherever(),
+    plugin("core-move-asked", "core move, asked for, from the request on").goal(3_000).wherever(),
+    plugin("core-move-given", "the same, until it is given").wherever(),
     plugin("subos-create", "create a subOS, to its first instruction").goal(100_000).passes(1),
     plugin("subos-load", "load its program"),
     plugin("grant-64m", "grant a lot of 64 MiB"),

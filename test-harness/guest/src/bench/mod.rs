@@ -14,6 +14,7 @@
 //! The program runs itself as its own peers: `peer::...` are processes in other address spaces, `cell` is the
 //! program of the subOSes that are made, moved about and ended.
 
+mod asked;
 mod capabilities;
 mod clock;
 mod cores;
