@@ -80,6 +80,11 @@ said! {
             /// Which.
             core: CoreNumber
         },
+        /// This lot was asked for ([`Request::GiveLot`]) and stays after all: it may be used again.
+        KeepLot = 5 {
+            /// Which.
+            lot: LotNumber
+        },
         /// The window that was asked for ([`Report::WantWindow`]) is open: this lot is its side of it. The kernel has said
         /// `WindowOpened` before.
         WindowTo = 10 {

@@ -186,6 +186,64 @@ pub enum Holds {
     Data,
 }
 
+/// Most lots that one resize gives: as many as `SubOs.grant` takes.
+pub const MAX_GIVEN: usize = 3;
+
+/// Several resources that change hands at once: all of them, or none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Resize {
+    /// Who has the cores and the lots.
+    pub from: Holder,
+    /// Who gets them, and the new memory.
+    pub to: Holder,
+    /// The cores: bit n for core n.
+    pub cores: u64,
+    /// The lots: bit n for lot n of the first. The other gets lots of the same sizes.
+    pub lots: u32,
+    /// Lots of free memory that the other gets besides, in chunks; 0 is none.
+    pub memory: [Chunks; MAX_GIVEN],
+    /// How it is taken.
+    pub manner: Manner,
+    /// What must be the reason that it is refused before anything is touched. Without it, it must be done.
+    pub refused: Option<Part>,
+}
+
+/// One of the resources of a resize, or one of the two whom it is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Part {
+    /// A core.
+    Core(CoreNumber),
+    /// A lot of who has it.
+    Lot(LotNumber),
+    /// New memory of this size.
+    Memory(Chunks),
+    /// Who has it.
+    Giver,
+    /// Who gets it.
+    Receiver,
+}
+
+impl Resize {
+    /// The numbers of the lots that it takes, in rising order.
+    pub fn lots(&self) -> impl DoubleEndedIterator<Item = LotNumber> + use<> {
+        let lots = self.lots;
+        (0..32u8).filter(move |lot| lots >> lot & 1 != 0).map(LotNumber)
+    }
+
+    /// The sizes of the lots of free memory that it gives.
+    pub fn memory(&self) -> impl Iterator<Item = Chunks> + use<> {
+        self.memory.into_iter().filter(|size| size.0 > 0)
+    }
+
+    fn is_sound(&self) -> bool {
+        let lots = self.lots.count_ones() as usize + self.memory().count();
+        let something = self.cores != 0 || lots > 0;
+        let taken = self.from != Holder::Free || self.lots == 0;
+        let given = self.to != Holder::Free || self.memory().count() == 0;
+        something && taken && given && self.from != self.to && self.lots & 1 == 0 && lots <= MAX_GIVEN
+    }
+}
+
 /// Something that the supervisor does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Action {
@@ -215,6 +273,8 @@ pub enum Action {
         /// What it must hold.
         holds: Holds,
     },
+    /// Moves several resources at once.
+    Resize(Resize),
     /// Makes a new lot of free memory.
     GrantLot {
         /// How large.
@@ -259,6 +319,8 @@ pub enum PlanError {
     /// A window has no memory, or is between one and itself or such as have one already; or a step names one that is not
     /// there.
     BadWindow,
+    /// A resize moves nothing, or more lots than it can, or from nobody to nobody, or a home lot.
+    BadResize,
     /// The buffer is too small.
     BufferTooSmall,
 }
@@ -273,6 +335,7 @@ impl core::fmt::Display for PlanError {
             Self::UnknownSubOs => "a step names a subOS that is not there",
             Self::BadCore => "a core's number is too high",
             Self::BadWindow => "a window is empty, has no two sides or not the only such, or is not there",
+            Self::BadResize => "a resize moves nothing, too many lots, a home lot, or from and to the same",
             Self::BufferTooSmall => "the buffer is too small",
         })
     }
@@ -369,6 +432,11 @@ impl Plan {
                 self.check_holder(to)
             }
             Action::MoveLot { from, to, .. } => self.check_subos(from).and_then(|()| self.check_holder(to)),
+            Action::Resize(resize) if !resize.is_sound() => Err(PlanError::BadResize),
+            Action::Resize(Resize { from, to, .. }) => {
+                self.check_holder(from)?;
+                self.check_holder(to)
+            }
             Action::GrantLot { size: Chunks(0), .. } => Err(PlanError::BadLot),
             Action::GrantLot { to, reuses, .. } => {
                 self.check_subos(to)?;

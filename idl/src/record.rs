@@ -24,6 +24,7 @@
 //! | `@busy t= subos= core= n= by= before= after=` | immediately before step n took the core, or its owner's life, this count of the kernel's grew on it |
 //! | `@lot t= subos= lot= looked= used=` | what a subOS says its lot holds: pages looked at, and pages not all zero |
 //! | `@core t= subos= core= answer=` | what a subOS says to a request for one of its cores: `given`, or `needed` |
+//! | `@refused t= n= part= text=` | of what step n moves at once nothing changes hands, because of this part |
 //! | `@asks t= subos= peer= text=` | a subOS asks for a window to another; with `text=`, why it is refused |
 //! | `@window t= state= one= lot= other= peer=` | a window is `open`: this lot of one's, that of the other's (`peer=`), and nobody's else; or `half`, when one is gone (whose number is then empty), or `closed` |
 //! | `@exit subos= status=` | a subOS has done what it was for |

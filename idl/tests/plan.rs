@@ -2,8 +2,8 @@
 #![allow(clippy::unwrap_used, reason = "a test may stop where it stands")]
 
 use idl::plan::{
-    Action, Chunks, CoreNumber, Duty, Ends, Holder, Holds, LotNumber, MAX_ENCODED, Manner, Plan, PlanError,
-    Start, Step, SubOsIndex, SubOsPlan, When, WindowIndex, WindowPlan, decode, encode,
+    Action, Chunks, CoreNumber, Duty, Ends, Holder, Holds, LotNumber, MAX_ENCODED, Manner, Part, Plan,
+    PlanError, Resize, Start, Step, SubOsIndex, SubOsPlan, When, WindowIndex, WindowPlan, decode, encode,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -69,6 +69,17 @@ fn action(count: u8) -> impl Strategy<Value = Action> {
             to,
             reuses
         }),
+        (0..count, 0..count, 1u64.., 1u32..3, prop::option::of(0u8..64)).prop_map(
+            |(from, to, cores, lots, refused)| Action::Resize(Resize {
+                from: Holder::SubOs(SubOsIndex(from)),
+                to: if from == to { Holder::Free } else { Holder::SubOs(SubOsIndex(to)) },
+                cores,
+                lots: lots << 1,
+                memory: [Chunks(u32::from(from != to)), Chunks(0), Chunks(0)],
+                manner: Manner::Ask(lots),
+                refused: refused.map(|core| Part::Core(CoreNumber(core))),
+            })
+        ),
         Just(Action::CompareLedger),
         Just(Action::Audit),
         Just(Action::Wait),
@@ -176,6 +187,33 @@ fn a_plan_is_checked_on_both_sides() {
     let core = CoreNumber(64);
     let step = Action::MoveCore { core, from: Holder::Free, to: Holder::Free, manner: Manner::Force };
     assert_eq!(with(std::slice::from_ref(&subos), step), Some(PlanError::BadCore));
+    let [a, b] = [0, 1].map(|index| Holder::SubOs(SubOsIndex(index)));
+    let none = [Chunks(0); 3];
+    let sound = Resize {
+        from: a,
+        to: b,
+        cores: 0b110,
+        lots: 0b110,
+        memory: none,
+        manner: Manner::Force,
+        refused: None,
+    };
+    let memory = [Chunks(1), Chunks(2), Chunks(0)];
+    for (resize, wrong) in [
+        (sound, None),
+        (Resize { to: Holder::Free, ..sound }, None),
+        (Resize { from: Holder::Free, lots: 0, memory, ..sound }, None),
+        (Resize { to: a, ..sound }, Some(PlanError::BadResize)),
+        (Resize { cores: 0, lots: 0, ..sound }, Some(PlanError::BadResize)),
+        (Resize { lots: 0b111, ..sound }, Some(PlanError::BadResize)),
+        (Resize { lots: 0b11110, ..sound }, Some(PlanError::BadResize)),
+        (Resize { memory, ..sound }, Some(PlanError::BadResize)),
+        (Resize { from: Holder::Free, ..sound }, Some(PlanError::BadResize)),
+        (Resize { to: Holder::Free, lots: 0, memory, ..sound }, Some(PlanError::BadResize)),
+        (Resize { to: Holder::SubOs(SubOsIndex(2)), ..sound }, Some(PlanError::UnknownSubOs)),
+    ] {
+        assert_eq!(with(&[subos.clone(), named("b")], Action::Resize(resize)), wrong, "{resize:?}");
+    }
     assert_eq!(encode(&Plan::default(), &mut []).err(), Some(PlanError::BufferTooSmall));
 }
 

@@ -64,7 +64,7 @@ fn by_program(
         }
         Report::Lot { lot, looked, used } => {
             let number = LotNumber(u8::try_from(lot.0).ok()?);
-            member.report = Some(LotReport { lot: number, used: used.0 });
+            member.reports(LotReport { lot: number, used: used.0 });
             news.push(News::Lot { subos, lot: number, looked, used });
         }
         Report::Core { core, deadline, answer } => {

@@ -5,8 +5,8 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use idl::kernel::machine::LedgerEntry;
-use idl::plan::CoreNumber;
-use idl::types::{LedgerState, ResourceKind};
+use idl::plan::{CoreNumber, LotNumber};
+use idl::types::{LedgerState, ResourceKind, SubOsNumber};
 
 use crate::member::bit;
 use crate::order::Changes;
@@ -41,6 +41,32 @@ impl Snapshot {
             cores: read(port, ResourceKind::Core, totals.cores)?,
             chunks: read(port, ResourceKind::Chunk, totals.chunks)?,
         })
+    }
+
+    /// Whether this is a core of the subOS with this number, or nobody's if there is none.
+    #[must_use]
+    pub fn has_core(&self, core: CoreNumber, number: Option<SubOsNumber>) -> bool {
+        let entry = self.cores.get(usize::from(core.0));
+        entry.is_some_and(|entry| match number {
+            None => entry.state == LedgerState::Free,
+            Some(number) => entry.state == LedgerState::Owned && entry.owner == number,
+        })
+    }
+
+    /// The chunks of a lot that this subOS alone has.
+    #[must_use]
+    pub fn chunks_of(&self, number: SubOsNumber, lot: LotNumber) -> Vec<usize> {
+        let its = |entry: &LedgerEntry| {
+            entry.state == LedgerState::Owned && entry.owner == number && entry.lot.0 == u32::from(lot.0)
+        };
+        let all = self.chunks.iter().enumerate();
+        all.filter(|(_, entry)| its(entry)).map(|(index, _)| index).collect()
+    }
+
+    /// Which chunks are nobody's.
+    #[must_use]
+    pub fn free(&self) -> Vec<bool> {
+        self.chunks.iter().map(|entry| entry.state == LedgerState::Free).collect()
     }
 
     /// The first entry in which a later copy differs, if any.

@@ -12,8 +12,8 @@
 //! 5. *What is told is told once*, as records that [`news`] writes and `idl::record` documents.
 //!
 //! Reading order: [`order`] (what can be ordered), [`port`] (what a machine can do), `member` (what is known of a
-//! subOS), `task` (what operations consist of), [`director`] with `step`, `part`, `wait`, `beat`, `windows` and `hear`;
-//! then
+//! subOS), `task` (what operations consist of), [`director`] with `step`, `part`, `wait`, `beat`, `windows`,
+//! [`resize`] and `hear`; then
 //! [`perform`], [`ledger`], [`news`], and [`machine`], the port to the real kernel.
 #![no_std]
 #![forbid(unsafe_code)]
@@ -32,6 +32,7 @@ pub mod order;
 mod part;
 pub mod perform;
 pub mod port;
+pub mod resize;
 mod step;
 mod task;
 mod wait;

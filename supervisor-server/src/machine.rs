@@ -6,7 +6,8 @@ use caps::{Error, Handle};
 use idl::abi::{PAGE_SIZE, REGISTER_WORDS};
 use idl::bundle::Bundle;
 use idl::kernel::machine::{AuditReport, LedgerEntry};
-use idl::plan::{Chunks, CoreNumber, LotNumber, SubOsIndex};
+use idl::kernel::subos::SubOsInfo;
+use idl::plan::{Chunks, CoreNumber, LotNumber, MAX_GIVEN, SubOsIndex};
 use idl::types::{
     Bits, Deadline, Length, MachineQuestion, PageIndex, Pages, Progress, ResourceKind, StatisticsQuestion,
     Ticks,
@@ -15,7 +16,7 @@ use userlib::cap::{Cap, Core, Machine, Notification, SubOs, cap};
 use userlib::{Environment, console, memory, page, slots, testing, time};
 
 use crate::order::Moment;
-use crate::port::{MachinePort, Own, Places, Totals};
+use crate::port::{Given, MachinePort, Own, Places, Totals};
 
 /// The bit that every subOS's doorbell sets.
 const RING: Bits = Bits(1);
@@ -131,6 +132,25 @@ impl MachinePort for ThisMachine {
 
     fn grant_lot(&mut self, subos: SubOsIndex, size: Chunks) -> Result<LotNumber, Error> {
         self.subos(subos)?.grant_lot(idl::types::Chunks(size.0)).and_then(lot_number)
+    }
+
+    fn grant(&mut self, subos: SubOsIndex, cores: u64, lots: [Chunks; MAX_GIVEN]) -> Result<Given, Error> {
+        let [first, second, third] = lots.map(|size| idl::types::Chunks(size.0));
+        let granted = self.subos(subos)?.grant(cores, first, second, third)?;
+        if let Some(position) = granted.refused.checked_sub(1) {
+            let error = u16::try_from(granted.error).ok().and_then(Error::from_number);
+            return Ok(Given::Nothing(
+                usize::try_from(position).unwrap_or(usize::MAX),
+                error.unwrap_or(Error::NoResource),
+            ));
+        }
+        let numbers = [granted.first, granted.second, granted.third].into_iter();
+        let wanted = lots.iter().filter(|size| size.0 > 0).count();
+        numbers.take(wanted).map(lot_number).collect::<Result<_, _>>().map(Given::All)
+    }
+
+    fn info(&mut self, subos: SubOsIndex) -> Result<SubOsInfo, Error> {
+        self.subos(subos)?.info()
     }
 
     fn share(&mut self, [one, other]: [SubOsIndex; 2], size: Chunks) -> Result<[LotNumber; 2], Error> {

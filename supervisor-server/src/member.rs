@@ -56,8 +56,8 @@ pub(crate) struct Member {
     pub(crate) since: Ticks,
     /// The longest time since then between two of what it counts, as far as it reported that.
     pub(crate) longest: Ticks,
-    /// What it said of a lot, until somebody takes it in.
-    pub(crate) report: Option<LotReport>,
+    /// What it said of its lots, until somebody takes it in: the newest of each.
+    reports: Vec<LotReport>,
     /// The cores that it was asked for and still has, each with the newest request.
     asked: Vec<Asked>,
     /// Processes that it said it started.
@@ -114,6 +114,24 @@ impl Member {
     /// How many chunks it has.
     pub(crate) fn chunks(&self) -> Chunks {
         Chunks(self.lots().fold(0, |sum, lot| sum.saturating_add(lot.0)))
+    }
+
+    /// It says what a lot holds.
+    pub(crate) fn reports(&mut self, report: LotReport) {
+        self.forget_report(report.lot);
+        if u32::from(report.lot.0) < ROOT_LOTS {
+            self.reports.push(report);
+        }
+    }
+
+    /// What it said of a lot does not count any more.
+    pub(crate) fn forget_report(&mut self, lot: LotNumber) {
+        self.reports.retain(|report| report.lot != lot);
+    }
+
+    /// What it said of this lot: how many pages are in use.
+    pub(crate) fn report(&self, lot: LotNumber) -> Option<u32> {
+        self.reports.iter().find(|report| report.lot == lot).map(|report| report.used)
     }
 
     /// Gives it a core.

@@ -48,6 +48,7 @@ pub enum News {
     Beat { subos: SubOsIndex, step: usize, before: u64, after: u64, during: u64, holds: u32, longest: Ticks },
     Busy { subos: SubOsIndex, core: CoreNumber, step: usize, sign: Sign, before: u64, after: u64 },
     Lot { subos: SubOsIndex, lot: LotNumber, looked: Pages, used: Pages },
+    Refused { step: usize, part: String, why: String },
     Core { subos: SubOsIndex, core: CoreNumber, answer: CoreAnswer },
     Asks { subos: SubOsIndex, peer: Name, refusal: Option<Refusal> },
     Window { between: [SubOsIndex; 2], lots: [Option<LotNumber>; 2] },
@@ -140,6 +141,12 @@ pub fn write(out: &mut impl Write, names: &impl Names, now: Ticks, news: &News) 
             .field("lot", lot.0)?
             .field("looked", looked.0)?
             .field("used", used.0)?
+            .end(),
+        News::Refused { step, part, why } => begin(out, "refused")?
+            .field("t", now.0)?
+            .field("n", step)?
+            .field("part", part)?
+            .field("text", why)?
             .end(),
         News::Core { subos, core, answer } => {
             let answer = match answer {

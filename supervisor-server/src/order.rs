@@ -4,7 +4,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use idl::dialogue::Request;
-use idl::plan::{Chunks, CoreNumber, LotNumber, SubOsIndex, WindowIndex};
+use idl::plan::{Chunks, CoreNumber, LotNumber, MAX_GIVEN, Part, Resize, SubOsIndex, WindowIndex};
 use idl::types::Ticks;
 use serde::{Deserialize, Serialize};
 
@@ -29,6 +29,10 @@ pub enum Order {
     ReclaimCore(SubOsIndex, CoreNumber),
     /// Take a lot; again until it is done.
     ReclaimLot(SubOsIndex, LotNumber),
+    /// Say what stands in the way of a resize.
+    Foresee(Resize),
+    /// Give it these cores, bit n for core n, and lots of these sizes, 0 for none: all, or nothing.
+    Grant(SubOsIndex, u64, [Chunks; MAX_GIVEN]),
     /// Open a window.
     Share(WindowIndex),
     /// End it and take everything it has; again until it is done.
@@ -84,6 +88,15 @@ pub struct Changes {
     pub chunks: Vec<u64>,
 }
 
+/// What stands in the way of a resize.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Obstacle {
+    /// What of it.
+    pub part: Part,
+    /// What is wrong with that.
+    pub why: String,
+}
+
 /// What came of an order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
@@ -93,6 +106,12 @@ pub enum Answer {
     More,
     /// A lot was granted under this number.
     Lot(LotNumber),
+    /// This stands in the way, if anything does.
+    Foreseen(Option<Obstacle>),
+    /// Everything was granted, the lots under these numbers.
+    Given(Vec<LotNumber>),
+    /// Nothing was granted, because of one: its position among what was wished for, from 0.
+    NotGiven(usize, caps::Error),
     /// A window is open: these lots are its sides.
     Shared([LotNumber; 2]),
     /// These cores do not answer and are given to nobody; the rest is done.

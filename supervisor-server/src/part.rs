@@ -2,6 +2,7 @@
 
 use alloc::format;
 use alloc::string::{String, ToString};
+use alloc::vec::Vec;
 
 use idl::dialogue::Request;
 use idl::plan::{Chunks, Holder, Holds, LotNumber, Manner, SubOsIndex};
@@ -13,6 +14,7 @@ use crate::director::Director;
 use crate::member::Life;
 use crate::news::{Names, News, Owner};
 use crate::order::{Answer, Changes, Order};
+use crate::resize::keep;
 use crate::task::{Account, Place, Point, Sight, Task, Telling, ask_for, ask_for_core};
 use crate::wait::after;
 
@@ -54,9 +56,10 @@ impl Director {
                     }
                     self.work.pass();
                 }
+                Task::AskForAll(subos, resize, patience) => self.ask_for_all(now, subos, resize, patience),
                 Task::AskForLot(subos, lot, patience, holds) => {
                     if let Some(member) = self.member_mut(subos) {
-                        member.report = None;
+                        member.forget_report(lot);
                     }
                     let deadline = after(now, u64::from(patience), self.rate);
                     let ask = Task::Do(ask_for(subos, lot, deadline));
@@ -76,8 +79,8 @@ impl Director {
                     }
                 }
                 Task::HearOfNewLot(subos) => {
-                    let lot = self.work.granted.unwrap_or(LotNumber(0));
-                    match self.lot_report(subos, lot) {
+                    let mut reports = self.work.granted.iter().map(|lot| self.lot_report(subos, *lot));
+                    match reports.try_fold(0u32, |sum, used| Some(sum.saturating_add(used?))) {
                         Some(0) => self.work.pass(),
                         Some(used) => self.fail_part(&format!(
                             "{} found {used} pages of the lot that were not zero",
@@ -172,8 +175,7 @@ impl Director {
 
     /// What a subOS said of this lot.
     fn lot_report(&self, subos: SubOsIndex, lot: LotNumber) -> Option<u32> {
-        let report = self.member(subos)?.report?;
-        (report.lot == lot).then_some(report.used)
+        self.member(subos)?.report(lot)
     }
 
     /// What came of the order that the part in hand gave.
@@ -276,9 +278,9 @@ impl Director {
             (Order::GrantLot(subos, size), Answer::Lot(lot)) => {
                 if let Some(member) = self.member_mut(subos) {
                     member.set_lot(lot, Some(size));
-                    member.report = member.report.filter(|report| report.lot != lot);
+                    member.forget_report(lot);
                 }
-                self.work.granted = Some(lot);
+                self.work.granted = Vec::from([lot]);
                 self.tell_memory(subos);
             }
             (Order::Start(subos), _) => {
@@ -292,9 +294,16 @@ impl Director {
                 }
                 self.news.push(News::Own { core, owner: Owner::SubOs(subos) });
             }
-            (Order::Tell(subos, Request::GiveCore { core, .. }), _) => {
-                self.work.undo_with(Order::Tell(subos, Request::KeepCore { core }));
+            (Order::Tell(subos, request), _) => {
+                if let Some(keep) = keep(request) {
+                    self.work.undo_with(Order::Tell(subos, keep));
+                }
             }
+            (Order::Grant(to, cores, sizes), Answer::Given(lots)) => self.all_given(to, cores, sizes, &lots),
+            (Order::Grant(_, cores, sizes), Answer::NotGiven(position, error)) => {
+                return self.none_given(cores, sizes, position, error);
+            }
+            (Order::Foresee(resize), Answer::Foreseen(obstacle)) => return self.foreseen(resize, obstacle),
             (Order::ReclaimCore(subos, core), answer) => {
                 if let Some(member) = self.member_mut(subos) {
                     member.remove_core(core);
@@ -308,7 +317,13 @@ impl Director {
                     self.work.undo_with(Order::GrantCore(subos, core));
                 }
             }
-            (Order::ReclaimLot(subos, lot), _) => self.lot_taken(subos, lot),
+            (Order::ReclaimLot(subos, lot), _) => {
+                let size = self.member(subos).and_then(|member| member.lot(lot));
+                if let Some(size) = size.filter(|_| self.work.whole) {
+                    self.work.undo_with(Order::GrantLot(subos, size));
+                }
+                self.lot_taken(subos, lot);
+            }
             (Order::Share(window), Answer::Shared(lots)) => {
                 let between = self.plan.window(window).map(|planned| planned.between).into_iter().flatten();
                 between.zip(lots).for_each(|(side, lot)| self.work.undo_with(Order::ReclaimLot(side, lot)));
@@ -374,12 +389,12 @@ impl Director {
         lost.first().map(|core| format!("core {} does not answer", core.0))
     }
 
-    fn tell_memory(&mut self, subos: SubOsIndex) {
+    pub(crate) fn tell_memory(&mut self, subos: SubOsIndex) {
         let chunks = self.member(subos).map_or(Chunks(0), crate::member::Member::chunks);
         self.news.push(News::Mem { subos, chunks });
     }
 
-    fn fail_part(&mut self, reason: &str) {
+    pub(crate) fn fail_part(&mut self, reason: &str) {
         self.work.fail(reason.into());
     }
 
@@ -418,11 +433,13 @@ const fn subos_of(order: Order) -> Holder {
         | Order::GrantCore(subos, _)
         | Order::ReclaimCore(subos, _)
         | Order::ReclaimLot(subos, _)
+        | Order::Grant(subos, ..)
         | Order::Destroy(subos)
         | Order::Tell(subos, _)
         | Order::Measure(subos, _)
         | Order::Epitaph(subos) => Holder::SubOs(subos),
         Order::Share(_)
+        | Order::Foresee(_)
         | Order::Survey
         | Order::Snapshot
         | Order::Compare
@@ -444,6 +461,8 @@ fn describe(order: Order) -> String {
         Order::GrantCore(_, core) => format!("granting core {}", core.0),
         Order::ReclaimCore(_, core) => format!("taking core {}", core.0),
         Order::ReclaimLot(_, lot) => format!("taking lot {}", lot.0),
+        Order::Foresee(_) => "looking whether it can be done".into(),
+        Order::Grant(..) => "granting all of it".into(),
         Order::Share(_) => "opening a window".into(),
         Order::Destroy(_) => "destroying".into(),
         Order::Tell(..) => "telling".into(),

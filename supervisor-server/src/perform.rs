@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 
 use caps::Error;
 use idl::dialogue::Heard;
-use idl::plan::{CoreNumber, Plan, SubOsIndex};
+use idl::plan::{CoreNumber, Holder, Part, Plan, Resize, SubOsIndex};
 use idl::types::{LedgerState, Progress, ResourceKind, StatisticsQuestion};
 
 use crate::activity::Activity;
@@ -15,8 +15,9 @@ use crate::director::Director;
 use crate::ledger::Snapshot;
 use crate::member::cores;
 use crate::news::{self, News, Owner};
-use crate::order::{Answer, Moment, Order, Verdict};
-use crate::port::MachinePort;
+use crate::order::{Answer, Moment, Obstacle, Order, Verdict};
+use crate::port::{Given, MachinePort};
+use crate::resize::obstacle;
 
 /// The machine's exit status when everything went as the plan says.
 pub const SUCCESS: u8 = 0x10;
@@ -124,6 +125,11 @@ impl<P: MachinePort> Supervisor<P> {
                 let mask = crate::member::bit(core);
                 port.reclaim_core(subos, core).map(|done| self.or_lost(done, mask))
             }
+            Order::Grant(subos, cores, lots) => port.grant(subos, cores, lots).map(|given| match given {
+                Given::All(lots) => Answer::Given(lots),
+                Given::Nothing(position, error) => Answer::NotGiven(position, error),
+            }),
+            Order::Foresee(resize) => self.foresee(&resize).map(Answer::Foreseen),
             Order::ReclaimLot(subos, lot) => port.reclaim_lot(subos, lot).map(progress),
             Order::Share(window) => match self.director.plan().window(window) {
                 None => Err(Error::EmptySlot),
@@ -174,6 +180,23 @@ impl<P: MachinePort> Supervisor<P> {
             Order::Finish(_) => Ok(Answer::Done),
         };
         result.unwrap_or_else(Answer::Refused)
+    }
+
+    /// What stands in the way of a resize.
+    fn foresee(&mut self, resize: &Resize) -> Result<Option<Obstacle>, Error> {
+        let mut infos = [None, None];
+        for (info, (holder, part)) in
+            infos.iter_mut().zip([(resize.from, Part::Giver), (resize.to, Part::Receiver)])
+        {
+            let Holder::SubOs(subos) = holder else { continue };
+            match self.port.info(subos) {
+                Ok(found) => *info = Some(found),
+                Err(error) => return Ok(Some(Obstacle { part, why: error.name().into() })),
+            }
+        }
+        let ledger = Snapshot::take(&mut self.port)?;
+        let [giver, receiver] = &infos;
+        Ok(obstacle(resize, giver.as_ref(), receiver.as_ref(), &ledger))
     }
 
     /// Says who has what, and where it lies.

@@ -1,9 +1,12 @@
 //! The border between what decides and what performs: everything the supervisor can do to a machine.
 
+use alloc::vec::Vec;
+
 use caps::Error;
 use idl::abi::REGISTER_WORDS;
 use idl::kernel::machine::{AuditReport, LedgerEntry};
-use idl::plan::{Chunks, CoreNumber, LotNumber, SubOsIndex};
+use idl::kernel::subos::SubOsInfo;
+use idl::plan::{Chunks, CoreNumber, LotNumber, MAX_GIVEN, SubOsIndex};
 use idl::types::{Progress, ResourceKind, StatisticsQuestion, Ticks};
 
 use crate::order::Moment;
@@ -49,6 +52,15 @@ pub struct Places {
     pub books: u64,
 }
 
+/// What came of granting several things.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Given {
+    /// All was: the lots under these numbers.
+    All(Vec<LotNumber>),
+    /// Nothing was, because of the one in this place, from 0: the cores by their numbers, then the lots.
+    Nothing(usize, Error),
+}
+
 /// A machine to supervise. SubOSes go by their number in the plan. No method waits but [`MachinePort::rest`]; those
 /// that answer with [`Progress`] do a bounded amount and want to be called again.
 ///
@@ -85,6 +97,10 @@ pub trait MachinePort {
     fn reclaim_core(&mut self, subos: SubOsIndex, core: CoreNumber) -> Result<Progress, Error>;
     /// Gives it a lot.
     fn grant_lot(&mut self, subos: SubOsIndex, size: Chunks) -> Result<LotNumber, Error>;
+    /// Gives it these cores, bit n for core n, and lots of these sizes, 0 for none: all, or nothing.
+    fn grant(&mut self, subos: SubOsIndex, cores: u64, lots: [Chunks; MAX_GIVEN]) -> Result<Given, Error>;
+    /// What it is about and what it has.
+    fn info(&mut self, subos: SubOsIndex) -> Result<SubOsInfo, Error>;
     /// Takes a lot from it.
     fn reclaim_lot(&mut self, subos: SubOsIndex, lot: LotNumber) -> Result<Progress, Error>;
     /// Opens a window between two of this size; the lots are its sides.

@@ -11,7 +11,7 @@ use idl::types::Ticks;
 
 use crate::beat::{Beat, ended_too_early};
 use crate::director::{Director, Stage};
-use crate::member::Member;
+use crate::member::{Member, bit};
 use crate::news::{Names, News, StepResult};
 use crate::order::Order;
 use crate::task::{self, Account, Place, Point, Sight, Task, Telling, Work};
@@ -66,6 +66,7 @@ impl Director {
             tasks.push(Task::Hold(Point::Between));
         }
         self.work = Work::new(tasks);
+        self.work.whole = matches!(step.action, Action::Resize(_));
         self.stage = Stage::Step;
     }
 
@@ -106,6 +107,7 @@ impl Director {
                 let size = size.unwrap_or(idl::plan::Chunks(1));
                 task::move_lot(lot, size, (from, to), (manner, holds), duty)
             }
+            Action::Resize(resize) => self.resize(resize, duty),
             Action::GrantLot { size, to, reuses } => {
                 task::grant_lot(size, to, reuses.map_or(Place::Any, Place::LeftBy), duty)
             }
@@ -149,6 +151,9 @@ fn at_work_until(step: Step) -> Option<Task> {
     let (subos, core, sign) = at_work(step.when)?;
     let ends_it = match step.action {
         Action::MoveCore { core: taken, from, .. } => taken == core && from == Holder::SubOs(subos),
+        Action::Resize(resize) => {
+            resize.from == Holder::SubOs(subos) && resize.cores & bit(core) != 0 && resize.refused.is_none()
+        }
         Action::Kill(killed) => killed == subos,
         _ => false,
     };

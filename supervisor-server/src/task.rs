@@ -4,7 +4,9 @@ use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use idl::dialogue::Request;
-use idl::plan::{Chunks, CoreNumber, Holder, Holds, LotNumber, Manner, Plan, SubOsIndex, WindowIndex};
+use idl::plan::{
+    Chunks, CoreNumber, Holder, Holds, LotNumber, Manner, Plan, Resize, SubOsIndex, WindowIndex,
+};
 use idl::types::Ticks;
 use serde::{Deserialize, Serialize};
 
@@ -21,12 +23,14 @@ pub(crate) enum Task {
     TakeCore(SubOsIndex, CoreNumber, Manner),
     /// Wait until a subOS has given this core, until then at most.
     HearOfCore(SubOsIndex, CoreNumber, Ticks),
+    /// Ask for all cores and lots of a resize, for so many milliseconds in all.
+    AskForAll(SubOsIndex, Resize, u32),
     /// Ask for a lot and wait so many milliseconds for what its owner says of it.
     AskForLot(SubOsIndex, LotNumber, u32, Holds),
     /// Wait for what a subOS says of this lot, until then. If it says nothing, or that nothing is in it, go on; or
     /// give up if it must hold data.
     HearOfLot(SubOsIndex, LotNumber, Ticks, Holds),
-    /// Wait until a subOS says that the lot it was just granted holds nothing.
+    /// Wait until a subOS says of each lot that it was just granted that it holds nothing.
     HearOfNewLot(SubOsIndex),
     /// Wait until a subOS is seen to be at work.
     SeeWork(Sight),
@@ -111,8 +115,10 @@ pub(crate) struct Work {
     pub(crate) changed: Vec<u64>,
     /// The part in which the operation was held open last.
     pub(crate) held: Option<Order>,
-    /// The lot that was granted last.
-    pub(crate) granted: Option<LotNumber>,
+    /// The lots that were granted last.
+    pub(crate) granted: Vec<LotNumber>,
+    /// Whether who loses a lot gets another if the operation fails.
+    pub(crate) whole: bool,
     /// Whether parts that fail are skipped: when undoing and when everything ends.
     pub(crate) lenient: bool,
     /// Why it failed.
@@ -160,6 +166,11 @@ impl Work {
         if !self.lenient {
             self.undo.push(order);
         }
+    }
+
+    /// From here on there is nothing to undo: what was to be done is done.
+    pub(crate) fn settle(&mut self) {
+        self.undo.clear();
     }
 
     /// Gives the rest up and undoes what was done; or only skips a part if it is to be lenient.
@@ -230,9 +241,11 @@ pub(crate) const fn changes(order: Order) -> bool {
         | Order::GrantCore(..)
         | Order::ReclaimCore(..)
         | Order::ReclaimLot(..)
+        | Order::Grant(..)
         | Order::Share(_)
         | Order::Destroy(_) => true,
         Order::Tell(..)
+        | Order::Foresee(_)
         | Order::Measure(..)
         | Order::Epitaph(_)
         | Order::Survey

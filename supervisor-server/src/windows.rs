@@ -189,6 +189,11 @@ impl Director {
             .collect()
     }
 
+    /// How many of its lots are sides of windows.
+    pub(crate) fn count_sides(&self, subos: SubOsIndex) -> usize {
+        self.sides_of(subos).into_iter().filter(|(.., side)| side.lot.is_some()).count()
+    }
+
     fn set_side(&mut self, WindowIndex(window): WindowIndex, index: usize, side: Side) {
         if let Some(sides) = self.windows.get_mut(usize::from(window)) {
             sides[index] = side;

@@ -4,8 +4,8 @@ mod fake;
 
 use fake::{Behaviour, Call, FakeMachine, Fault, Manners};
 use idl::plan::{
-    Action, Chunks, CoreNumber, Duty, Ends, Holder, Holds, LotNumber, Manner, Plan, Start, Step, SubOsIndex,
-    SubOsPlan, When, WindowIndex, WindowPlan,
+    Action, Chunks, CoreNumber, Duty, Ends, Holder, Holds, LotNumber, Manner, Part, Plan, Resize, Start,
+    Step, SubOsIndex, SubOsPlan, When, WindowIndex, WindowPlan,
 };
 use idl::record::Record;
 use idl::types::LedgerState;
@@ -55,10 +55,38 @@ fn action() -> impl Strategy<Value = Action> {
         (0u8..2).prop_map(|window| Action::OpenWindow(WindowIndex(window))),
         ((0u8..2).prop_map(WindowIndex), manner())
             .prop_map(|(window, manner)| Action::CloseWindow(window, manner)),
+        resize().prop_map(Action::Resize),
         Just(Action::CompareLedger),
         Just(Action::Audit),
         Just(Action::Wait),
     ]
+}
+
+/// Whatever a plan may say: what is not there, from who is not there, to nobody, from nobody.
+fn resize() -> impl Strategy<Value = Resize> {
+    let part = prop_oneof![
+        4 => Just(None),
+        1 => core().prop_map(|core| Some(Part::Core(core))),
+        1 => Just(Some(Part::Memory(Chunks(70)))),
+    ];
+    let sizes = prop::array::uniform2(prop_oneof![Just(0u32), 1u32..20, Just(70)]);
+    (
+        holder(),
+        holder(),
+        0u64..1 << (CORES + 1),
+        prop_oneof![Just(0u32), Just(2), Just(4), Just(6)],
+        sizes,
+        (manner(), part),
+    )
+        .prop_map(|(from, to, cores, lots, [first, second], (manner, refused))| {
+            let second = if lots == 6 { 0 } else { second };
+            let memory = [Chunks(first), Chunks(second), Chunks(0)];
+            Resize { from, to, cores, lots, memory, manner, refused }
+        })
+}
+
+fn call_that_kills() -> impl Strategy<Value = Fault> {
+    (0..SUBOSES, call()).prop_map(|(subos, call)| Fault::DiesAt(subos, call))
 }
 
 fn when() -> impl Strategy<Value = When> {
@@ -117,6 +145,7 @@ fn behaviour() -> impl Strategy<Value = Behaviour> {
 fn call() -> impl Strategy<Value = Call> {
     let calls = [
         Call::Create,
+        Call::Grant,
         Call::Share,
         Call::GrantCore,
         Call::ReclaimCore,
@@ -147,6 +176,7 @@ fn fault() -> impl Strategy<Value = Fault> {
         (1..CORES).prop_map(Fault::EndlessCore),
         (0..SUBOSES).prop_map(Fault::FullRing),
         (0..SUBOSES).prop_map(Fault::NoRoom),
+        call_that_kills(),
         (0..SUBOSES, manners()).prop_map(|(subos, manners)| Fault::Answers(subos, manners)),
         (0..SUBOSES, 0u64..2000).prop_map(|(subos, at)| Fault::Dies(subos, at)),
         (0..SUBOSES, 0u64..2000).prop_map(|(subos, at)| Fault::Starves(subos, at)),

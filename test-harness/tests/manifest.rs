@@ -4,8 +4,8 @@
 use std::path::Path;
 
 use idl::plan::{
-    Action, Chunks, CoreNumber, Duty, Holder, Holds, LotNumber, MAX_ENCODED, Manner, SubOsIndex, When,
-    WindowIndex, WindowPlan,
+    Action, Chunks, CoreNumber, Duty, Holder, Holds, LotNumber, MAX_ENCODED, Manner, Part, Resize,
+    SubOsIndex, When, WindowIndex, WindowPlan,
 };
 use test_harness::manifest::{Manifest, Overrides, demo, load, parse};
 use test_harness::place;
@@ -380,6 +380,41 @@ fn steps_that_cannot_be_done_are_told() {
     complains("check = \"ledger\"", &reuse(18, "c"), "reuses", "c had only");
     complains("from = \"a\", to = \"b\", ask", "ask", "move-core", "say from, to or both");
     complains("core = 2 } }", "core = 3 } }", "core = 3", "core 3 is b's then");
+}
+
+#[test]
+fn several_things_at_once_are_read_and_checked() {
+    let step = |resize: &str| format!("resize = {{ {resize} }}");
+    let good = step("from = \"a\", to = \"b\", cores = [1], lots = [2], memory = [8], ask = 5");
+    let text = GOOD.replacen("check = \"ledger\"", &good, 1).replacen(
+        "memory = [32, 64]",
+        "memory = [32, 64, 4]",
+        1,
+    );
+    let plan = read(&text).unwrap().plan;
+    let resize = plan.steps.iter().find_map(|step| match step.action {
+        Action::Resize(resize) => Some(resize),
+        _ => None,
+    });
+    let [from, to] = [0, 1].map(|index| Holder::SubOs(SubOsIndex(index)));
+    let (memory, manner) = ([Chunks(4), Chunks(0), Chunks(0)], Manner::Ask(5));
+    assert_eq!(resize, Some(Resize { from, to, cores: 2, lots: 4, memory, manner, refused: None }));
+    let wrong = |resize: &str, at: &str, why: &str| complains("check = \"ledger\"", &step(resize), at, why);
+    wrong("from = \"a\", to = \"a\", cores = [1]", "resize", "from one to another");
+    wrong("from = \"a\", to = \"b\"", "resize", "it moves nothing");
+    wrong("to = \"b\", memory = [2, 2, 2, 2]", "resize", "at most 3 lots");
+    wrong("to = \"b\", lots = [1]", "resize", "say from");
+    wrong("from = \"b\", memory = [2]", "resize", "say to");
+    wrong("from = \"a\", lots = [0]", "resize", "the home lot goes only with its subOS");
+    wrong("from = \"a\", cores = [3]", "resize", "core 3 is b's then");
+    wrong("from = \"a\", lots = [9]", "resize", "a has no lot 9 then");
+    wrong("to = \"b\", memory = [400]", "resize", "MiB are free then");
+    wrong("to = \"b\", memory = [400], refused = { kernel = 1 }", "resize", "unknown variant");
+    // What is to be refused is not refused here.
+    let refused = step("to = \"b\", memory = [400], refused = { memory = 400 }");
+    let plan = read(&GOOD.replacen("check = \"ledger\"", &refused, 1)).unwrap().plan;
+    let part = Some(Part::Memory(Chunks(200)));
+    assert!(plan.steps.iter().any(|step| matches!(step.action, Action::Resize(r) if r.refused == part)));
 }
 
 #[test]

@@ -4,8 +4,8 @@ use caps::Handle;
 use idl_macros::kernel_object;
 
 use crate::types::{
-    Bits, Chunks, CoreNumber, Length, LotNumber, PageIndex, Pages, Progress, StatisticsQuestion, SubOsState,
-    Ticks,
+    Bits, Chunks, CoreNumber, Length, LotNumber, PageIndex, Pages, Progress, StatisticsQuestion, SubOsNumber,
+    SubOsState, Ticks,
 };
 use crate::word::words;
 
@@ -18,6 +18,8 @@ words! {
         cores: u64,
         /// Its chunks, the home lot's included.
         chunks: Chunks,
+        /// The number by which the ledger names it.
+        number: SubOsNumber,
     }
 }
 

@@ -34,13 +34,13 @@ pub fn info(books: &mut Books, target: Target) -> Result<Answer, Error> {
         Stage::Loaded => SubOsState::Loaded,
         Stage::Running => SubOsState::Running,
     };
-    let cores = books.cores_of(id);
+    let (cores, number) = (books.cores_of(id), SubOsNumber(u32::from(id.index)));
     let chunks = books
         .ledger()
         .lots()
         .filter(|(_, lot)| lot.holder.subos() == Some(id))
         .fold(0, |sum, (_, lot)| sum + lot.count);
-    Ok(Answer { words: SubOsInfo { state, cores, chunks: Chunks(chunks) }.to_words() })
+    Ok(Answer { words: SubOsInfo { state, cores, chunks: Chunks(chunks), number }.to_words() })
 }
 
 /// `SubOs.statistics`.

@@ -170,8 +170,10 @@ impl Init<'_> {
                 Ok(Told::Supervisor(Request::GiveLot { lot, .. })) => self.lots.wanted(lot),
                 Ok(Told::Supervisor(Request::GiveCore { core, deadline })) => self.give_core(core, deadline),
                 Ok(Told::Supervisor(Request::KeepCore { core })) => self.keep_core(core),
-                // It asks for none.
-                Ok(Told::Supervisor(Request::WindowTo { .. } | Request::NoWindow { .. })) => {}
+                // It has not let go of the lot, and asks for no windows.
+                Ok(Told::Supervisor(
+                    Request::KeepLot { .. } | Request::WindowTo { .. } | Request::NoWindow { .. },
+                )) => {}
                 Err(_) => warn!("the supervisor says what nobody understands: {words:x?}"),
             }
         }

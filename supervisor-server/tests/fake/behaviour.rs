@@ -197,7 +197,9 @@ fn answer(subos: &mut super::FakeSubOs, words: &[u64; 5], now: u64, dirty: bool)
         Ok(Told::Supervisor(Request::GiveCore { core, deadline })) => {
             subos.wanted = Some((core, deadline, now));
         }
-        Ok(Told::Supervisor(told @ Request::KeepCore { .. })) => subos.windows.push(told),
+        Ok(Told::Supervisor(told @ (Request::KeepCore { .. } | Request::KeepLot { .. }))) => {
+            subos.windows.push(told);
+        }
         Ok(Told::Supervisor(Request::GiveLot { lot: number, .. })) if subos.behaviour != Behaviour::Spins => {
             subos.say(lot(number, 512, 300));
         }

@@ -32,6 +32,8 @@ pub(crate) enum Fault {
     EndlessCore(u8),
     /// This subOS does not read what it is told.
     FullRing(u8),
+    /// The kernel of this subOS dies when such a call is first made.
+    DiesAt(u8, Call),
     /// The ring towards this subOS is full from the beginning.
     NoRoom(u8),
     /// The kernel of this subOS dies at this time, in milliseconds.
@@ -90,6 +92,7 @@ pub(crate) enum Call {
     ReclaimCore,
     GrantLot,
     ReclaimLot,
+    Grant,
     Share,
     Destroy,
 }
@@ -135,6 +138,9 @@ impl FakeSubOs {
     }
 }
 
+/// What each subOS has: its cores, and the sizes of its lots by their numbers.
+pub(crate) type Holdings = BTreeMap<u8, (Vec<u8>, BTreeMap<u8, usize>)>;
+
 /// The machine.
 #[derive(Debug)]
 pub(crate) struct FakeMachine {
@@ -152,6 +158,10 @@ pub(crate) struct FakeMachine {
     pub(crate) rests: u64,
     /// The change that was begun last, while nobody has looked since.
     pub(crate) amid: Option<Call>,
+    /// All changes that were begun.
+    pub(crate) calls: Vec<Call>,
+    /// What each had when the first of them was about to be destroyed.
+    pub(crate) before_the_end: Option<Holdings>,
     /// How often the supervisor reached into another kernel, or asked the ledger.
     pub(crate) reached: u64,
     /// What each subOS that is gone was told of windows.
@@ -190,6 +200,8 @@ impl FakeMachine {
             written: BTreeMap::new(),
             rests: 0,
             amid: None,
+            calls: Vec::new(),
+            before_the_end: None,
             reached: 0,
             told: BTreeMap::new(),
             marks: Vec::new(),
@@ -199,6 +211,27 @@ impl FakeMachine {
     /// A call that changes something begins; whatever was under way before is over.
     pub(crate) fn begins(&mut self, call: Call) {
         self.amid = Some(call);
+        self.calls.push(call);
+        if call == Call::Destroy && self.before_the_end.is_none() {
+            self.before_the_end = Some(self.holdings());
+        }
+        let dies = |fault: &Fault| matches!(fault, Fault::DiesAt(_, when) if *when == call);
+        if let Some(index) = self.faults.iter().position(dies)
+            && let Fault::DiesAt(who, _) = self.faults.remove(index)
+            && let Some(subos) = self.suboses.get_mut(&who)
+        {
+            subos.condemned = true;
+            subos.up.push_back(Event::Condemned { core: CoreNumber(1) }.to_words());
+        }
+    }
+
+    /// What each subOS has: its cores, and the sizes of its lots by their numbers.
+    fn holdings(&self) -> Holdings {
+        let has = |(number, subos): (&u8, &FakeSubOs)| {
+            let lots = subos.lots.iter().map(|(lot, chunks)| (*lot, chunks.len())).collect();
+            (*number, (self.cores_of(*number), lots))
+        };
+        self.suboses.iter().map(has).collect()
     }
 
     pub(crate) fn milliseconds(&self) -> u64 {

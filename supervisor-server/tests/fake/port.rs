@@ -3,10 +3,11 @@
 use caps::Error;
 use idl::event::Event;
 use idl::kernel::machine::{AuditReport, LedgerEntry};
-use idl::plan::{Chunks, CoreNumber, LotNumber, SubOsIndex};
-use idl::types::{LedgerState, Progress, ResourceKind, StatisticsQuestion, Ticks};
+use idl::kernel::subos::SubOsInfo;
+use idl::plan::{Chunks, CoreNumber, LotNumber, MAX_GIVEN, SubOsIndex};
+use idl::types::{LedgerState, Progress, ResourceKind, StatisticsQuestion, SubOsNumber, SubOsState, Ticks};
 use supervisor_server::order::Moment;
-use supervisor_server::port::{MachinePort, Own, Places, Totals};
+use supervisor_server::port::{Given, MachinePort, Own, Places, Totals};
 
 use super::{Behaviour, Call, FakeMachine, FakeSubOs, Fault, RATE, entry};
 
@@ -145,6 +146,7 @@ impl MachinePort for FakeMachine {
     fn reclaim_core(&mut self, subos: SubOsIndex, core: CoreNumber) -> Result<Progress, Error> {
         self.begins(Call::ReclaimCore);
         self.tick();
+        self.living(subos)?;
         if !self.cores_of(subos.0).contains(&core.0) {
             return Err(Error::NotOwner);
         }
@@ -176,6 +178,61 @@ impl MachinePort for FakeMachine {
         };
         let _ = granted.tell(event.to_words());
         Ok(LotNumber(lot))
+    }
+
+    fn grant(&mut self, subos: SubOsIndex, cores: u64, lots: [Chunks; MAX_GIVEN]) -> Result<Given, Error> {
+        self.begins(Call::Grant);
+        self.tick();
+        self.living(subos)?;
+        let mut position = 0;
+        let cores: Vec<u8> = (0u8..64).filter(|core| cores >> core & 1 != 0).collect();
+        for core in &cores {
+            let free = self.cores.get(usize::from(*core)).is_some_and(|core| core.state == LedgerState::Free);
+            if self.refuses() || !free {
+                return Ok(Given::Nothing(position, Error::NoResource));
+            }
+            position += 1;
+        }
+        let mut made: Vec<(u8, Vec<usize>)> = Vec::new();
+        for size in lots.into_iter().filter(|size| size.0 > 0) {
+            let taken = &self.living(subos)?.lots;
+            let number = (0u8..32).find(|lot| !taken.contains_key(lot) && made.iter().all(|(n, _)| n != lot));
+            let number = number.ok_or(Error::NoResource)?;
+            let refused = self.refuses();
+            let taken = (!refused).then(|| self.take(size.0 as usize, subos.0 + 1, number)).flatten();
+            let Some(chunks) = taken else {
+                made.iter().for_each(|(_, chunks)| self.free(chunks));
+                return Ok(Given::Nothing(position, Error::NoResource));
+            };
+            made.push((number, chunks));
+            position += 1;
+        }
+        for core in cores {
+            self.cores[usize::from(core)] = entry(LedgerState::Owned, subos.0 + 1, 0);
+            let event = Event::CoreGranted { core: idl::types::CoreNumber(u32::from(core)) };
+            let _ = self.living(subos)?.tell(event.to_words());
+        }
+        let numbers = made.iter().map(|(number, _)| LotNumber(*number)).collect();
+        for (number, chunks) in made {
+            let event = Event::LotGranted {
+                lot: idl::types::LotNumber(u32::from(number)),
+                chunks: idl::types::Chunks(u32::try_from(chunks.len()).expect("a small number")),
+            };
+            let granted = self.living(subos)?;
+            granted.lots.insert(number, chunks);
+            let _ = granted.tell(event.to_words());
+        }
+        Ok(Given::All(numbers))
+    }
+
+    fn info(&mut self, subos: SubOsIndex) -> Result<SubOsInfo, Error> {
+        self.tick();
+        let cores = self.cores_of(subos.0).iter().fold(0, |mask, core| mask | 1 << core);
+        let living = self.subos(subos)?;
+        let state = if living.condemned { SubOsState::Condemned } else { SubOsState::Running };
+        let chunks = living.lots.values().map(Vec::len).sum::<usize>();
+        let chunks = idl::types::Chunks(u32::try_from(chunks).expect("a small number"));
+        Ok(SubOsInfo { state, cores, chunks, number: SubOsNumber(u32::from(subos.0) + 1) })
     }
 
     fn reclaim_lot(&mut self, subos: SubOsIndex, lot: LotNumber) -> Result<Progress, Error> {

@@ -187,6 +187,12 @@ fn resources(manifest: &Manifest, number: SubOsIndex, planned: &SubOsPlan) -> Ve
             Action::MoveCore { core, to: Owner::SubOs(to), .. } if to == number => {
                 later.extend((planned.cores >> core.0 & 1 == 0).then_some(core.0));
             }
+            Action::Resize(resize) if resize.to == Owner::SubOs(number) && resize.refused.is_none() => {
+                let new =
+                    (0..64u8).filter(|core| resize.cores >> core & 1 != 0 && planned.cores >> core & 1 == 0);
+                later.extend(new);
+                lots += resize.lots().count() + resize.memory().count();
+            }
             Action::MoveLot { to: Owner::SubOs(to), .. } | Action::GrantLot { to, .. } if to == number => {
                 lots += 1;
             }

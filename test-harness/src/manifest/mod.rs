@@ -1,11 +1,12 @@
 //! Manifests: what a run is made of, in a text that a person writes.
 //!
-//! `text` is the form of the file, `check` finds what is wrong with the subOSes, `steps` plays the steps on paper to
-//! find what cannot be done, and `complaint` says it with file, line and reason. What comes out, a [`Manifest`], is
+//! `text` is the form of the file, `check` finds what is wrong with the subOSes, `steps` plays the steps on paper (`resize` those
+//! that move several things) to find what cannot be done, and `complaint` says it with file, line and reason. What comes out, a [`Manifest`], is
 //! sound: the supervisor refuses nothing of it for a reason that could be known here.
 
 mod check;
 mod complaint;
+mod resize;
 mod servers;
 mod steps;
 mod text;

@@ -12,6 +12,7 @@ use toml::Spanned;
 use super::SubOs;
 use super::check::{Machine, chunks};
 use super::complaint::{Complaint, Result};
+use super::resize;
 use super::text::{self, Check, Close, GrantLot, Holds, Manifest, MoveCore, MoveLot};
 
 /// How long a step waits for its condition, in seconds, if the manifest does not say.
@@ -57,12 +58,12 @@ fn watch(milliseconds: &Spanned<u32>) -> Result<Action> {
 }
 
 /// Who would have what after the steps so far.
-struct Paper<'m> {
-    machine: &'m Machine,
+pub(super) struct Paper<'m> {
+    pub(super) machine: &'m Machine,
     suboses: &'m [(SubOsPlan, SubOs)],
-    cores: BTreeMap<u8, Option<SubOsIndex>>,
+    pub(super) cores: BTreeMap<u8, Option<SubOsIndex>>,
     /// The lots that each subOS that exists has, by number, in MiB.
-    lots: BTreeMap<u8, BTreeMap<u8, u32>>,
+    pub(super) lots: BTreeMap<u8, BTreeMap<u8, u32>>,
     /// Those that were once created; nobody is created twice.
     created: BTreeSet<u8>,
     /// How much memory those had who were killed, in MiB.
@@ -108,7 +109,7 @@ impl<'m> Paper<'m> {
         self.created.insert(index.0);
     }
 
-    fn free_memory(&self) -> u32 {
+    pub(super) fn free_memory(&self) -> u32 {
         let lots: u32 = self.lots.values().flat_map(BTreeMap::values).sum();
         let there = self.sides.iter().filter(|(_, sides)| sides.iter().any(Option::is_some));
         let windows: u32 = there.map(|(window, _)| self.windows[usize::from(*window)].1.size.0 * 2).sum();
@@ -162,6 +163,12 @@ impl<'m> Paper<'m> {
             let words = format!("move lot {}", step.lot.get_ref());
             actions.push((self.move_lot(step)?, words + &ends(Some(&step.from), step.to.as_ref())));
         }
+        if let Some(resize) = &step.resize {
+            let action = resize::resize(self, resize)?;
+            let resize = resize.get_ref();
+            let words = if resize.refused.is_some() { "try to resize" } else { "resize at once" };
+            actions.push((action, words.to_owned() + &ends(resize.from.as_ref(), resize.to.as_ref())));
+        }
         if let Some(step) = &step.grant_lot {
             let words = format!("grant {} MiB to {}", step.memory.get_ref(), step.to.get_ref());
             actions.push((self.grant_lot(step)?, words));
@@ -191,7 +198,7 @@ impl<'m> Paper<'m> {
         match (actions.pop(), count) {
             (Some(action), 1) => Ok(action),
             _ => {
-                let all = "create, kill, move-core, move-lot, grant-lot, open, close, watch, check";
+                let all = "create, kill, move-core, move-lot, resize, grant-lot, open, close, watch, check";
                 Err(Complaint::about(
                     part,
                     format!("a step does one thing ({all}), and this one does {count}"),
@@ -319,7 +326,7 @@ impl<'m> Paper<'m> {
     }
 
     /// A lot that is granted gets the lowest number that is free.
-    fn gets(&mut self, to: SubOsIndex, size: u32) {
+    pub(super) fn gets(&mut self, to: SubOsIndex, size: u32) {
         let number = self.free_number(to);
         self.lots.entry(to.0).or_default().insert(number, size);
     }
@@ -330,7 +337,7 @@ impl<'m> Paper<'m> {
     }
 
     /// Whether this lot of a subOS is a side of a window.
-    fn has_side(&self, of: SubOsIndex, number: u8) -> bool {
+    pub(super) fn has_side(&self, of: SubOsIndex, number: u8) -> bool {
         self.sides.iter().any(|(window, sides)| {
             let between = self.windows[usize::from(*window)].1.between;
             between.iter().zip(sides).any(|(side, lot)| *side == of && *lot == Some(number))
@@ -383,7 +390,7 @@ impl<'m> Paper<'m> {
     }
 
     /// Checks that `holder` has this core now.
-    fn held(&self, core: &Spanned<u8>, holder: Option<SubOsIndex>) -> Result<()> {
+    pub(super) fn held(&self, core: &Spanned<u8>, holder: Option<SubOsIndex>) -> Result<()> {
         let number = *core.get_ref();
         let reason = match self.cores.get(&number) {
             _ if number == 0 => "core 0 is the supervisor's".to_owned(),
@@ -396,7 +403,7 @@ impl<'m> Paper<'m> {
     }
 
     /// The subOS with this name, which exists at this point.
-    fn living(&self, name: &Spanned<String>) -> Result<SubOsIndex> {
+    pub(super) fn living(&self, name: &Spanned<String>) -> Result<SubOsIndex> {
         let index = self.known(name)?;
         if self.lots.contains_key(&index.0) {
             return Ok(index);
@@ -410,16 +417,16 @@ impl<'m> Paper<'m> {
         found.map(|(number, _)| SubOsIndex(number)).ok_or_else(unknown)
     }
 
-    fn name(&self, index: SubOsIndex) -> &str {
+    pub(super) fn name(&self, index: SubOsIndex) -> &str {
         self.suboses.get(usize::from(index.0)).map_or("?", |(subos, _)| subos.name.as_str())
     }
 }
 
-fn holder(subos: Option<SubOsIndex>) -> Holder {
+pub(super) fn holder(subos: Option<SubOsIndex>) -> Holder {
     subos.map_or(Holder::Free, Holder::SubOs)
 }
 
-fn manner(ask: Option<u32>) -> Manner {
+pub(super) fn manner(ask: Option<u32>) -> Manner {
     ask.map_or(Manner::Force, Manner::Ask)
 }
 

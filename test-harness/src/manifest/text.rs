@@ -225,6 +225,7 @@ pub(super) struct Step {
     pub(super) kill: Option<Spanned<String>>,
     pub(super) move_core: Option<MoveCore>,
     pub(super) move_lot: Option<MoveLot>,
+    pub(super) resize: Option<Spanned<Resize>>,
     pub(super) grant_lot: Option<GrantLot>,
     pub(super) open: Option<Spanned<String>>,
     pub(super) close: Option<Close>,
@@ -317,6 +318,34 @@ pub(super) struct MoveLot {
     pub(super) ask: Option<u32>,
     #[serde(default)]
     pub(super) holds: Holds,
+}
+
+/// `resize = { from = "A", to = "B", cores = [N], lots = [N], memory = [MiB], ask = MS, refused = { core = N } }`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Resize {
+    pub(super) from: Option<Spanned<String>>,
+    pub(super) to: Option<Spanned<String>>,
+    #[serde(default)]
+    pub(super) cores: Vec<Spanned<u8>>,
+    #[serde(default)]
+    pub(super) lots: Vec<Spanned<u8>>,
+    #[serde(default)]
+    pub(super) memory: Vec<Spanned<u32>>,
+    pub(super) ask: Option<u32>,
+    pub(super) refused: Option<Spanned<Part>>,
+}
+
+/// What a resize is to be refused for: one of these keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Part {
+    /// A core.
+    Core(u8),
+    /// A lot of who has it.
+    Lot(u8),
+    /// New memory, in MiB.
+    Memory(u32),
 }
 
 /// What a lot must hold when it is taken.

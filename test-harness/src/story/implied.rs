@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use idl::plan::{Action, Duty, Holder, Start, Step, SubOsIndex, When, WindowIndex};
+use idl::plan::{Action, Duty, Holder, Resize, Start, Step, SubOsIndex, When, WindowIndex};
 
 use crate::manifest::Manifest;
 
@@ -110,17 +110,17 @@ impl Paper<'_> {
                 self.sides.values_mut().for_each(|sides| sides.retain(|side| *side != subos.0));
             }
             Action::MoveCore { core, from, to, .. } => {
-                let core = u64::from(core.0);
-                if let Holder::SubOs(from) = from {
-                    self.cores.remove(&core);
-                    self.stays(from, core).departures += 1;
-                    self.implied.moves.cores += 1;
-                }
-                if let Holder::SubOs(to) = to {
-                    self.arrives(to, core);
-                }
+                self.moves_core(u64::from(core.0), from, to);
             }
             Action::MoveLot { .. } => self.implied.moves.lots += 1,
+            // What is refused touches nothing.
+            Action::Resize(Resize { refused: Some(_), .. }) => {}
+            Action::Resize(resize) => {
+                for core in (0..64).filter(|core| resize.cores & 1 << core != 0) {
+                    self.moves_core(core, resize.from, resize.to);
+                }
+                self.implied.moves.lots += u64::from(resize.lots.count_ones());
+            }
             Action::OpenWindow(window) => {
                 self.close(window);
                 let planned = self.manifest.plan.window(window);
@@ -133,6 +133,17 @@ impl Paper<'_> {
         }
     }
 
+    fn moves_core(&mut self, core: u64, from: Holder, to: Holder) {
+        if let Holder::SubOs(from) = from {
+            self.cores.remove(&core);
+            self.stays(from, core).departures += 1;
+            self.implied.moves.cores += 1;
+        }
+        if let Holder::SubOs(to) = to {
+            self.arrives(to, core);
+        }
+    }
+
     /// Each side that is there is a lot that is taken.
     fn close(&mut self, window: WindowIndex) {
         self.implied.moves.lots += self.sides.remove(&window.0).map_or(0, |sides| sides.len()) as u64;
@@ -141,6 +152,7 @@ impl Paper<'_> {
     fn tells(&mut self, action: Action) {
         let (one, other) = match action {
             Action::MoveCore { from, to, .. } => (from, to),
+            Action::Resize(resize) if resize.refused.is_none() => (resize.from, resize.to),
             Action::MoveLot { from, to, .. } => (Holder::SubOs(from), to),
             Action::GrantLot { to, .. } => (Holder::SubOs(to), Holder::Free),
             Action::OpenWindow(window) => {
@@ -151,6 +163,7 @@ impl Paper<'_> {
             }
             Action::Create(_)
             | Action::Kill(_)
+            | Action::Resize(_)
             | Action::CloseWindow(..)
             | Action::CompareLedger
             | Action::Audit
@@ -200,6 +213,10 @@ impl Paper<'_> {
         };
         let takes = match action {
             Action::MoveCore { core: taken, from, .. } => taken == core && from == Holder::SubOs(subos),
+            Action::Resize(resize) => {
+                let its = resize.from == Holder::SubOs(subos) && resize.refused.is_none();
+                its && resize.cores & 1 << core.0 != 0
+            }
             Action::Kill(killed) => killed == subos,
             _ => false,
         };

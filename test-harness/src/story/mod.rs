@@ -219,6 +219,11 @@ impl Story {
                 self.note(&record);
                 Some(Event::Remark { subos: text(&record, "subos"), text: remark(&record) })
             }
+            "refused" => {
+                let why =
+                    format!("moves nothing, because of {}: {}", text(&record, "part"), text(&record, "text"));
+                Some(Event::Remark { subos: "supervisor".to_owned(), text: why })
+            }
             "window" => Some(Event::Remark { subos: text(&record, "one"), text: window(&record) }),
             "stat" => {
                 self.stat(&record);

@@ -15,7 +15,7 @@ use idl::slots::{ROOT_CORES, ROOT_LOTS};
 use idl::types::{CoreNumber, LotNumber, Priority, Ticks};
 use linux::platform::ExecutorId;
 use linux::{Linux, PoolUse};
-use userlib::cap::{Core, Guest, Notification, Thread, Uplink};
+use userlib::cap::{Core, Guest, Notification, Thread, Uplink, complete};
 use userlib::{Cap, Environment, Error, SlotIndex, environment, memory, slots, thread, time};
 
 use super::executor::Executor;
@@ -196,6 +196,7 @@ impl Manager {
                 Ok(Told::Supervisor(Request::GiveLot { lot, deadline })) => self.give_lot(lot, deadline),
                 Ok(Told::Supervisor(Request::GiveCore { core, deadline })) => self.give_core(core, deadline),
                 Ok(Told::Supervisor(Request::KeepCore { core })) => self.keep_core(core),
+                Ok(Told::Supervisor(Request::KeepLot { lot })) => self.keep_lot(lot),
                 // It asks for none.
                 Ok(Told::Supervisor(Request::WindowTo { .. } | Request::NoWindow { .. })) => {}
                 // Words that nobody understands are none of ours.
@@ -259,6 +260,19 @@ impl Manager {
         // If it cannot be mapped, programs do without it.
         if let Ok(frames) = pools.add(lot) {
             linux.add_pool(frames, PoolUse::General);
+        }
+    }
+
+    /// A lot that was given stays after all: it is as a new one, once what was made of it is cleared away.
+    fn keep_lot(&self, lot: LotNumber) {
+        let given = self.system.linux.lock().platform().pools.of_lot(lot).is_none();
+        if given && let Ok(untyped) = environment().lot(lot.0) {
+            // Whatever is left in it; if something cannot be removed, programs do without the lot.
+            let cleared = complete(|| untyped.reset());
+            let _ = slots::delete(untyped.handle());
+            if cleared.is_ok() {
+                self.lot_granted(lot);
+            }
         }
     }
 
