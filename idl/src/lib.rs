@@ -46,7 +46,7 @@ pub mod startup;
 pub mod types;
 pub mod word;
 
-pub use caps::Error;
+pub use caps::{Error, Handle};
 pub use client::{Cap, Invoke, Object};
 pub use idl_macros::{Value, Word, interface};
 pub use word::{Word, Words};

@@ -212,6 +212,6 @@ fn interfaces_are_told_what_is_wrong() {
             #[fast]
             fn echo(&self);
         }),
-        "expected `#[bytes]`, `#[idempotent]`, `#[one_way]` or `#[requires(..)]`"
+        "expected `#[bytes]`, `#[idempotent]`, `#[one_way]`, `#[event]` or `#[requires(..)]`"
     );
 }

@@ -24,6 +24,10 @@ pub enum CallError<E = Infallible> {
     UnknownMethod,
     /// A capability is not what the method asks for.
     WrongCapability,
+    /// The server has as many subscribers of its events as it can have.
+    NoRoom,
+    /// The server does not know the caller as a subscriber: it never was, or could not be signalled any more.
+    NotSubscribed,
     /// One side could not decode what the other sent.
     Malformed,
     /// More than the method allows, or than a message carries.
@@ -42,6 +46,8 @@ impl<E> CallError<E> {
             Self::WrongInterface(mismatch) => CallError::WrongInterface(mismatch),
             Self::UnknownMethod => CallError::UnknownMethod,
             Self::WrongCapability => CallError::WrongCapability,
+            Self::NoRoom => CallError::NoRoom,
+            Self::NotSubscribed => CallError::NotSubscribed,
             Self::Malformed => CallError::Malformed,
             Self::TooLong => CallError::TooLong,
             Self::Kernel(error) => CallError::Kernel(error),
@@ -66,6 +72,8 @@ impl<E: fmt::Display> fmt::Display for CallError<E> {
             Self::WrongInterface(mismatch) => mismatch.fmt(f),
             Self::UnknownMethod => f.write_str("the server has no such method"),
             Self::WrongCapability => f.write_str("a capability is not what the method asks for"),
+            Self::NoRoom => f.write_str("the server has no room for another subscriber"),
+            Self::NotSubscribed => f.write_str("the caller is no subscriber"),
             Self::Malformed => f.write_str("the message does not decode"),
             Self::TooLong => f.write_str("the message does not fit"),
             Self::Kernel(error) => write!(f, "kernel: {error}"),

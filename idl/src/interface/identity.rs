@@ -1,11 +1,14 @@
 //! What an interface is, and how a client and a server find out whether they mean the same.
 //!
-//! A connection opens with the client's fingerprint and how many methods it knows. The server compares with the hash
-//! over as many of its own first methods, so that a server with more methods than its client still serves it.
+//! A connection opens with the client's fingerprint and how many methods and events it knows. The server compares with the
+//! hash over as many of its own first ones, so that a server with more of them than its client still serves it.
 
 use super::shape::{Part, Shape, mix, mix_parts, mix_shape};
-use super::{Generation, status};
+use super::{Event, Generation, status};
 use crate::abi::REGISTER_WORDS;
+
+/// Where the word that says how many methods a client knows says how many events.
+const EVENTS_SHIFT: u32 = 32;
 
 /// An interface, as generated.
 pub trait Interface {
@@ -17,8 +20,10 @@ pub trait Interface {
     const RIGHTS: &'static [&'static str];
     /// Its methods, in the order of their numbers.
     const METHODS: &'static [Method];
+    /// Its events, in the order of their numbers.
+    const EVENTS: &'static [Event] = &[];
     /// Changes whenever client and server could misunderstand each other.
-    const FINGERPRINT: u64 = fingerprint(Self::NAME, Self::METHODS, Self::METHODS.len());
+    const FINGERPRINT: u64 = fingerprint(Self::NAME, Self::METHODS, Self::EVENTS);
 }
 
 /// A method of an interface.
@@ -97,17 +102,36 @@ pub const fn most_capabilities(methods: &[Method]) -> usize {
     most
 }
 
-/// The hash over an interface's name and its first methods: whatever changes what travels, or what it means by its
+/// The hash over an interface's name, its methods and its events: whatever changes what travels, or what it means by its
 /// name, changes it. Documentation does not, nor what only one side goes by: rights and repeating.
 #[must_use]
-pub const fn fingerprint(name: &str, methods: &[Method], count: usize) -> u64 {
+pub const fn fingerprint(name: &str, methods: &[Method], events: &[Event]) -> u64 {
     let mut hash = mix(0xcbf2_9ce4_8422_2325, name);
     let mut index = 0;
-    while index < count && index < methods.len() {
+    while index < methods.len() {
         hash = method_fingerprint(hash, &methods[index]);
         index += 1;
     }
+    index = 0;
+    while index < events.len() {
+        hash = mix_parts(mix(mix(hash, "event"), events[index].name), events[index].arguments);
+        index += 1;
+    }
     hash
+}
+
+/// How many methods and events an interface has, as the word by which a connection opens.
+#[must_use]
+pub(super) const fn counts<I: Interface>() -> u64 {
+    I::METHODS.len() as u64 | (I::EVENTS.len() as u64) << EVENTS_SHIFT
+}
+
+/// The first methods and events of an interface, so many as this word says; nothing if it has not as many.
+#[allow(clippy::cast_possible_truncation, reason = "the lower half of a word")]
+fn first<I: Interface>(counts: u64) -> Option<(&'static [Method], &'static [Event])> {
+    let methods = I::METHODS.get(..counts as u32 as usize)?;
+    let events = I::EVENTS.get(..usize::try_from(counts >> EVENTS_SHIFT).ok()?)?;
+    Some((methods, events))
 }
 
 const fn method_fingerprint(hash: u64, method: &Method) -> u64 {
@@ -225,9 +249,8 @@ impl core::fmt::Display for Mismatch {
 /// A server's answer to a client that connects: the status, and its identity.
 pub(super) fn welcome<I: Interface>(words: &[u64], generation: Generation) -> (u32, [u64; REGISTER_WORDS]) {
     let known = match *words {
-        [theirs, count] => usize::try_from(count).is_ok_and(|count| {
-            count <= I::METHODS.len() && fingerprint(I::NAME, I::METHODS, count) == theirs
-        }),
+        [theirs, counts] => first::<I>(counts)
+            .is_some_and(|(methods, events)| fingerprint(I::NAME, methods, events) == theirs),
         _ => false,
     };
     let status = if known { status::OK } else { status::WRONG_INTERFACE };

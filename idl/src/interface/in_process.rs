@@ -47,6 +47,11 @@ impl<D: Dispatch> InProcess<D> {
         Some(core::mem::replace(&mut *place, server))
     }
 
+    /// Has something done with the server between two calls: what it does by itself. Nothing if it is in the middle of one.
+    pub fn with<R>(&self, work: impl FnOnce(&mut D) -> R) -> Option<R> {
+        Some(work(&mut *self.server.try_borrow_mut().ok()?))
+    }
+
     /// The server, when the test is over.
     pub fn into_server(self) -> D {
         self.server.into_inner()

@@ -106,6 +106,12 @@ pub mod status {
     pub const WRONG_INTERFACE: u32 = 7;
     /// A capability is missing, of the wrong kind, or without a right that the method asks of it.
     pub const WRONG_CAPABILITY: u32 = 8;
+    /// There are as many subscribers as there can be.
+    pub const NO_ROOM: u32 = 9;
+    /// The caller is no subscriber.
+    pub const NOT_SUBSCRIBED: u32 = 10;
+    /// The last of them.
+    pub const LAST: u32 = NOT_SUBSCRIBED;
 }
 
 #[cfg(test)]

@@ -8,6 +8,8 @@ use caps::Error;
 use serde::{Deserialize, Serialize};
 
 use super::body::take;
+use super::event::{BellCap, NEXT, NOTHING, SUBSCRIBE, Told, UNSUBSCRIBE};
+use super::identity::counts;
 use super::{
     CONNECT, CallError, Delivery, Generation, Identity, Interface, Label, Long, Method, Mismatch, Parcel,
     Passable, Passed, Refused, RightNames, Short, Transport, Until, status,
@@ -65,7 +67,7 @@ impl<I: Interface, T: Transport> Link<I, T> {
     }
 
     fn connect_until(&self, until: Deadline) -> Result<(), CallError> {
-        let words = [I::FINGERPRINT, I::METHODS.len() as u64, 0, 0, 0];
+        let words = [I::FINGERPRINT, counts::<I>(), 0, 0, 0];
         let label = Label::new(CONNECT, Generation::ANY).pack();
         let answer = self.transport.call_short(&Short { label, count: 2, words }, until);
         let answer = answer.map_err(|error| self.carrier(error))?;
@@ -218,6 +220,36 @@ impl<I: Interface, T: Transport> Link<I, T> {
         self.transport.send(&message, until).map_err(|error| self.carrier(error))
     }
 
+    /// Begins to be told of the interface's events: the server signals this notification when there are some.
+    ///
+    /// # Errors
+    /// `Denied` when the caller has not the rights for any of them, `NoRoom`, and what a call can fail with.
+    pub fn subscribe(&self, bell: &BellCap) -> Result<(), CallError> {
+        let known = I::EVENTS.len() as u64;
+        self.words_and_caps::<InWords<()>, Infallible>(&SUBSCRIBE, &[known], &[bell.to_passed()]).map(|_| ())
+    }
+
+    /// Is told no more.
+    ///
+    /// # Errors
+    /// What a call can fail with.
+    pub fn unsubscribe(&self) -> Result<(), CallError> {
+        self.words(&UNSUBSCRIBE, [0; REGISTER_WORDS])
+    }
+
+    /// The next event, if there is one.
+    ///
+    /// # Errors
+    /// `NotSubscribed`, and what a call can fail with.
+    pub fn next_event<E: Told>(&self) -> Result<Option<E>, CallError> {
+        let [number, words @ ..] =
+            self.words::<[u64; REGISTER_WORDS], Infallible>(&NEXT, [0; REGISTER_WORDS])?;
+        if number == NOTHING {
+            return Ok(None);
+        }
+        E::from_words(number, &words).map(Some).ok_or(CallError::Malformed)
+    }
+
     /// A request without words yet.
     #[inline]
     fn begin(&self, method: &Method, until: Deadline) -> Long {
@@ -271,6 +303,8 @@ impl<I: Interface, T: Transport> Link<I, T> {
             status::DENIED => CallError::Denied(RightNames::of::<I>(word as u16)),
             status::RESTARTED => CallError::Dead(self.generation.get()),
             status::WRONG_CAPABILITY => CallError::WrongCapability,
+            status::NO_ROOM => CallError::NoRoom,
+            status::NOT_SUBSCRIBED => CallError::NotSubscribed,
             _ => CallError::Malformed,
         }
     }

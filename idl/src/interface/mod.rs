@@ -44,11 +44,12 @@
 //!
 //! Reading order: [`label`](Label) (the wire), [`shape`](Shape) and [`identity`](Interface) (what an interface is),
 //! [`session`](Caller) (who calls), [`passed`](Passable) (capabilities), [`client`](Transport), [`link`](Link),
-//! [`server`](Dispatch), [`in_process`](InProcess).
+//! [`server`](Dispatch), [`event`](Subscribers), [`in_process`](InProcess).
 
 mod body;
 mod client;
 mod error;
+mod event;
 mod identity;
 mod in_process;
 mod label;
@@ -63,6 +64,10 @@ use crate::abi::MESSAGE_WORDS;
 pub use body::{Long, Short};
 pub use client::{Transport, Until};
 pub use error::{CallError, Refused};
+pub use event::{
+    Bell, BellCap, EVENT_WORDS, Event, LAST_METHOD, LOST, NEXT, NOTHING, NoBell, SUBSCRIBE, Subscribed,
+    Subscribers, Told, UNSUBSCRIBE,
+};
 pub use identity::{
     Delivery, Form, Identity, Interface, Method, Mismatch, NAME_BYTES, fingerprint, most_capabilities,
 };

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::body::take;
+use super::event::{self, LAST_METHOD, Subscribed};
 use super::identity::welcome;
 use super::{
     Access, CONNECT, Caller, Generation, Interface, Label, Long, Parcel, Passable, Session, Short, status,
@@ -82,6 +83,10 @@ pub enum Refusal {
     Restarted(Generation),
     /// A capability is not what the method asks for.
     WrongCapability,
+    /// There are as many subscribers as there can be.
+    NoRoom,
+    /// The caller is no subscriber.
+    NotSubscribed,
 }
 
 impl<I> Caller<I> {
@@ -156,6 +161,8 @@ impl Answer {
             Refusal::Denied(missing) => self.set(status::DENIED, &[missing.into()], 1),
             Refusal::Restarted(life) => self.set(status::RESTARTED, &[life.0.into()], 1),
             Refusal::WrongCapability => self.set(status::WRONG_CAPABILITY, &[], 0),
+            Refusal::NoRoom => self.set(status::NO_ROOM, &[], 0),
+            Refusal::NotSubscribed => self.set(status::NOT_SUBSCRIBED, &[], 0),
         }
     }
 }
@@ -205,6 +212,11 @@ pub trait Dispatch {
         answer: &mut Answer,
     ) -> Result<(), Refusal>;
 
+    /// Those whom it tells of its events, if the interface has any.
+    fn subscribed(&mut self) -> Option<&mut dyn Subscribed> {
+        None
+    }
+
     /// The whole of what a server in this life does with a request: this always makes an answer.
     fn answer(
         &mut self,
@@ -248,6 +260,10 @@ pub trait Dispatch {
             let (until, others) = words.split_last().ok_or(Refusal::Malformed)?;
             (caller.until, words) = (Deadline(*until), others);
         }
-        self.dispatch(label.method, caller, &Request { words, ..*request }, answer)
+        let request = Request { words, ..*request };
+        if label.method > LAST_METHOD {
+            return event::dispatch(self.subscribed(), label.method, caller, &request, answer);
+        }
+        self.dispatch(label.method, caller, &request, answer)
     }
 }

@@ -6,8 +6,8 @@ use std::vec::Vec;
 use super::arbitrary::{Dice, bits_of, capabilities, framed, words};
 use crate::abi::{MESSAGE_CAPS, MESSAGE_WORDS};
 use crate::interface::{
-    Access, Answer, Delivery, Dispatch, Form, Generation, Interface, Label, Long, Method, Parcel, Passed,
-    Request, Session, Shape, Verdict, status,
+    Access, Answer, Delivery, Dispatch, Form, Generation, Interface, LOST, Label, Long, Method, NEXT,
+    NOTHING, Parcel, Passed, Request, SUBSCRIBE, Session, Shape, UNSUBSCRIBE, Verdict, status,
 };
 use crate::types::Badge;
 
@@ -39,11 +39,39 @@ pub fn attack<D: Dispatch>(server: &mut D, seed: u64) -> Reached {
             }
             Throw::wild(&mut dice).at(server);
         }
+        if !<D::Interface as Interface>::EVENTS.is_empty() {
+            throw_about_events(server, &mut dice);
+        }
     }
     for method in methods {
         assert!(reached.contains_key(method.name), "no call reached {}", method.name);
     }
     reached
+}
+
+/// Throws a request about events at a server, sound or damaged. More sessions subscribe than it can have, and most never
+/// fetch; nobody may be told what his session has not the rights for.
+fn throw_about_events<D: Dispatch>(server: &mut D, dice: &mut Dice) {
+    let method = [&SUBSCRIBE, &UNSUBSCRIBE, &NEXT, &NEXT][dice.below(4)];
+    let mut throw = Throw::new(dice, method);
+    if dice.one_in(4) {
+        throw.badge.0 ^= dice.word() & u64::from(u32::MAX);
+    }
+    let (verdict, answer) = throw.at(server);
+    if verdict == Verdict::Refused {
+        return;
+    }
+    assert!(throw.fits(method), "{} was reached with wrong capabilities by {throw:?}", method.name);
+    assert_eq!(answer.label, status::OK, "{} is answered", method.name);
+    if method.number != NEXT.number {
+        return;
+    }
+    let [number, ..] = answer.words() else { panic!("{} gives words", method.name) };
+    let access = Session::<()>::of(throw.badge).access.bits();
+    match <D::Interface as Interface>::EVENTS.iter().find(|event| u64::from(event.number) == *number) {
+        Some(event) => assert_eq!(event.requires & !access, 0, "{} was told without its rights", event.name),
+        None => assert!([NOTHING, LOST].contains(number), "there is no event {number}"),
+    }
 }
 
 /// One request.
@@ -103,7 +131,7 @@ impl Throw {
         let request = Request { label: self.label, words: &self.words, parcel: &parcel };
         let verdict = server.answer(LIFE, self.badge, &request, &mut answer);
         let answer = answer.message;
-        assert!(answer.label <= status::WRONG_CAPABILITY, "{self:?} is answered with {}", answer.label);
+        assert!(answer.label <= status::LAST, "{self:?} is answered with {}", answer.label);
         assert!(usize::from(answer.count) <= MESSAGE_WORDS, "{self:?} is answered with too much");
         (verdict, answer)
     }

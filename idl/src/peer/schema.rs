@@ -12,7 +12,10 @@ use std::format;
 use std::string::{String, ToString};
 use std::vec::Vec;
 
-use crate::interface::{Delivery, Form, Interface, Method, RightNames, Shape};
+use crate::interface::{Delivery, Event, Form, Interface, Method, RightNames, Shape};
+
+/// What an event's line begins with.
+const EVENT: &str = "event ";
 
 /// Compares an interface with its committed schema. With `UPDATE_SCHEMA=1` in the environment it writes the file
 /// instead, unless the change breaks clients and the version was not raised.
@@ -90,7 +93,21 @@ pub fn text<I: Interface>() -> String {
     for method in I::METHODS {
         let _ = write_method::<I>(&mut text, method);
     }
+    for event in I::EVENTS {
+        let _ = write_event::<I>(&mut text, event);
+    }
     text
+}
+
+fn write_event<I: Interface>(text: &mut String, event: &Event) -> fmt::Result {
+    writeln!(text, "{EVENT}{} {}", event.number, event.name)?;
+    for part in event.arguments {
+        writeln!(text, "  takes {}: {}", part.name, Written(&part.shape))?;
+    }
+    if event.requires != 0 {
+        writeln!(text, "  requires {}", RightNames::of::<I>(event.requires))?;
+    }
+    Ok(())
 }
 
 fn write_method<I: Interface>(text: &mut String, method: &Method) -> fmt::Result {
@@ -180,9 +197,10 @@ struct Schema<'a> {
     name: &'a str,
     rights: Vec<&'a str>,
     methods: Vec<Row<'a>>,
+    events: Vec<Row<'a>>,
 }
 
-/// A method of a schema.
+/// A method or an event of a schema.
 #[derive(Debug, PartialEq, Eq)]
 struct Row<'a> {
     number: &'a str,
@@ -195,9 +213,14 @@ impl<'a> Schema<'a> {
         let mut schema = Self::default();
         for line in text.lines() {
             if let Some(line) = line.strip_prefix("  ") {
-                if let Some(method) = schema.methods.last_mut() {
-                    method.lines.push(line);
+                // Events stand after methods.
+                if let Some(row) = schema.events.last_mut().or(schema.methods.last_mut()) {
+                    row.lines.push(line);
                 }
+            } else if let Some((number, name)) =
+                line.strip_prefix(EVENT).and_then(|event| event.split_once(' '))
+            {
+                schema.events.push(Row { number, name, lines: Vec::new() });
             } else if let Some(title) = line.strip_prefix("interface ") {
                 schema.name = title.split(' ').next().unwrap_or(title);
             } else if let Some(rights) = line.strip_prefix("rights ") {
@@ -230,19 +253,8 @@ pub fn compare(before: &str, now: &str) -> Vec<Change> {
         changes.breaks(format!("{} is called {}", old.name, new.name), "clients ask for it by name");
     }
     changes.rights(&old, &new);
-    for method in &old.methods {
-        match new.methods.iter().find(|found| found.number == method.number) {
-            None => changes.breaks(format!("{} is gone", method.name), "clients call it"),
-            Some(found) if found.name != method.name => changes.breaks(
-                format!("method {} was {} and is {}", method.number, method.name, found.name),
-                "clients call it by its number; add methods at the end",
-            ),
-            Some(found) => changes.method(method, found),
-        }
-    }
-    for method in new.methods.iter().skip(old.methods.len()) {
-        changes.keeps(format!("{} is new", method.name), "the server serves who does not know it");
-    }
+    changes.rows("method", &old.methods, &new.methods);
+    changes.rows("event", &old.events, &new.events);
     if version(before) != version(now) {
         let what = format!("version {} is version {}", version(before), version(now));
         changes.keeps(what, "the version is for people");
@@ -273,7 +285,23 @@ impl Changes {
         }
     }
 
-    fn method(&mut self, old: &Row<'_>, new: &Row<'_>) {
+    fn rows(&mut self, what: &str, old: &[Row<'_>], new: &[Row<'_>]) {
+        for row in old {
+            match new.iter().find(|found| found.number == row.number) {
+                None => self.breaks(format!("{} is gone", row.name), "clients call it, or wait to be told"),
+                Some(found) if found.name != row.name => self.breaks(
+                    format!("{what} {} was {} and is {}", row.number, row.name, found.name),
+                    "clients know it by its number; add new ones at the end",
+                ),
+                Some(found) => self.row(row, found),
+            }
+        }
+        for row in new.iter().skip(old.len()) {
+            self.keeps(format!("{} is new", row.name), "the server serves who does not know it");
+        }
+    }
+
+    fn row(&mut self, old: &Row<'_>, new: &Row<'_>) {
         let travel = "client and server would read other things into the same message";
         for (key, why) in [
             ("takes", travel),

@@ -1,6 +1,7 @@
 //! An interface, its client and its server, all in this process.
 #![allow(clippy::unwrap_used, reason = "a test may stop where it stands")]
 
+mod events;
 mod example;
 mod peers;
 

@@ -21,6 +21,7 @@ mod cores;
 mod crowds;
 mod depot;
 mod errors;
+mod events;
 mod faults;
 mod grants;
 mod guests;
@@ -180,6 +181,10 @@ cases! {
         a_wrong_fingerprint_is_told callers_that_give_up_are_no_error a_server_that_never_answers
         a_server_that_dies_in_mid_call lent_memory_is_taken_back_in_mid_call a_client_that_dies_in_mid_call
         a_flood_drowns_nobody
+    }
+    events {
+        a_subscriber_is_told what_is_no_bell_is_refused who_never_fetches_harms_itself
+        who_floods_with_fetches_harms_itself a_subscriber_that_dies_is_forgotten
     }
     quiet { a_core_that_parks_is_not_waited_for long_operations_are_interrupted }
     processes { a_process_serves a_stray_write_is_reported a_panic_is_reported a_process_stays_in_its_budget }

@@ -1,5 +1,6 @@
 //! Serving an interface over an endpoint, and calling one.
 
+mod bell;
 mod connection;
 #[cfg(not(feature = "image"))]
 mod host;
@@ -7,6 +8,7 @@ mod parcel;
 mod service;
 mod view;
 
+pub use bell::{EventBell, offer};
 pub use connection::Connection;
 #[cfg(not(feature = "image"))]
 pub use host::HostMemory;

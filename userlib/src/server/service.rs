@@ -2,8 +2,8 @@
 
 use caps::Error;
 use idl::interface::{
-    Answer, Dispatch, Generation, Interface, Label, Long, Method, Passing, Request, Shape, Verdict,
-    most_capabilities,
+    Answer, Dispatch, Generation, Interface, Label, Long, Method, Passing, Request, SUBSCRIBE, Shape,
+    Verdict, most_capabilities,
 };
 use idl::message::{Message, Received};
 use idl::types::{Badge, Bits, Deadline};
@@ -71,7 +71,8 @@ impl Service {
 
     fn serve_each(&self, handler: &mut impl Handler) -> Result<core::convert::Infallible, Error> {
         let mut inbox = Expected::new(0)?;
-        let most = most_capabilities(handler.methods());
+        let bells = if handler.has_events() { SUBSCRIBE.capabilities() } else { 0 };
+        let most = most_capabilities(handler.methods()).max(bells);
         let mut request = Long::new(0);
         let mut answer = Answer::new();
         inbox.fill(most)?;
@@ -126,7 +127,7 @@ fn settle(methods: &[Method], request: &Long, verdict: Verdict) {
         return;
     }
     let number = Label::unpack(request.label).map_or(0, |label| label.method);
-    let method = methods.iter().find(|method| method.number == number);
+    let method = methods.iter().chain([&SUBSCRIBE]).find(|method| method.number == number);
     for index in 0..idl::abi::MESSAGE_CAPS {
         let Some(passed) = request.parcel.get(index) else { continue };
         let kept = verdict == Verdict::Taken && passing(method, index) == Some(Passing::Moved);
@@ -153,6 +154,11 @@ pub trait Handler {
         &[]
     }
 
+    /// Whether callers can subscribe to events.
+    fn has_events(&self) -> bool {
+        false
+    }
+
     /// A request in this life of the server: make an answer.
     fn request(
         &mut self,
@@ -172,6 +178,11 @@ impl<D: Dispatch> Handler for D {
     #[inline]
     fn methods(&self) -> &'static [Method] {
         <D::Interface as Interface>::METHODS
+    }
+
+    #[inline]
+    fn has_events(&self) -> bool {
+        !<D::Interface as Interface>::EVENTS.is_empty()
     }
 
     #[inline]

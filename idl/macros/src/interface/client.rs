@@ -4,12 +4,14 @@ use proc_macro2::TokenStream;
 use quote::{format_ident, quote, quote_spanned};
 use syn::spanned::Spanned;
 
+use super::event;
 use super::parse::{Argument, Delivery, Form, Interface, Method, What};
 
 pub(crate) fn client(interface: &Interface) -> TokenStream {
     let Interface { visibility, name, methods, .. } = interface;
     let client = format_ident!("{name}Client");
     let text = format!("A client of [`{name}`].");
+    let events = event::client(interface);
     let stubs = methods.iter().enumerate().map(|(index, method)| stub(interface, method, index));
     quote! {
         #[doc = #text]
@@ -63,6 +65,8 @@ pub(crate) fn client(interface: &Interface) -> TokenStream {
             }
 
             #(#stubs)*
+
+            #events
         }
     }
 }

@@ -1,15 +1,15 @@
 //! The code that a declaration of an interface stands for: what client and server share. Their own parts are in
 //! `client` and `server`.
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Ident, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::spanned::Spanned;
 
 use super::parse::{Argument, Delivery, Form, Interface, Method, What};
-use super::{client, mock, server};
+use super::{client, event, mock, server};
 
 pub(crate) fn interface(interface: &Interface) -> TokenStream {
-    let Interface { visibility, name, docs, version, rights, methods } = interface;
+    let Interface { visibility, name, docs, version, rights, methods, .. } = interface;
     let text = name.to_string();
     let right_names = rights.iter().map(ToString::to_string);
     let rows = methods.iter().zip(1u32..).map(|(method, number)| row(interface, method, number));
@@ -19,6 +19,7 @@ pub(crate) fn interface(interface: &Interface) -> TokenStream {
     let client = client::client(interface);
     let server = server::server(interface);
     let mock = mock::mock(interface);
+    let (events, types) = (event::rows(interface), event::types(interface));
     quote! {
         #[doc = #docs]
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,12 +32,14 @@ pub(crate) fn interface(interface: &Interface) -> TokenStream {
             const VERSION: u16 = #version;
             const RIGHTS: &'static [&'static str] = &[#(#right_names),*];
             const METHODS: &'static [::idl::interface::Method] = &[#(#rows),*];
+            #events
         }
 
         #(#sizes)*
 
         #client
         #server
+        #types
 
         ::idl::when_peers! { #mock }
     }
@@ -103,8 +106,13 @@ fn row(interface: &Interface, method: &Method, number: u32) -> TokenStream {
 
 /// The rights that a method requires, as bits.
 pub(crate) fn requires(interface: &Interface, method: &Method) -> u16 {
+    bits_of(interface, &method.requires)
+}
+
+/// Rights of the interface by their bits.
+pub(super) fn bits_of(interface: &Interface, rights: &[Ident]) -> u16 {
     let bit = |right| interface.rights.iter().position(|known| known == right).map_or(0, |index| 1 << index);
-    method.requires.iter().map(bit).fold(0, |sum, bit| sum | bit)
+    rights.iter().map(bit).fold(0, |sum, bit| sum | bit)
 }
 
 fn shape_of_argument(method: &Method, argument: &Argument) -> TokenStream {

@@ -3,6 +3,7 @@
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
 
+use super::event;
 use super::parse::{Argument, Interface, Method};
 
 pub(crate) fn mock(interface: &Interface) -> TokenStream {
@@ -28,11 +29,13 @@ pub(crate) fn mock(interface: &Interface) -> TokenStream {
             }
         }
     });
+    let (field, first, subscribed) = event::mock(interface);
     let answers = methods.iter().map(|method| answer(interface, method));
     quote! {
         #[doc = #text]
         #[allow(clippy::type_complexity, reason = "generated")]
         #visibility struct #mock {
+            #field
             #(#fields),*
         }
 
@@ -41,7 +44,7 @@ pub(crate) fn mock(interface: &Interface) -> TokenStream {
             /// A server that expects no call at all.
             #[must_use]
             pub const fn new() -> Self {
-                Self { #(#names: None),* }
+                Self { #first #(#names: None),* }
             }
 
             #(#setters)*
@@ -55,6 +58,8 @@ pub(crate) fn mock(interface: &Interface) -> TokenStream {
 
         impl #server for #mock {
             #(#answers)*
+
+            #subscribed
         }
     }
 }

@@ -1,6 +1,7 @@
 //! `#[interface]`: parse, then generate.
 
 mod client;
+mod event;
 mod generate;
 mod mock;
 mod parse;

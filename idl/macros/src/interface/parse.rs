@@ -8,6 +8,7 @@ use syn::{
     TraitItem, TraitItemFn, Type, Visibility,
 };
 
+use super::event;
 use crate::docs;
 
 /// Argument words that fit in registers.
@@ -16,8 +17,16 @@ const WORDS: usize = 5;
 const CAPABILITIES: usize = 4;
 /// Rights that a badge has room for.
 const RIGHTS: usize = 16;
+/// Argument words of an event: its number takes one of the registers.
+pub(super) const EVENT_WORDS: usize = 4;
+/// Methods that an interface can have: the numbers above are of those by which clients are told of events.
+const METHODS: usize = 252;
+/// Events that it can have.
+const EVENTS: usize = 64;
 /// Methods that every client has.
 const TAKEN: [&str; 6] = ["new", "connect", "reconnect", "until", "generation", "transport"];
+/// Methods that every client or server of an interface with events has.
+const TAKEN_WITH_EVENTS: [&str; 4] = ["subscribe", "unsubscribe", "next_event", "events"];
 /// Bytes of a name that a server can tell a client.
 const NAME_BYTES: usize = 24;
 
@@ -28,6 +37,15 @@ pub(crate) struct Interface {
     pub(crate) version: u16,
     pub(crate) rights: Vec<Ident>,
     pub(crate) methods: Vec<Method>,
+    pub(crate) events: Vec<Event>,
+}
+
+/// What the server tells those who asked to be told.
+pub(crate) struct Event {
+    pub(crate) name: Ident,
+    pub(crate) docs: String,
+    pub(crate) requires: Vec<Ident>,
+    pub(crate) arguments: Vec<Argument>,
 }
 
 pub(crate) struct Method {
@@ -99,11 +117,28 @@ pub(crate) fn interface(attribute: TokenStream, item: TokenStream) -> syn::Resul
     }
     let docs = docs::text(&item.attrs);
     require_docs(&docs, &item.ident)?;
-    let methods = item.items.iter().map(|item| method(item, &rights)).collect::<syn::Result<Vec<_>>>()?;
-    if methods.len() > 255 {
-        return Err(syn::Error::new(item.ident.span(), "an interface has at most 255 methods"));
+    let (events, methods): (Vec<&TraitItem>, Vec<&TraitItem>) =
+        item.items.iter().partition(|item| is_event(item));
+    let methods = methods.into_iter().map(|item| method(item, &rights)).collect::<syn::Result<Vec<_>>>()?;
+    let events =
+        events.into_iter().map(|item| event::event(item, &rights)).collect::<syn::Result<Vec<_>>>()?;
+    if methods.len() > METHODS {
+        return Err(syn::Error::new(item.ident.span(), "an interface has at most 252 methods"));
     }
-    Ok(Interface { visibility: item.vis, name: item.ident, docs, version, rights, methods })
+    if let Some(extra) = events.get(EVENTS) {
+        return Err(syn::Error::new(extra.name.span(), "an interface has at most 64 events"));
+    }
+    let taken = |name: &Ident| !events.is_empty() && TAKEN_WITH_EVENTS.iter().any(|taken| name == taken);
+    if let Some(Method { name, .. }) = methods.iter().find(|method| taken(&method.name)) {
+        let message = format!("an interface with events has a method `{name}` already: choose another name");
+        return Err(syn::Error::new(name.span(), message));
+    }
+    Ok(Interface { visibility: item.vis, name: item.ident, docs, version, rights, methods, events })
+}
+
+fn is_event(item: &TraitItem) -> bool {
+    let TraitItem::Fn(function) = item else { return false };
+    function.attrs.iter().any(|attribute| attribute.path().is_ident("event"))
 }
 
 /// `version = 2, rights(READ, WRITE)`.
@@ -140,13 +175,7 @@ fn method(item: &TraitItem, rights: &[Ident]) -> syn::Result<Method> {
         return Err(syn::Error::new(name.span(), message));
     }
     let Attributes { form, delivery, requires } = attributes(function)?;
-    if let Some(unknown) = requires.iter().find(|right| !rights.contains(right)) {
-        let known: Vec<String> = rights.iter().map(Ident::to_string).collect();
-        let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
-        let message =
-            format!("`{unknown}` is no right of this interface; `#[interface(rights(..))]` declares {known}");
-        return Err(syn::Error::new(unknown.span(), message));
-    }
+    check_rights(&requires, rights)?;
     let arguments = arguments(function, form)?;
     let (result, error) = output(&function.sig.output);
     let result_is = what(&result);
@@ -159,6 +188,18 @@ fn method(item: &TraitItem, rights: &[Ident]) -> syn::Result<Method> {
         }
     }
     Ok(Method { name, docs, form, delivery, requires, arguments, result, result_is, error })
+}
+
+/// That all of these are rights of the interface.
+pub(super) fn check_rights(requires: &[Ident], rights: &[Ident]) -> syn::Result<()> {
+    if let Some(unknown) = requires.iter().find(|right| !rights.contains(right)) {
+        let known: Vec<String> = rights.iter().map(Ident::to_string).collect();
+        let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+        let message =
+            format!("`{unknown}` is no right of this interface; `#[interface(rights(..))]` declares {known}");
+        return Err(syn::Error::new(unknown.span(), message));
+    }
+    Ok(())
 }
 
 fn check_result(
@@ -209,14 +250,15 @@ fn attributes(function: &TraitItemFn) -> syn::Result<Attributes> {
             let list = attribute.parse_args_with(Punctuated::<Ident, Token![|]>::parse_separated_nonempty)?;
             found.requires = list.into_iter().collect();
         } else {
-            let message = "expected `#[bytes]`, `#[idempotent]`, `#[one_way]` or `#[requires(..)]`";
+            let message =
+                "expected `#[bytes]`, `#[idempotent]`, `#[one_way]`, `#[event]` or `#[requires(..)]`";
             return Err(syn::Error::new(attribute.span(), message));
         }
     }
     Ok(found)
 }
 
-fn arguments(function: &TraitItemFn, form: Form) -> syn::Result<Vec<Argument>> {
+pub(super) fn arguments(function: &TraitItemFn, form: Form) -> syn::Result<Vec<Argument>> {
     let mut inputs = function.sig.inputs.iter();
     let Some(FnArg::Receiver(_)) = inputs.next() else {
         return Err(syn::Error::new(function.sig.ident.span(), "a method takes `&self` first"));
@@ -277,13 +319,13 @@ fn what(ty: &Type) -> What {
     }
 }
 
-fn last_name(ty: &Type) -> Option<&Ident> {
+pub(super) fn last_name(ty: &Type) -> Option<&Ident> {
     let Type::Path(path) = ty else { return None };
     path.path.segments.last().map(|segment| &segment.ident)
 }
 
 /// `T` and `Result<T, E>` apart.
-fn output(output: &ReturnType) -> (Type, Option<Type>) {
+pub(super) fn output(output: &ReturnType) -> (Type, Option<Type>) {
     let ReturnType::Type(_, ty) = output else { return (unit(), None) };
     if let Type::Path(path) = &**ty
         && let Some(last) = path.path.segments.last()
@@ -308,7 +350,7 @@ fn unit() -> Type {
     })
 }
 
-fn require_docs(docs: &str, name: &Ident) -> syn::Result<()> {
+pub(super) fn require_docs(docs: &str, name: &Ident) -> syn::Result<()> {
     if docs.is_empty() {
         return Err(syn::Error::new(name.span(), "document it: clients read these comments"));
     }

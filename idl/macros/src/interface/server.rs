@@ -4,6 +4,7 @@ use proc_macro2::TokenStream;
 use quote::{format_ident, quote, quote_spanned};
 use syn::spanned::Spanned;
 
+use super::event;
 use super::generate::requires;
 use super::parse::{Argument, Form, Interface, Method, What};
 
@@ -25,11 +26,14 @@ pub(crate) fn server(interface: &Interface) -> TokenStream {
             fn #function(&mut self, caller: ::idl::interface::Caller<#name>, #(#parameters),*) -> #output;
         }
     });
+    let (required, found) = event::server(interface);
     let arms = methods.iter().zip(1u32..).map(|(method, number)| arm(interface, method, number));
     quote! {
         #[doc = #text]
         #visibility trait #server {
             #(#functions)*
+
+            #required
         }
 
         #[doc = #adapter_text]
@@ -38,6 +42,8 @@ pub(crate) fn server(interface: &Interface) -> TokenStream {
 
         impl<S: #server> ::idl::interface::Dispatch for #adapter<S> {
             type Interface = #name;
+
+            #found
 
             #[inline]
             fn dispatch(

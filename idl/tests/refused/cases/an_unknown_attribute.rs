@@ -4,7 +4,7 @@
 #[idl::interface]
 pub trait Runner {
     /// Runs.
-    #[fast] //~ expected `#[bytes]`, `#[idempotent]`, `#[one_way]` or `#[requires(..)]`
+    #[fast] //~ expected `#[bytes]`, `#[idempotent]`, `#[one_way]`, `#[event]` or `#[requires(..)]`
     fn run(&self);
 }
 
