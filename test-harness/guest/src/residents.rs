@@ -50,10 +50,13 @@ struct House {
     view: Mapping,
 }
 
-/// `again: mov rax, r14; mov rdi, r15; syscall; jmp again; spin: jmp spin`
-const ASSEMBLY: [u8; 12] = [0x4c, 0x89, 0xf0, 0x4c, 0x89, 0xff, 0x0f, 0x05, 0xeb, 0xf6, 0xeb, 0xfe];
+/// `again: pause; mov rax, r14; mov rdi, r15; syscall; jmp again; spin: pause; jmp spin`
+///
+/// On a machine whose cores take turns, by a clock that counts instructions, the PAUSE ends a turn: see `hostiles`.
+const ASSEMBLY: [u8; 16] =
+    [0xf3, 0x90, 0x4c, 0x89, 0xf0, 0x4c, 0x89, 0xff, 0x0f, 0x05, 0xeb, 0xf4, 0xf3, 0x90, 0xeb, 0xfc];
 /// Where it spins.
-const SPIN: u64 = 10;
+const SPIN: u64 = 12;
 
 impl House {
     /// A table full of capabilities to what is in the lot and to what is not, code, and a space that has it.
