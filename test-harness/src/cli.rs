@@ -52,13 +52,7 @@ pub enum Command {
         /// Keep all that the run was made of and all that came of it in this folder, for `replay`.
         #[arg(long, value_name = "DIR")]
         record: Option<PathBuf>,
-        /// Keep the machine up when all steps are done, for `ctl` from another terminal; `ctl end` or Ctrl-C ends it.
-        #[arg(long, conflicts_with = "record")]
-        keep_running: bool,
     },
-    /// Looks at a machine that `run --keep-running` keeps up, and changes it. Ends with 1 if the machine refuses or fails, 2 if
-    /// the command line is wrong, 3 if no machine answers.
-    Ctl(crate::ctl::Ctl),
     /// Plays a run again that `run --record` kept, and fails where it ends otherwise than it did.
     Replay {
         /// The folder.
@@ -81,6 +75,11 @@ pub enum Command {
         /// what the document calls the operation: null-call, round-trip, map...
         #[arg(long, value_name = "ROW", conflicts_with_all = ["json", "check"])]
         profile: Option<String>,
+        /// Instead of the table, show where the longest stretches are for which a core lets no interrupt in: of the bench, or of
+        /// the target cases whose names contain this.
+        #[arg(long, value_name = "CASE", conflicts_with_all = ["json", "check", "profile", "scale"])]
+        #[arg(num_args = 0..=1, default_missing_value = "")]
+        masked: Option<String>,
     },
     /// Plays a manifest with a step `watch`, sees every access to memory meanwhile, and fails if a cache line is written
     /// by one subOS and touched by another outside the share that is declared between them.

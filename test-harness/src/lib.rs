@@ -24,7 +24,6 @@ pub mod cases;
 pub mod check;
 pub mod cli;
 pub mod command;
-pub mod ctl;
 mod drawing;
 pub mod failure;
 pub mod host;

@@ -83,6 +83,11 @@ pub(crate) fn pause(core: u32, address: u64) {
     counter.paused_when.store(now, Relaxed);
 }
 
+/// How many instructions of a core were rounds of a loop that waits, so far.
+pub(crate) fn waits(core: u32) -> u64 {
+    COUNTERS.get(core as usize).map_or(0, |counter| counter.waits.load(Relaxed))
+}
+
 /// What the first `cores` cores have executed so far.
 pub(crate) fn so_far(cores: usize) -> impl Iterator<Item = Counts> {
     COUNTERS.iter().take(cores).map(|core| Counts {

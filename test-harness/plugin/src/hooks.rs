@@ -4,8 +4,9 @@ use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use crate::api::{self, Block, Info, PluginId};
+use crate::api::{self, Block, Info, OnInstruction, PluginId};
 use crate::marker::{self, Meaning};
+use crate::masked::{self, Step};
 use crate::options::Options;
 use crate::sharing::{self, Access};
 use crate::{counts, log, profile};
@@ -95,6 +96,14 @@ extern "C" fn translate(_: PluginId, block: *mut Block) {
         if setup.options.profile {
             api.before(instruction, at_followed, address);
         }
+        if setup.options.masked {
+            let Options { entries, look, .. } = setup.options;
+            api.before(
+                instruction,
+                masked_callback(masked::step(bytes.get(..size).unwrap_or(&[]), address, entries, look)),
+                address,
+            );
+        }
         if setup.options.memory {
             api.at_memory(instruction, at_access, address);
         }
@@ -111,6 +120,44 @@ extern "C" fn at_apart(core: c_uint, _: *mut c_void) {
 
 extern "C" fn at_followed(core: c_uint, address: *mut c_void) {
     profile::instruction(core, address.addr() as u64);
+}
+
+/// The callback that says what an instruction means for the interrupt flag. It has one number with it, which is the address.
+const fn masked_callback(step: Step) -> OnInstruction {
+    match step {
+        Step::Ordinary => at_ordinary,
+        Step::Clear => at_clear,
+        Step::Set => at_set,
+        Step::Return => at_return,
+        Step::Entry(_) => at_entry,
+        Step::Look => at_look,
+    }
+}
+
+extern "C" fn at_ordinary(core: c_uint, address: *mut c_void) {
+    masked::instruction(core, address.addr() as u64, Step::Ordinary);
+}
+
+extern "C" fn at_clear(core: c_uint, address: *mut c_void) {
+    masked::instruction(core, address.addr() as u64, Step::Clear);
+}
+
+extern "C" fn at_set(core: c_uint, address: *mut c_void) {
+    masked::instruction(core, address.addr() as u64, Step::Set);
+}
+
+extern "C" fn at_return(core: c_uint, address: *mut c_void) {
+    masked::instruction(core, address.addr() as u64, Step::Return);
+}
+
+extern "C" fn at_entry(core: c_uint, address: *mut c_void) {
+    let address = address.addr() as u64;
+    let entries = SETUP.get().and_then(|setup| setup.options.entries);
+    masked::instruction(core, address, masked::step(&[], address, entries, None));
+}
+
+extern "C" fn at_look(core: c_uint, address: *mut c_void) {
+    masked::instruction(core, address.addr() as u64, Step::Look);
 }
 
 extern "C" fn at_pause(core: c_uint, address: *mut c_void) {
@@ -159,5 +206,8 @@ extern "C" fn at_access(core: c_uint, kind: u32, address: u64, instruction: *mut
 }
 
 extern "C" fn exit(_: PluginId, _: *mut c_void) {
+    if SETUP.get().is_some_and(|setup| setup.options.masked) {
+        masked::write();
+    }
     log::close();
 }

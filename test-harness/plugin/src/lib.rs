@@ -21,15 +21,18 @@
 //!   instruction that the core executes which executed the first.
 //! - `memory=on`: between the markers `marker::SHARING_BEGIN` and `marker::SHARING_END`, note which core touches
 //!   which line of physical memory, and write the lines that one core wrote and another touched.
+//! - `masked=on`: write the longest stretches for which a core let no interrupt in. `entries=ADDRESS` says where the kernel's
+//!   entries of interrupts and exceptions begin, `look=ADDRESS` where it looks whether an interrupt waits.
 //! - `counts=off`: count no instructions, which makes the machine faster when memory is all that is asked for.
 //!
-//! Reading order: `marker`, `counts`, `log`, `options`, `sharing`, `profile`, `api`, `hooks` (the callbacks).
+//! Reading order: `marker`, `counts`, `log`, `options`, `sharing`, `profile`, `masked`, `api`, `hooks` (the callbacks).
 
 mod api;
 mod counts;
 mod hooks;
 mod log;
 mod marker;
+mod masked;
 mod options;
 mod profile;
 mod sharing;

@@ -8,6 +8,9 @@
 //! shared 0x3fe41000 core 2 reads 1 writes 1 read-at 0xffffffff80001234 written-at 0xffffffff80005678
 //! touched core 0 lines 702 accesses 90113 upper 4711
 //! sharing lines 991 shared 1
+//! masked core 0 work 4711 waits 12 from 0xffffffff80001040 to 0xffffffff80001234
+//! within 0xffffffff80002222 900
+//! stretches 12345 wrong 0
 //! ```
 
 use std::fmt::{self, Write as _};

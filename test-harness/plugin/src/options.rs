@@ -16,6 +16,12 @@ pub(crate) struct Options {
     pub(crate) apart: Vec<(u64, u64)>,
     /// Whether instructions can be followed one by one.
     pub(crate) profile: bool,
+    /// Whether stretches are looked for in which no interrupt is let in.
+    pub(crate) masked: bool,
+    /// Where the entries of interrupts and exceptions begin.
+    pub(crate) entries: Option<u64>,
+    /// Where the kernel looks whether an interrupt waits.
+    pub(crate) look: Option<u64>,
     /// Whether memory accesses are looked at.
     pub(crate) memory: bool,
     /// Whether instructions are counted.
@@ -25,7 +31,17 @@ pub(crate) struct Options {
 impl Default for Options {
     fn default() -> Self {
         let (watched, apart) = (Vec::new(), Vec::new());
-        Self { out: PathBuf::new(), watched, apart, profile: false, memory: false, counts: true }
+        Self {
+            out: PathBuf::new(),
+            watched,
+            apart,
+            profile: false,
+            masked: false,
+            entries: None,
+            look: None,
+            memory: false,
+            counts: true,
+        }
     }
 }
 
@@ -42,6 +58,9 @@ impl Options {
                     options.apart.push((number(first)?, number(end)?));
                 }
                 Some(("profile", "on")) => options.profile = true,
+                Some(("masked", "on")) => options.masked = true,
+                Some(("entries", address)) => options.entries = Some(number(address)?),
+                Some(("look", address)) => options.look = Some(number(address)?),
                 Some(("memory", "on")) => options.memory = true,
                 Some(("memory", "off")) => options.memory = false,
                 Some(("counts", "on")) => options.counts = true,
@@ -84,14 +103,16 @@ mod tests {
             out: "/tmp/x".into(),
             watched: vec![0x20_0000, 16],
             apart: vec![(16, 32)],
-            profile: false,
             memory: true,
-            counts: true,
+            ..Options::default()
         };
         assert!(expected.is_apart(31) && !expected.is_apart(32));
         assert_eq!(options, Ok(expected));
         assert!(Options::parse(["out=x", "apart=5"]).is_err());
         assert!(Options::parse(["out=x", "counts=off"]).is_ok_and(|options| !options.counts));
+        let masked = Options::parse(["out=x", "masked=on", "entries=0x30", "look=0x40"]);
+        let masked = masked.map(|options| (options.masked, options.entries, options.look));
+        assert_eq!(masked, Ok((true, Some(0x30), Some(0x40))));
         assert!(Options::parse([]).is_err(), "no file");
         assert!(Options::parse(["out=x", "watch=here"]).is_err());
         assert!(Options::parse(["out=x", "verbose"]).is_err());

@@ -52,7 +52,6 @@ impl Stage {
             memory: memory + more,
             clockwork: Clockwork::Free,
             debugger: Debugger::None,
-            control: None,
             sharing,
             extra: Vec::new(),
         }
@@ -80,11 +79,20 @@ impl Stage {
     /// # Errors
     /// When something does not build, or QEMU cannot be started.
     pub fn play(&self, case: &Case) -> Result<Outcome> {
+        self.play_with(case, &[])
+    }
+
+    /// The same, with more of QEMU's arguments.
+    ///
+    /// # Errors
+    /// Those of [`Stage::play`].
+    pub fn play_with(&self, case: &Case, extra: &[String]) -> Result<Outcome> {
         let sharing = match case.kernel {
             Class::KernelJournal => Sharing::Shared,
             _ => Sharing::Private,
         };
-        let machine = self.machine(case.cores, case.memory, sharing);
+        let mut machine = self.machine(case.cores, case.memory, sharing);
+        machine.extra.extend_from_slice(extra);
         let nominal = Duration::from_secs(u64::from(case.seconds));
         self.boot(&machine, case.kernel, &case.name.replace("::", "-"), &contents(case)?, nominal)
     }

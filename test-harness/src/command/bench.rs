@@ -3,11 +3,14 @@
 use std::path::Path;
 use std::process::Command;
 
+use crate::cases::{CASES, Stage};
 use crate::cli::Options;
 use crate::failure::{Doing, Result};
 use crate::image::Class;
-use crate::measure::bench::{follow, measure};
+use crate::machine::Accel;
+use crate::measure::bench::{self, follow, measure};
 use crate::measure::compare::{moved, same};
+use crate::measure::masked;
 use crate::measure::report::{json, table};
 use crate::measure::rows::PADDING;
 use crate::measure::scale;
@@ -55,6 +58,19 @@ pub(super) fn scale(options: &Options) -> Result<()> {
 /// Shows where the instructions of a row are.
 pub(super) fn profile(options: &Options, row: &str) -> Result<()> {
     show(follow(options.install(), Class::Kernel, row)?);
+    Ok(())
+}
+
+/// Shows for how long interrupts are kept waiting, and by what: in the bench, or in the target cases whose names contain this.
+pub(super) fn masked(options: &Options, cases: &str) -> Result<()> {
+    if cases.is_empty() {
+        show(bench::masked(options.install(), Class::Kernel)?);
+        return Ok(());
+    }
+    let stage = Stage::prepare(options.install(), Accel::Tcg)?;
+    for case in CASES.iter().filter(|case| case.name.contains(cases)) {
+        show(format!("{}\n{}", case.name, masked::case(&stage, case)?));
+    }
     Ok(())
 }
 

@@ -11,6 +11,7 @@ use super::Counting;
 use super::figures::{self, Figure, Figures};
 use super::kernel_image::KernelImage;
 use super::log::{Log, What};
+use super::masked;
 use super::profile;
 use super::rows::{self, Way};
 use super::source;
@@ -52,6 +53,8 @@ pub fn measure(install: Install, class: Class) -> Result<Bench> {
     let many = subject.run("many", CORES, Following::Nothing)?;
     all.extend(figures::clocked(&many.transcript)?);
     all.extend(figures::counted(&many.transcript, &many.log, subject.entry)?);
+    let longest = [&one.log, &many.log].map(masked::longest).into_iter().collect::<Result<Vec<_>>>()?;
+    all.push(figures::single(rows::MASKED, longest.into_iter().max().unwrap_or(0))?);
     all.push(figures::single(rows::LINES, source::kernel_lines()?)?);
     all.push(figures::single(rows::IMAGE, subject.image.bytes)?);
     let figures = figures::complete(all)?;
@@ -74,6 +77,20 @@ pub fn follow(install: Install, class: Class, key: &str) -> Result<String> {
     let figure = figures::clocked(&run.transcript)?.into_iter().find(|figure| figure.row == row);
     let median = figure.ok_or_else(|| Failure::new(format!("{} was not measured", row.title)))?.median;
     profile::profile(&run.log, median, &subject.kernel)
+}
+
+/// Says where the longest stretches are for which a core lets no interrupt in, in all of the bench.
+///
+/// # Errors
+/// Those of [`measure`].
+pub fn masked(install: Install, class: Class) -> Result<String> {
+    let subject = Subject::build(install, class)?;
+    let mut text = String::new();
+    for (arguments, cores) in [("one", 1), ("many", CORES)] {
+        let run = subject.run(arguments, cores, Following::Nothing)?;
+        text.push_str(&format!("bench, {cores} cores\n{}", masked::report(&run.log, &subject.kernel)?));
+    }
+    Ok(text)
 }
 
 /// Whether single instructions are written down.
@@ -118,14 +135,13 @@ impl Subject {
             memory: if cores == CORES { MEMORY_OF_MANY } else { MEMORY },
             clockwork: Clockwork::Deterministic,
             debugger: Debugger::None,
-            control: None,
             sharing: Sharing::Private,
             extra: Vec::new(),
         }
     }
 
     pub(super) fn run(&self, arguments: &str, cores: u32, following: Following) -> Result<Measured> {
-        let mut counting = Counting::new(&format!("bench-{arguments}"))?;
+        let mut counting = Counting::new(&format!("bench-{arguments}"))?.masked(self.image.masks);
         counting = counting.watch(self.image.entry).watch(self.entry);
         for function in &self.image.memory_functions {
             counting = counting.apart(function.clone());

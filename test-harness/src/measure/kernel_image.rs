@@ -6,12 +6,17 @@ use elf::ElfBytes;
 use elf::endian::LittleEndian;
 use elf::note::Note;
 
+use super::Masks;
 use crate::failure::{Doing, Failure, Result};
 
 /// The note that tells QEMU where to enter, from Xen's PVH boot protocol.
 const PHYS32_ENTRY: u64 = 18;
-/// The functions that copy and clear memory.
-const MEMORY_FUNCTIONS: &[&str] = &["memmove", "memcpy", "memset", "clear_run"];
+/// The functions that copy and clear memory, and the one that looks for interrupts meanwhile.
+const MEMORY_FUNCTIONS: &[&str] = &["memmove", "memcpy", "memset", "clear_run", LOOK];
+/// The entries of interrupts and exceptions, one after the other.
+const ENTRIES: &str = "trap_stubs";
+/// The function that looks whether an interrupt waits.
+const LOOK: &str = "interrupt_waits";
 /// None of those that do not say how long they are is longer.
 const LONGEST: u64 = 1024;
 
@@ -22,6 +27,8 @@ pub struct KernelImage {
     pub entry: u64,
     /// The addresses of the functions that copy and clear memory.
     pub memory_functions: Vec<Range<u64>>,
+    /// What the flag for interrupts is known by.
+    pub masks: Masks,
     /// The memory that it is loaded into, with what of that is zero at first.
     pub bytes: u64,
 }
@@ -49,7 +56,12 @@ impl KernelImage {
             let end = if found.size == 0 { next } else { found.start.saturating_add(found.size) };
             memory_functions.push(found.start..end);
         }
-        Ok(Self { entry, memory_functions, bytes })
+        let at = |name: &str| {
+            let found = symbols.iter().find(|symbol| symbol.is(name)).map(|symbol| symbol.start);
+            found.ok_or_else(|| Failure::new(format!("the kernel has no {name}")))
+        };
+        let masks = Masks { entries: at(ENTRIES)?, look: at(LOOK)? };
+        Ok(Self { entry, memory_functions, masks, bytes })
     }
 }
 

@@ -105,6 +105,32 @@ pub struct Sharing {
     pub lines: u64,
 }
 
+/// A stretch for which a core let no interrupt in.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Stretch {
+    /// Which core.
+    pub core: usize,
+    /// How many instructions it executed, without rounds of loops that wait for another core.
+    pub work: u64,
+    /// Those rounds.
+    pub waits: u64,
+    /// The first instruction.
+    pub from: u64,
+    /// The last.
+    pub to: u64,
+    /// How often which instructions were executed, those at which it was most.
+    pub places: Vec<(u64, u64)>,
+}
+
+/// The stretches for which cores let no interrupt in.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Masked {
+    /// The longest: of each place at which most of the time was spent, one.
+    pub longest: Vec<Stretch>,
+    /// How many there were.
+    pub stretches: u64,
+}
+
 /// All that the plugin wrote.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Log {
@@ -116,6 +142,8 @@ pub struct Log {
     pub traces: Vec<Vec<u64>>,
     /// What was seen of memory, for each time that the guest asked.
     pub sharing: Vec<Sharing>,
+    /// For how long no interrupt was let in.
+    pub masked: Masked,
 }
 
 impl Log {
@@ -185,6 +213,22 @@ impl Log {
                 });
             }
             ["at", address] => self.traces.last_mut()?.push(hexadecimal(address)?),
+            ["masked", "core", core, "work", work, "waits", waits, "from", from, "to", to] => {
+                self.masked.longest.push(Stretch {
+                    core: self.core(core)?,
+                    work: work.parse().ok()?,
+                    waits: waits.parse().ok()?,
+                    from: hexadecimal(from)?,
+                    to: hexadecimal(to)?,
+                    places: Vec::new(),
+                });
+            }
+            ["within", address, count] => {
+                let places = &mut self.masked.longest.last_mut()?.places;
+                places.push((hexadecimal(address)?, count.parse().ok()?));
+            }
+            // Had an interrupt been let in within a stretch, the plugin would have been wrong about the flag.
+            ["stretches", stretches, "wrong", "0"] => self.masked.stretches = stretches.parse().ok()?,
             ["sharing", "lines", lines, "shared", shared] => {
                 sharing.lines = lines.parse().ok()?;
                 let all = shared.parse() == Ok(sharing.shared.len());
@@ -333,6 +377,17 @@ mod tests {
     }
 
     #[test]
+    fn stretches_are_read_with_where_they_were() {
+        let text = "cores 1\nmasked core 0 work 5 waits 2 from 0x10 to 0x20\nwithin 0x18 3\nwithin 0x10 1\n\
+                    masked core 0 work 4 waits 0 from 0x30 to 0x30\nstretches 9 wrong 0\nend\n";
+        let masked = Log::parse(text).expect("it is well formed").masked;
+        assert_eq!((masked.stretches, masked.longest.len()), (9, 2));
+        let expected =
+            Stretch { core: 0, work: 5, waits: 2, from: 16, to: 32, places: vec![(24, 3), (16, 1)] };
+        assert_eq!(masked.longest.first(), Some(&expected));
+    }
+
+    #[test]
     fn what_is_cut_short_or_damaged_is_refused() {
         assert!(Log::parse(TEXT.trim_end_matches("end\n")).is_err());
         assert!(Log::parse("").is_err());
@@ -341,6 +396,8 @@ mod tests {
             "cores 2\npoint 1 core 2 instructions 1,1 waits 1,1 apart 0,0\nend\n",
             "cores 2\npoint 1 core 0 instructions 1 waits 1,1 apart 0,0\nend\n",
             "cores 2\npoint 1 core 0 instructions 1,1\nend\n",
+            "cores 2\nwithin 0x10 3\nend\n",
+            "cores 2\nstretches 9 wrong 1\nend\n",
             "cores 2\nsharing lines 3 shared 1\nend\n",
             "cores 2\ntouched core 2 lines 1 accesses 1 upper 0\nend\n",
         ] {

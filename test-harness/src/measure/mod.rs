@@ -1,7 +1,8 @@
 //! Measuring: counts of executed guest instructions, the same in every run.
 //!
 //! Reading order: [`rows`] (what is measured), [`mod@bench`] (how), [`log`] (what the plugin wrote), [`figures`] (what it
-//! comes to), [`report`] (how it is shown), [`mod@profile`] (where it goes), [`scale`] (what depends on how many subOSes there are), [`source`] (how long the
+//! comes to), [`report`] (how it is shown), [`mod@profile`] (where it goes), [`masked`]
+//! (how long interrupts are kept waiting), [`scale`] (what depends on how many subOSes there are), [`source`] (how long the
 //! kernel is), [`compare`] (what shows that it can be trusted). What figures mean is in `docs/measuring.md`.
 
 pub mod bench;
@@ -9,6 +10,7 @@ pub mod compare;
 pub mod figures;
 pub mod kernel_image;
 pub mod log;
+pub mod masked;
 pub mod profile;
 pub mod report;
 pub mod rows;
@@ -31,6 +33,16 @@ pub struct Counting {
     memory: bool,
     profile: bool,
     instructions: bool,
+    masked: Option<Masks>,
+}
+
+/// Where the kernel's entries of interrupts and exceptions begin, and where it looks whether an interrupt waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Masks {
+    /// The first byte of the first entry.
+    pub entries: u64,
+    /// The first byte of the function that looks.
+    pub look: u64,
 }
 
 impl Counting {
@@ -47,6 +59,7 @@ impl Counting {
             memory: false,
             profile: false,
             instructions: true,
+            masked: None,
         })
     }
 
@@ -85,6 +98,13 @@ impl Counting {
         self
     }
 
+    /// Also finds the longest stretches for which a core lets no interrupt in.
+    #[must_use]
+    pub fn masked(mut self, masks: Masks) -> Self {
+        self.masked = Some(masks);
+        self
+    }
+
     /// QEMU's arguments; builds the plugin if need be.
     ///
     /// # Errors
@@ -102,6 +122,9 @@ impl Counting {
         }
         if !self.instructions {
             value.push_str(",counts=off");
+        }
+        if let Some(Masks { entries, look }) = self.masked {
+            value.push_str(&format!(",masked=on,entries={entries:#x},look={look:#x}"));
         }
         if self.profile {
             value.push_str(",profile=on");

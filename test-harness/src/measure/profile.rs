@@ -43,7 +43,7 @@ pub fn profile(log: &Log, median: u64, kernel: &Path) -> Result<String> {
     Ok(format!("by function, as compiled\n{}\nby function, as written\n{}", list(outer), list(inner)))
 }
 
-fn list(counts: BTreeMap<String, u64>) -> String {
+pub(super) fn list(counts: BTreeMap<String, u64>) -> String {
     let mut counts: Vec<(String, u64)> = counts.into_iter().collect();
     counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
     let rows: Vec<Vec<String>> =
@@ -52,7 +52,10 @@ fn list(counts: BTreeMap<String, u64>) -> String {
 }
 
 /// For each address the function that the compiler left there, and the one it is of as written.
-fn names(addresses: impl Iterator<Item = u64>, kernel: &Path) -> Result<BTreeMap<u64, (String, String)>> {
+pub(super) fn names(
+    addresses: impl Iterator<Item = u64>,
+    kernel: &Path,
+) -> Result<BTreeMap<u64, (String, String)>> {
     let addresses: Vec<String> = addresses.map(|address| format!("{address:#x}")).collect();
     let output =
         Command::new("addr2line").args(["-a", "-i", "-f", "-C", "-e"]).arg(kernel).args(&addresses).output();

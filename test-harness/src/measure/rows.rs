@@ -101,6 +101,8 @@ pub const LINES: &str = "kernel-lines";
 pub const IMAGE: &str = "kernel-image";
 /// From the kernel's first instruction to the first program's.
 pub const BOOT: &str = "boot";
+/// The longest stretch for which a core lets no interrupt in, in all of the bench.
+pub const MASKED: &str = "masked";
 /// By how many instructions the padded kernel makes a path longer.
 pub const PADDING: u64 = 100;
 
@@ -151,6 +153,7 @@ pub const ROWS: &[Row] = &[
     plugin("destroy-few", "the same, with 10 objects").goal(20_000),
     plugin("destroy-many", "the same, with 100,000 objects").goal(20_000),
     plugin(BOOT, "boot one core, to the first user instruction"),
+    plugin(MASKED, "longest stretch with interrupts off, in all of these").goal(5_000).wherever(),
     // 64 KiB, and 32 KiB for the core, and 4 KiB for the one GiB that is touched.
     memory("kernel-memory", "kernel's memory for a subOS of one core, in bytes").goal(100 << 10),
     memory("kernel-memory-core", "the same for each core more, in bytes").goal(32 << 10),
