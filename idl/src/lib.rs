@@ -33,7 +33,6 @@ pub mod journal;
 pub mod kernel;
 pub mod message;
 pub mod method;
-pub mod operator;
 #[cfg(feature = "peers")]
 pub mod peer;
 pub mod plan;

@@ -103,8 +103,7 @@ impl Pair {
         let (request, some) = served.next(&mut *ends);
         let Some(request) = request else { return some };
         let badge = Session::new(1, Echo::SAY).badge();
-        let answer = Served::ask(&request, (Generation::FIRST, badge), &mut *self.server.borrow_mut());
-        served.send(answer, &mut *ends);
+        served.answer(&request, (Generation::FIRST, badge), &mut *self.server.borrow_mut(), &mut *ends);
         true
     }
 

@@ -8,7 +8,7 @@ use caps::{Capability, Effect, Effects, Error, Kind, SlotRef, Slots};
 use crate::arch::Vector;
 use crate::arch::send_ipi;
 use crate::kernel::Kernel;
-use crate::limits::{CANCEL_BUDGET, REVOKE_BUDGET, SCAN_BUDGET};
+use crate::limits::{CANCEL_BUDGET, REVOKE_BUDGET};
 use crate::machine;
 use crate::memory::Ref;
 use crate::object::address_space::AddressSpace;
@@ -40,6 +40,9 @@ impl Kernel {
                     let space = Ref::<AddressSpace>::at(PhysAddr(space));
                     if !self.memory[space].is_scanning() {
                         self.removal.scans += 1;
+                        // To the front: nobody looks for it far.
+                        self.unlink_space(space);
+                        self.link_space(space);
                     }
                     space.set_binding(&mut self.memory, number, None);
                     self.memory[space].mark_dying(number);
@@ -143,6 +146,21 @@ impl Kernel {
         if self.memory[space].is_scanning() {
             self.removal.scans -= 1;
         }
+        self.unlink_space(space);
+        self.memory.destroy(space);
+        self.removal.unquiet = true;
+    }
+
+    /// Puts a space at the front of the list of all.
+    pub fn link_space(&mut self, space: Ref<AddressSpace>) {
+        let next = self.spaces.replace(space);
+        (self.memory[space].next, self.memory[space].previous) = (next, None);
+        if let Some(next) = next {
+            self.memory[next].previous = Some(space);
+        }
+    }
+
+    fn unlink_space(&mut self, space: Ref<AddressSpace>) {
         let (next, previous) = (self.memory[space].next, self.memory[space].previous);
         match previous {
             Some(previous) => self.memory[previous].next = next,
@@ -151,8 +169,6 @@ impl Kernel {
         if let Some(next) = next {
             self.memory[next].previous = previous;
         }
-        self.memory.destroy(space);
-        self.removal.unquiet = true;
     }
 
     /// A capability went through which threads may queue at an endpoint: whoever does waits in vain. The search begins
@@ -247,7 +263,7 @@ impl Kernel {
             && let Some(here) = space
         {
             if self.memory[here].is_scanning() {
-                if here.scan_step(&mut self.memory, &self.board, SCAN_BUDGET) {
+                if here.scan_step(&mut self.memory, &self.board) {
                     self.removal.scans -= 1;
                     self.removal.unquiet = true;
                 }

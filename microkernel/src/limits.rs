@@ -29,7 +29,7 @@ pub const PRIORITIES: usize = 16;
 pub const SLICE_MICROSECONDS: u64 = 2_000;
 
 /// Capabilities that one revoke step removes at most.
-pub const REVOKE_BUDGET: u32 = 16;
+pub const REVOKE_BUDGET: u32 = 10;
 
 /// Removals that can be under way in one kernel. One that does not end in a step is remembered, so that somebody ends it.
 pub const REMOVALS: usize = 24;
@@ -38,14 +38,17 @@ pub const REMOVALS: usize = 24;
 /// or a core each: those are not begun before others have ended, and go on when it asks again.
 pub const PROGRAM_REMOVALS: usize = 16;
 
-/// Pages of page tables that one step of an unbinding scan visits at most.
-pub const SCAN_BUDGET: u32 = 2;
+/// Entries of a page table that one step of an unbinding scan looks at.
+pub const SCAN_BUDGET: usize = 128;
 
 /// Pages that one step of a reset clears at most.
-pub const CLEAR_BUDGET: u64 = 8;
+pub const CLEAR_BUDGET: u64 = 4;
 
-/// Pages that one map, unmap or protect call treats at most.
+/// Pages that one map or unmap call treats at most.
 pub const MAP_BUDGET: u64 = 64;
+
+/// The same of a protect call, which looks at the binding of each.
+pub const PROTECT_BUDGET: u64 = 16;
 
 /// Deadlines that one timer interrupt expires at most; the next ones follow at once.
 pub const EXPIRE_BUDGET: u32 = 16;
@@ -105,11 +108,11 @@ pub const BRIEF_MICROSECONDS: u64 = 50;
 /// Steps of a reclaim that one call takes at most.
 pub const VISIT_STEPS: u32 = 16;
 
-/// Pages that an operation of the supervisor clears or copies before interrupts are looked for: 32 KiB.
-pub const SCRUB_BUDGET: u64 = 8;
+/// Pages that an operation of the supervisor clears or copies before interrupts are looked for: 16 KiB.
+pub const SCRUB_BUDGET: u64 = 4;
 
 /// Pages that one call clears at most, if no interrupt comes: 64 MiB, some milliseconds.
-pub const SCRUB_MOST: u64 = 2048 * SCRUB_BUDGET;
+pub const SCRUB_MOST: u64 = 4096 * SCRUB_BUDGET;
 
 /// Pages that one call copies to a new subOS at most.
 pub const COPY_BUDGET: u64 = 64;

@@ -22,15 +22,9 @@ impl Director {
         if self.interrupted(now) {
             return None;
         }
-        if self.take_order(wait) {
-            return None;
-        }
         let Some(step) = self.plan.steps.get(self.step).copied() else {
-            let rest = self.stay(now, wait);
-            if rest.is_none() {
-                self.end();
-            }
-            return rest;
+            self.end();
+            return None;
         };
         match wait.turn(now, self.rate, step.when, &self.members) {
             crate::wait::Turn::Fulfilled => {
@@ -90,7 +84,7 @@ impl Director {
         self.step_failed(reason);
     }
 
-    pub(crate) fn action(&self, action: Action) -> Vec<Task> {
+    fn action(&self, action: Action) -> Vec<Task> {
         let duty = |subos| self.plan.subos(subos).is_some_and(|planned| planned.duty == Duty::Progress);
         match action {
             Action::Create(subos) => self.plan.subos(subos).map_or_else(Vec::new, |planned| {

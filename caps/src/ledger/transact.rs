@@ -143,9 +143,7 @@ impl Ledger<'_> {
     fn fill_lot(&mut self, first: u32, count: u32, to: SubOsId, role: LotRole) -> Result<LotId, Error> {
         let window = if role == LotRole::Window { Window::Alone } else { Window::None };
         let id = self.add_lot(first, count, to, role, window)?;
-        for chunk in self.lots[usize::from(id.index)].chunks() {
-            self.chunks[chunk.position()] = ChunkEntry::Lot(id.index);
-        }
+        self.chunks[first as usize..][..count as usize].fill(ChunkEntry::Lot(id.index));
         Ok(id)
     }
 
@@ -192,13 +190,14 @@ impl Ledger<'_> {
         }
     }
 
-    /// The start of the first run of this many chunks in the pool.
+    /// The start of the first run of this many chunks in the pool. What is not free in a run is looked for from its end: no
+    /// run before that one's successor will do.
     fn first_fit(&self, count: u32) -> Option<u32> {
-        let mut run = 0;
-        for (position, &chunk) in (0_u32..).zip(self.chunks.iter()) {
-            run = if chunk == ChunkEntry::Pool { run + 1 } else { 0 };
-            if run == count {
-                return Some(position + 1 - count);
+        let (mut start, count) = (0, count as usize);
+        while let Some(run) = self.chunks.get(start..start + count) {
+            match run.iter().rposition(|chunk| !matches!(chunk, ChunkEntry::Pool)) {
+                Some(taken) => start += taken + 1,
+                None => return u32::try_from(start).ok(),
             }
         }
         None

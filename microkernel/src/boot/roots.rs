@@ -50,7 +50,7 @@ pub(super) fn build(memory: &MemoryMap, cores: &Cores, pages: &mut SystemPages) 
         let chunk = number * CHUNK;
         let is_image = chunk < image_end.0 && image_start.0 < chunk + CHUNK;
         let access = if is_image { Access::Read } else { Access::Write };
-        home.map_chunk(PhysAddr(chunk), access, pages)?;
+        home.map_chunks(PhysAddr(chunk), 1, access, pages)?;
     }
     Ok(Roots { common, park, home })
 }

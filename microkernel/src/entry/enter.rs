@@ -86,6 +86,9 @@ fn leave_later(core: &mut Core, first: Exit) -> FramePtr {
                     redo(core);
                 }
                 kernel::depart(core);
+                // What the old owner is still told is forgotten, and the core does not keep it waiting while it clears itself.
+                // SAFETY: as where it idles; in kernel mode the interrupt's handler notes a bit.
+                unsafe { instructions::take_pending() };
                 // SAFETY: the kernel has let go of its lock, and nothing on this stack is needed any more.
                 unsafe { park::leave(core.id()) }
             }

@@ -44,12 +44,12 @@ pub fn covers(chunk: PhysAddr) -> bool {
 /// A kernel half in which it is mapped.
 ///
 /// # Errors
-/// Those of [`KernelHalf::new`] and [`KernelHalf::map_chunk`].
+/// Those of [`KernelHalf::new`] and [`KernelHalf::map_chunks`].
 pub fn half(common: CommonParts, pages: &mut SystemPages) -> Result<KernelHalf, HalfError> {
     let half = KernelHalf::new(common, pages)?;
     let Some(start) = START.get() else { return Ok(half) };
     for chunk in 0..CHUNKS {
-        if let Err(error) = half.map_chunk(start.plus(chunk * CHUNK), Access::Write, pages) {
+        if let Err(error) = half.map_chunks(start.plus(chunk * CHUNK), 1, Access::Write, pages) {
             half.release(pages);
             return Err(error);
         }

@@ -52,8 +52,12 @@ pub struct Record {
     pub condemned: bool,
     /// Pages copied so far of what is being attached.
     pub attached: u64,
+    /// Parts built so far of what its first program needs.
+    pub built: u8,
     /// Pages copied so far of its first program.
     pub filled: u64,
+    /// What is left of it when all cores have left it.
+    pub remains: Option<KernelHalf>,
     /// It is dying, and all its cores have left it or were given up.
     pub deserted: bool,
     /// The lot of it that is being cleared, once it is deserted.
@@ -120,6 +124,8 @@ pub struct Books {
     pub moves: Moves,
     /// The chunk that is being cleared for its first owner, and how many of its pages are.
     pub scrubbing: (ChunkId, u64),
+    /// The share that is being cleared for the next subOS, and how many pages of it are clear.
+    pub clearing: (SubOsId, u64),
     /// What one subOS is to have of a window, while the other's kernel is visited that may fail: without that it is not given.
     pub at_stake: Option<(ledger::SubOsId, LotId)>,
     /// The operation stopped because an interrupt waits, and is to be asked for again.
@@ -211,6 +217,7 @@ impl Shelf {
                 park: Some(inventory.park),
                 moves: Moves::default(),
                 scrubbing: (ChunkId(0), 0),
+                clearing: (SubOsId::SUPERVISOR, 0),
                 at_stake: None,
                 again: false,
             }),
@@ -385,14 +392,13 @@ impl Books {
     /// The cores that may still reach what a subOS has, one bit each: those that work for it, and those that were told
     /// to leave it and have not parked.
     pub fn at_large(&mut self, id: ledger::SubOsId) -> u64 {
-        let errands = self.errands;
-        self.cores_where(|core, holder| match (holder, errands[core.index()]) {
-            (Holder::Leaving(owner, Phase::Revoking), Errand::Leaving(recall)) => {
-                owner == id && !recall.is_answered(Mailbox::of(core))
-            }
-            (Holder::Leaving(owner, Phase::Revoking) | Holder::SubOs(owner), _) => owner == id,
+        let gone = |holder| matches!(holder, Holder::Leaving(_, Phase::Quiescing | Phase::Scrubbing));
+        let cores = self.cores_where(|_, holder| holder.subos() == Some(id) && !gone(holder));
+        let has_left = |core: &CoreId| match (self.cores[core.index()], self.errands[core.index()]) {
+            (Holder::Leaving(..), Errand::Leaving(recall)) => recall.is_answered(Mailbox::of(*core)),
             _ => false,
-        })
+        };
+        CoreId::all_in(cores).filter(has_left).fold(cores, |left, core| left & !core.bit())
     }
 
     /// Whether a chunk may hold what firmware or boot left there.

@@ -117,6 +117,7 @@ pub fn reclaim(
         };
         match next {
             Next::Wait => return Ok(MORE),
+            Next::On if apic::interrupt_waits() => return Ok(MORE),
             Next::On => {}
             Next::Free => return Ok(Answer { words: Progress::Done.to_words() }),
         }

@@ -22,7 +22,7 @@ pub const ROOT_OWN: SlotIndex = SlotIndex(ROOT_SLOTS - 1);
 /// `BadSize`, `NoResource`, `SlotOccupied`; a full table of subOSes is `NoResource` too.
 pub fn create(books: &mut Books, core: &mut Core, home: u32, slot: SlotIndex) -> Result<Answer, Error> {
     let id = books.ledger().create()?;
-    let made = build(books, id, home).and_then(|()| {
+    let made = clear_share(books, number_of(id)).and_then(|()| build(books, id, home)).and_then(|()| {
         visit::visit(books, core, supervisor(books)?, |kernel| plant_subos(kernel, id, slot))?
     });
     match made {
@@ -37,6 +37,15 @@ pub fn create(books: &mut Books, core: &mut Core, home: u32, slot: SlotIndex) ->
             Err(error)
         }
     }
+}
+
+/// Makes a share as it was at the beginning, so that the next subOS of this number finds nothing of the one before. No
+/// kernel but the supervisor's maps it now. Stopped, the next that is made has the same number.
+fn clear_share(books: &mut Books, number: SubOsId) -> Result<(), Error> {
+    let done = if books.clearing.0 == number { books.clearing.1 } else { 0 };
+    let clear = done + raw::clear_run(places().share_pages(number).plus(done * PAGE), share::PAGES - done);
+    books.clearing = (number, clear % share::PAGES);
+    if clear < share::PAGES { Err(books.stop()) } else { Ok(()) }
 }
 
 /// The supervisor's own subOS.
@@ -54,7 +63,6 @@ fn build(books: &mut Books, id: ledger::SubOsId, home: u32) -> Result<(), Error>
     let root = half.root();
     books.record(id).half = Some(half);
     mapped?;
-    places().clear_share(number_of(id));
     birth(books, id, &entry, root);
     Ok(())
 }
@@ -73,15 +81,8 @@ fn map_own(books: &mut Books, half: &KernelHalf, id: ledger::SubOsId, home: &Lot
 
 /// Maps a lot's chunks into a kernel half; all or none.
 pub fn map_lot(books: &mut Books, half: &KernelHalf, lot: &LotEntry) -> Result<(), Error> {
-    for chunk in lot.chunks() {
-        if let Err(error) = half.map_chunk(PhysAddr(chunk.address()), Access::Write, &mut books.pages) {
-            for mapped in lot.chunks().take_while(|mapped| *mapped != chunk) {
-                half.unmap_chunk(PhysAddr(mapped.address()));
-            }
-            return Err(no_page(error));
-        }
-    }
-    Ok(())
+    half.map_chunks(PhysAddr(lot.address()), lot.count as usize, Access::Write, &mut books.pages)
+        .map_err(no_page)
 }
 
 /// A kernel half could not grow: there is no system page left, or memory lies too high.

@@ -91,15 +91,16 @@ fn desert(books: &mut Books, id: ledger::SubOsId) -> Result<bool, Error> {
     if !park_all(books, id)? {
         return Ok(false);
     }
-    books.record(id).deserted = true;
     // No core runs on it any more: the tables can go, and with them the last way to its memory. Unless there is one of
     // which nobody knows: then they stay for ever, as its memory does.
-    if let Some(half) = books.record(id).half.take()
-        && !books.is_silent(id)
-    {
-        half.release(&mut books.pages);
+    let record = books.record(id);
+    let half = record.half.take().or(record.remains.take());
+    if !books.is_silent(id) {
+        let left = half.and_then(|half| half.release_some(&mut books.pages));
+        books.record(id).remains = left;
     }
-    Ok(true)
+    books.record(id).deserted = books.record(id).remains.is_none();
+    Ok(books.record(id).deserted)
 }
 
 /// From now on it is dying: its share is closed, and its cores are told to park.

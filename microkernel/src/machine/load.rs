@@ -5,7 +5,7 @@
 //! itself by accident; the rest of the home lot is its own. Boot loads subOS 0 by the same code.
 
 use caps::ledger;
-use caps::{Capability, Change, Error, Kind, Rights, SlotIndex, SlotRef, Slots, Table};
+use caps::{Capability, Change, Error, Kind, Rights, SlotIndex, SlotRef, Slots};
 use idl::abi::{MESSAGE_PAGE, STACK_SIZE, STACK_TOP, STARTUP_PAGE};
 use idl::program::{HEADER_LEN, Program, SegmentFlags};
 use idl::startup::Startup;
@@ -111,7 +111,7 @@ pub fn load(
         _ => return Err(Error::WrongState),
     }
     let program = check(image)?;
-    let region = visit::visit(books, core, id, program_region)??;
+    let region = visit::visit(books, core, id, |kernel| made(kernel, PROGRAM))??;
     while let Some(filled) = fill(image, &program, region, books.record(id).filled) {
         books.record(id).filled = filled;
         if apic::interrupt_waits() {
@@ -122,7 +122,7 @@ pub fn load(
     Ok(Answer::NOTHING)
 }
 
-/// Makes everything that the first program needs but its bytes.
+/// Makes everything that the first program needs but its bytes, part by part, until an interrupt waits.
 fn prepare(
     books: &mut Books,
     core: &mut Core,
@@ -139,15 +139,16 @@ fn prepare(
         }
         startup.arguments_length = u32::try_from(length).unwrap_or(0);
     };
-    let around = Circumstances { home_bytes, modules_length, arguments: &mut arguments };
-    visit::visit(books, core, id, |kernel| build(kernel, image, around))??;
+    let mut around = Circumstances { home_bytes, modules_length, arguments: &mut arguments };
+    while let Some(part) = PARTS.get(usize::from(books.record(id).built)) {
+        visit::visit(books, core, id, |kernel| part(kernel, image, &mut around))??;
+        books.record(id).built += 1;
+        if apic::interrupt_waits() {
+            return Err(books.stop());
+        }
+    }
     books.record(id).stage = Stage::Filling;
     Ok(())
-}
-
-/// The region that the first program is copied to.
-fn program_region(kernel: &mut Kernel) -> Result<Capability, Error> {
-    kernel.memory.slot(root_slot(kernel, PROGRAM)?).capability().ok_or(Error::WrongState)
 }
 
 /// Copies the next page of a program to its region, when so many are done; says how many are then, or that all are. The
@@ -174,7 +175,7 @@ fn fill(image: Image, program: &Program, region: Capability, done: u64) -> Optio
 
 /// Copies a whole program to its region, at boot.
 pub fn fill_all(kernel: &mut Kernel, image: Image) -> Result<(), Error> {
-    let (program, region, mut filled) = (check(image)?, program_region(kernel)?, 0);
+    let (program, region, mut filled) = (check(image)?, made(kernel, PROGRAM)?, 0);
     while let Some(more) = fill(image, &program, region, filled) {
         filled = more;
     }
@@ -205,8 +206,7 @@ pub fn run_first(kernel: &mut Kernel) -> Result<(), Error> {
     let seat = (0_u8..).zip(&kernel.cores).find(|(_, core)| core.active).map(|(core, _)| core);
     if let Some(seat) = seat {
         kernel.memory[thread].seat = CoreId(seat);
-        let furniture = kernel.memory.slot(root_slot(kernel, FURNITURE)?).capability();
-        let page = PhysAddr(furniture.ok_or(Error::WrongState)?.object);
+        let page = PhysAddr(made(kernel, FURNITURE)?.object);
         if let Ok(startup) = Startup::mut_from_bytes(kernel.memory.page_mut(page).as_mut_bytes()) {
             startup.core = u32::from(seat);
         }
@@ -225,21 +225,38 @@ pub fn first_thread(kernel: &Kernel) -> Option<Ref<Thread>> {
 }
 
 /// Makes table, space, thread and regions of a subOS's first program.
-pub fn build(kernel: &mut Kernel, image: Image, around: Circumstances<'_>) -> Result<(), Error> {
-    let program = check(image)?;
-    check_room(kernel, &program)?;
-    let table = retype(kernel, TABLE, Kind::CSpace, u64::from(INIT_SLOTS) * caps::Slot::SIZE)?
-        .table()
-        .ok_or(Error::OutOfMemory)?;
+pub fn build(kernel: &mut Kernel, image: Image, mut around: Circumstances<'_>) -> Result<(), Error> {
+    PARTS.iter().try_for_each(|part| part(kernel, image, &mut around))
+}
+
+/// A part of building.
+type Part = fn(&mut Kernel, Image, &mut Circumstances<'_>) -> Result<(), Error>;
+
+/// The parts, in their order. If there is room for all, none fails but for an image that has changed meanwhile.
+const PARTS: &[Part] = &[
+    |kernel, image, _| make_objects(kernel, &check(image)?),
+    |kernel, image, _| map_program(kernel, &check(image)?),
+    |kernel, _, _| furnish(kernel),
+    |kernel, _, _| hand_over(kernel),
+    |kernel, image, around| {
+        let program = check(image)?;
+        write_startup(kernel, &program, around)?;
+        configure(kernel, program.entry())
+    },
+];
+
+fn make_objects(kernel: &mut Kernel, program: &Program) -> Result<(), Error> {
+    check_room(kernel, program)?;
+    retype(kernel, TABLE, Kind::CSpace, u64::from(INIT_SLOTS) * caps::Slot::SIZE)?;
     let tables = SPACE_PAGES + program.memory() / CHUNK;
-    let space =
-        Ref::<AddressSpace>::at(PhysAddr(retype(kernel, SPACE, Kind::AddressSpace, tables * PAGE)?.object));
+    retype(kernel, SPACE, Kind::AddressSpace, tables * PAGE)?;
     retype(kernel, THREAD, Kind::Thread, crate::object::thread::SIZE)?;
-    let end = map_program(kernel, space, &program)?;
-    let furniture = furnish(kernel, space)?;
-    hand_over(kernel, table)?;
-    write_startup(kernel, furniture, &program, end, around);
-    configure(kernel, program.entry())
+    Ok(())
+}
+
+/// What was made in a slot of the table of roots.
+fn made(kernel: &Kernel, root: SlotIndex) -> Result<Capability, Error> {
+    kernel.memory.slot(root_slot(kernel, root)?).capability().ok_or(Error::WrongState)
 }
 
 /// The header, checked.
@@ -295,29 +312,24 @@ fn bind(
     BindingNumber::new(number).ok_or(Error::OutOfBindings)
 }
 
-/// Maps a page of what the subOS starts with.
-fn map(kernel: &mut Kernel, space: Ref<AddressSpace>, at: VirtAddr, entry: Pte) -> Result<(), Error> {
-    space.check_map(&kernel.memory, at).map_err(|_| Error::OutOfMemory)?;
-    space.map(&mut kernel.memory, at, entry);
-    Ok(())
+/// Maps pages in a row of what the subOS starts with, the first with this entry.
+fn map(kernel: &mut Kernel, space: Ref<AddressSpace>, at: u64, pages: u64, entry: Pte) -> Result<(), Error> {
+    let done = space.map_all(&mut kernel.memory, VirtAddr(at), pages, entry);
+    if done == pages { Ok(()) } else { Err(Error::OutOfMemory) }
 }
 
-/// Maps the segments, each with its own rights; answers with where the program ends.
-fn map_program(kernel: &mut Kernel, space: Ref<AddressSpace>, program: &Program) -> Result<u64, Error> {
+/// Maps the segments, each with its own rights.
+fn map_program(kernel: &mut Kernel, program: &Program) -> Result<(), Error> {
+    let space = Ref::at(PhysAddr(made(kernel, SPACE)?.object));
     let region = retype(kernel, PROGRAM, Kind::Region, program.memory())?;
     let binding = bind(kernel, space, PROGRAM, PROGRAM_BINDING)?;
     let mut next = PhysAddr(region.object);
-    let mut end = 0;
     for segment in program.segments() {
-        for page in 0..segment.pages() {
-            let at = VirtAddr(segment.address + page * PAGE);
-            let entry = page_entry(next.plus(page * PAGE), rights_of(segment.flags), binding);
-            map(kernel, space, at, entry)?;
-        }
+        let first = page_entry(next, rights_of(segment.flags), binding);
+        map(kernel, space, segment.address, segment.pages(), first)?;
         next = next.plus(segment.pages() * PAGE);
-        end = segment.end();
     }
-    Ok(end)
+    Ok(())
 }
 
 fn rights_of(flags: SegmentFlags) -> Rights {
@@ -327,23 +339,25 @@ fn rights_of(flags: SegmentFlags) -> Rights {
     rights
 }
 
-/// Maps startup page, message page and stack; answers with where the startup page is in memory.
-fn furnish(kernel: &mut Kernel, space: Ref<AddressSpace>) -> Result<PhysAddr, Error> {
+/// Maps startup page, message page and stack.
+fn furnish(kernel: &mut Kernel) -> Result<(), Error> {
+    let space = Ref::at(PhysAddr(made(kernel, SPACE)?.object));
     let region = retype(kernel, FURNITURE, Kind::Region, FURNITURE_PAGES * PAGE)?;
     let binding = bind(kernel, space, FURNITURE, FURNITURE_BINDING)?;
     let start = PhysAddr(region.object);
     let write = Rights::READ | Rights::WRITE;
-    let stack = (0..STACK_SIZE / PAGE).map(|page| (STACK_TOP - STACK_SIZE + page * PAGE, write));
-    let pages = [(STARTUP_PAGE, Rights::READ), (MESSAGE_PAGE, write)].into_iter().chain(stack);
-    for (index, (address, rights)) in (0..).zip(pages) {
+    let stack = (STACK_TOP - STACK_SIZE, STACK_SIZE / PAGE, write);
+    let runs = [(STARTUP_PAGE, 1, Rights::READ), (MESSAGE_PAGE, 1, write), stack];
+    for (index, (address, pages, rights)) in (0..).zip(runs) {
         let entry = page_entry(start.plus(index * PAGE), rights, binding);
-        map(kernel, space, VirtAddr(address), entry)?;
+        map(kernel, space, address, pages, entry)?;
     }
-    Ok(start)
+    Ok(())
 }
 
 /// Puts into the program's table what it starts with.
-fn hand_over(kernel: &mut Kernel, table: Table) -> Result<(), Error> {
+fn hand_over(kernel: &mut Kernel) -> Result<(), Error> {
+    let table = made(kernel, TABLE)?.table().ok_or(Error::OutOfMemory)?;
     let copies = [
         (TABLE, slots::OWN_CSPACE),
         (SPACE, slots::OWN_SPACE),
@@ -385,21 +399,21 @@ fn derive(kernel: &mut Kernel, source: SlotRef, dest: SlotRef) -> Result<(), Err
 
 fn write_startup(
     kernel: &mut Kernel,
-    page: PhysAddr,
     program: &Program,
-    end: u64,
-    around: Circumstances<'_>,
-) {
-    let id = kernel.id;
-    let Ok(startup) = Startup::mut_from_bytes(kernel.memory.page_mut(page).as_mut_bytes()) else { return };
+    around: &mut Circumstances<'_>,
+) -> Result<(), Error> {
+    let (id, page) = (kernel.id, PhysAddr(made(kernel, FURNITURE)?.object));
+    let startup = Startup::mut_from_bytes(kernel.memory.page_mut(page).as_mut_bytes());
+    let startup = startup.map_err(|_| Error::OutOfMemory)?;
     startup.magic = idl::startup::MAGIC;
     startup.subos = u32::from(id.0);
     startup.ticks_per_second = clock::ticks_per_second();
     startup.home_bytes = around.home_bytes;
     startup.modules_length = around.modules_length;
     startup.program_pages = program.memory() / PAGE;
-    startup.program_end = end;
+    startup.program_end = program.segments().last().map_or(0, |last| last.end());
     (around.arguments)(startup);
+    Ok(())
 }
 
 /// Gives the thread what it runs with.

@@ -16,6 +16,7 @@ use super::cores::Next;
 use super::visit::{is_quiet, lot_slot, notify, raise, visit};
 use super::{Target, cores, create, doorbell, raw, windows};
 use crate::arch::Core;
+use crate::arch::x86_64::apic;
 use crate::limits::{PAGE, VISIT_STEPS};
 use crate::outcome::Answer;
 use crate::removal::Removing;
@@ -39,9 +40,7 @@ pub fn unmap(books: &mut Books, id: ledger::SubOsId, entry: &LotEntry) {
         return;
     }
     if let Some(half) = &books.record(id).half {
-        for chunk in entry.chunks() {
-            half.unmap_chunk(PhysAddr(chunk.address()));
-        }
+        half.unmap_chunks(PhysAddr(entry.address()), entry.count as usize);
     }
 }
 
@@ -68,6 +67,7 @@ pub fn reclaim(books: &mut Books, core: &mut Core, target: Target, seat: u32) ->
         };
         match progress {
             Next::Wait => break,
+            Next::On if apic::interrupt_waits() => break,
             Next::On => {}
             Next::Free => {
                 books.moves.lots += 1;

@@ -82,12 +82,6 @@ impl Places {
         self.shares.plus(subos.index() as u64 * share::PAGES * crate::limits::PAGE)
     }
 
-    /// Makes a share as it was at the beginning, so that the next subOS of this number finds nothing of the one
-    /// before. No kernel but the supervisor's maps it now.
-    pub fn clear_share(&self, subos: SubOsId) {
-        raw::clear_pages(self.share_pages(subos), share::PAGES);
-    }
-
     /// A subOS's share, seen by the supervisor.
     #[must_use]
     pub fn share(&self, subos: SubOsId) -> Share {

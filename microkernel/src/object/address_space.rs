@@ -14,7 +14,7 @@ use crate::arch::x86_64::paging::{BindingNumber as Number, Pte};
 use crate::arch::{Vector, flush_page};
 use crate::entry::Fault;
 use crate::kernel::Kernel;
-use crate::limits::{MAP_BUDGET, PAGE};
+use crate::limits::{MAP_BUDGET, PAGE, PROTECT_BUDGET};
 use crate::memory::Ref;
 use crate::object::thread::Thread;
 use crate::outcome::{Answer, Outcome};
@@ -61,7 +61,7 @@ impl Methods for Call {
                 let count = check_range(address, pages)?;
                 let at = VirtAddr(address.address());
                 kernel.protected(space, at, rights)?;
-                Ok(Request::Protect(at, count, rights))
+                Ok(Request::Protect(at, count.min(PROTECT_BUDGET), rights))
             }
             Call::Query { address } => {
                 let entry =
@@ -122,27 +122,15 @@ fn first_entry(
 impl Kernel {
     fn map(&mut self, space: Ref<AddressSpace>, at: VirtAddr, count: Count, first: Pte) -> Count {
         crate::arch::x86_64::testing::bench_padding();
-        let (rights, number) = (entry_rights(first), first.binding());
-        for index in 0..count {
-            let at = at.plus(index * PAGE);
-            if index > 0 && space.check_map(&self.memory, at).is_err() {
-                return index;
-            }
-            let entry = page_entry(first.address().plus(index * PAGE), rights, number);
-            space.map(&mut self.memory, at, entry);
-        }
-        count
+        space.map_all(&mut self.memory, at, count, first)
     }
 
     fn unmap(&mut self, caller: &Caller, space: Ref<AddressSpace>, at: VirtAddr, count: Count) -> Count {
         let mut changed = false;
-        for at in (0..count).map(|index| at.plus(index * PAGE)) {
-            if space.entry(&self.memory, at).is_some() {
-                space.replace(&mut self.memory, at, Pte::EMPTY);
-                flush_page(at);
-                changed = true;
-            }
-        }
+        space.unmap_all(&mut self.memory, at, count, |at| {
+            flush_page(at);
+            changed = true;
+        });
         if changed {
             self.flush_others(caller, space);
         }

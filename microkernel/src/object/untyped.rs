@@ -109,10 +109,6 @@ impl Kernel {
         // The kernel half is the same in every space of this subOS, and never changes at this level.
         let upper = self.upper;
         self.memory.page_mut(space.root())[256..].copy_from_slice(&upper);
-        let next = self.spaces.replace(space);
-        self.memory[space].next = next;
-        if let Some(next) = next {
-            self.memory[next].previous = Some(space);
-        }
+        self.link_space(space);
     }
 }

@@ -16,7 +16,7 @@
 //! All other pages are guards: never mapped, so that an overflow faults.
 
 use super::layout::CORE_AREAS;
-use crate::limits::{AREA_STRIDE, INTERRUPT_STACK, KERNEL_STACK, MAX_CORES, PAGE};
+use crate::limits::{AREA_STRIDE, KERNEL_STACK, MAX_CORES, PAGE};
 use crate::types::CoreId;
 
 /// Where the kernel stack ends (its first push lands below).
@@ -34,18 +34,8 @@ pub const TRACE_PAGE: u64 = 22 * PAGE;
 /// The page of the epitaph.
 pub const EPITAPH_PAGE: u64 = 23 * PAGE;
 
-/// The mapped pages: first page and how many.
-pub const MAPPED: [(u64, u64); 9] = [
-    (1, KERNEL_STACK / PAGE),
-    (6, INTERRUPT_STACK / PAGE),
-    (9, INTERRUPT_STACK / PAGE),
-    (12, INTERRUPT_STACK / PAGE),
-    (15, INTERRUPT_STACK / PAGE),
-    (18, 1),
-    (20, 2),
-    (22, 1),
-    (23, 1),
-];
+/// The mapped pages.
+const MAPPED: [u64; 17] = [1, 2, 3, 4, 6, 7, 9, 10, 12, 13, 15, 16, 18, 20, 21, 22, 23];
 
 /// Where a core's area begins.
 #[must_use]
@@ -62,5 +52,5 @@ pub const fn owner(address: u64) -> CoreId {
 
 /// The offsets of all mapped pages.
 pub fn mapped_pages() -> impl Iterator<Item = u64> {
-    MAPPED.into_iter().flat_map(|(first, count)| (first..first + count).map(|page| page * PAGE))
+    MAPPED.iter().map(|page| page * PAGE)
 }

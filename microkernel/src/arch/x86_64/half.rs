@@ -127,26 +127,55 @@ impl KernelHalf {
         self.root
     }
 
-    /// Maps a chunk in the physical map.
+    /// Maps chunks in a row in the physical map; all or none.
     ///
     /// # Errors
-    /// See [`HalfError`]; nothing changed then (a table may have been added).
-    pub fn map_chunk(
+    /// See [`HalfError`]; nothing changed then (tables may have been added).
+    pub fn map_chunks(
         &self,
-        chunk: PhysAddr,
+        first: PhysAddr,
+        count: usize,
         access: Access,
         pages: &mut SystemPages,
     ) -> Result<(), HalfError> {
-        let address = chunk.0;
-        if address >= MAX_PHYSICAL || !address.is_multiple_of(CHUNK) {
+        let room = MAX_PHYSICAL.saturating_sub(first.0) / CHUNK;
+        if !first.is_aligned(CHUNK) || count as u64 > room {
             return Err(HalfError::OutOfRange);
         }
-        self.map(layout::PHYSMAP + address, Level::Two, Use::Data(access).chunk(chunk), pages)
+        let (mut table, mut chunk) = (Err(HalfError::NoPage), first);
+        for done in 0..count {
+            let address = layout::PHYSMAP + chunk.0;
+            let index = Level::Two.index(address);
+            if done == 0 || index == 0 {
+                table = self.make_table(address, Level::Two, pages);
+            }
+            match table {
+                Ok(table) if !Self::get(table, index).is_present() => {
+                    self.set(table, index, Use::Data(access).chunk(chunk));
+                }
+                failed => {
+                    self.unmap_chunks(first, done);
+                    return Err(failed.err().unwrap_or(HalfError::Occupied));
+                }
+            }
+            chunk = chunk.plus(CHUNK);
+        }
+        Ok(())
     }
 
-    /// Takes a chunk out of the physical map; says whether it was there. The cores of the subOS must then flush.
-    pub fn unmap_chunk(&self, chunk: PhysAddr) -> bool {
-        chunk.0 < MAX_PHYSICAL && self.unmap(layout::PHYSMAP + chunk.0, Level::Two)
+    /// Takes chunks in a row out of the physical map. The cores of the subOS must then flush.
+    pub fn unmap_chunks(&self, first: PhysAddr, count: usize) {
+        let mut table = None;
+        for done in 0..count {
+            let address = layout::PHYSMAP + first.0 + done as u64 * CHUNK;
+            let index = Level::Two.index(address);
+            if done == 0 || index == 0 {
+                table = self.lookup_table(address, Level::Two);
+            }
+            if let Some(table) = table {
+                self.set(table, index, Pte::EMPTY);
+            }
+        }
     }
 
     /// Maps one page among the share pages.
@@ -234,9 +263,9 @@ impl KernelHalf {
         }
     }
 
-    /// Gives all tables of the half back, but for the common parts. No core may run on it any more, and no
-    /// address space that copied its root may be loaded again.
-    pub fn release(self, pages: &mut SystemPages) {
+    /// Gives the tables of a part of the half back, or at last its root, but not the common parts; what is left, if anything is.
+    /// No core may run on it any more, and no address space that copied its root may be loaded again.
+    pub fn release_some(self, pages: &mut SystemPages) -> Option<Self> {
         // What a part can map at most, and where its leaves are: no more entries are looked at than that takes.
         let areas = MAX_CORES as u64 * AREA_STRIDE;
         let parts = [
@@ -244,13 +273,23 @@ impl KernelHalf {
             (layout::CORE_AREAS, areas, Level::One),
             (layout::SHARES, layout::SHARE_SPACE, Level::One),
         ];
-        for (part, bytes, leaf) in parts {
-            let entry = Self::get(self.root, pml4_index(part));
-            if entry.is_present() {
-                Self::release_table(entry.address(), Level::Three, (bytes, leaf), pages);
-            }
+        let is_there = |part| Self::get(self.root, pml4_index(part)).is_present();
+        let Some((part, bytes, leaf)) = parts.into_iter().find(|(part, ..)| is_there(*part)) else {
+            pages.give_back(self.root);
+            return None;
+        };
+        let entry = Self::get(self.root, pml4_index(part));
+        Self::release_table(entry.address(), Level::Three, (bytes, leaf), pages);
+        self.set(self.root, pml4_index(part), Pte::EMPTY);
+        Some(self)
+    }
+
+    /// Gives all tables of the half back at once.
+    pub fn release(self, pages: &mut SystemPages) {
+        let mut left = Some(self);
+        while let Some(half) = left {
+            left = half.release_some(pages);
         }
-        pages.give_back(self.root);
     }
 
     fn release_table(table: PhysAddr, level: Level, (bytes, leaf): (u64, Level), pages: &mut SystemPages) {
@@ -294,14 +333,6 @@ impl KernelHalf {
             level = level.below().ok_or(HalfError::OutOfRange)?;
         }
         Ok(table)
-    }
-
-    fn unmap(&self, address: u64, leaf: Level) -> bool {
-        let there = self.maps(address, leaf);
-        if let Some(table) = self.lookup_table(address, leaf) {
-            self.set(table, leaf.index(address), Pte::EMPTY);
-        }
-        there
     }
 
     fn lookup_table(&self, address: u64, leaf: Level) -> Option<PhysAddr> {

@@ -34,21 +34,21 @@ impl SystemPages {
     pub fn take(&mut self) -> Option<PhysAddr> {
         let page = match self.returned {
             Some(page) => {
-                let link: *const u64 = physmap::pointer(page);
-                // SAFETY: `give_back` wrote the link into this page, which nobody has used since.
-                let next = unsafe { link.read() };
+                let link: *mut u64 = physmap::pointer(page);
+                // SAFETY: `give_back` wrote the link into this page, which nobody has used since, and zeroes for the rest.
+                let next = unsafe { core::mem::take(&mut *link) };
                 self.returned = (next != 0).then_some(PhysAddr(next));
                 page
             }
             None if self.next < self.end => {
                 let page = self.next;
                 self.next = page.plus(PAGE);
+                // SAFETY: the page was free, so nothing refers to it.
+                unsafe { physmap::zero_page(page) };
                 page
             }
             None => return None,
         };
-        // SAFETY: the page was free, so nothing refers to it.
-        unsafe { physmap::zero_page(page) };
         Some(page)
     }
 

@@ -60,10 +60,18 @@ park_from:
     clear_area {stack_start}, {stack_rest}
     clear_area {core_page}, {page}
     clear_area {trace_page}, {page}
-    clear_area {ist0} - {ist_size}, {ist_size}
-    clear_area {ist1} - {ist_size}, {ist_size}
-    clear_area {ist2} - {ist_size}, {ist_size}
-    clear_area {ist3} - {ist_size}, {ist_size}
+    // On a stack that was used the processor pushed flags at this place, which are never zero.
+    .macro clear_stack top
+    cmpq $0, \top - 24(%rbx)
+    je 1f
+    clear_area \top - {ist_size}, {ist_size}
+1:
+    .endm
+    clear_stack {ist0}
+    clear_stack {ist1}
+    clear_stack {ist2}
+    clear_stack {ist3}
+    .purgem clear_stack
     .purgem clear_area
     // leave NMI context, if in one: IRETQ ends the blocking of further NMIs
     movq %rsp, %rdx

@@ -9,7 +9,7 @@ use caps::bounds::MAX_BINDING;
 use caps::{Error, Kind, Rights, SlotRef};
 
 use crate::arch::x86_64::paging::{BindingNumber, Pte, PteFlags};
-use crate::limits::PAGE;
+use crate::limits::{PAGE, SCAN_BUDGET};
 use crate::memory::{Header, Memory, Object, Ref};
 use crate::sync::{Board, Epoch};
 use crate::types::{PhysAddr, VirtAddr};
@@ -42,10 +42,11 @@ pub struct AddressSpace {
     pub previous: Option<Ref<AddressSpace>>,
 }
 
-/// How far a scan has come: the pool's page tables are visited in order.
+/// How far a scan has come: the pool's page tables are visited in order, each in parts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct ScanPosition {
     page: u64,
+    entry: usize,
 }
 
 // SAFETY: repr(C), the header first, and retype carves whole pages, at least one.
@@ -104,18 +105,13 @@ impl AddressSpace {
         let (word, bit) = place(number);
         self.dying[word] |= bit;
         // A scan that is under way has passed some tables without looking for this number.
-        self.scan = Some(ScanPosition { page: FIXED_PAGES });
+        self.scan = Some(ScanPosition { page: FIXED_PAGES, entry: 0 });
     }
 
     /// Whether a scan is under way.
     #[must_use]
     pub const fn is_scanning(&self) -> bool {
         self.scan.is_some()
-    }
-
-    fn is_dying(&self, number: u16) -> bool {
-        let (word, bit) = place(number);
-        self.dying[word] & bit != 0
     }
 }
 
@@ -195,8 +191,17 @@ impl Ref<AddressSpace> {
         }
     }
 
-    /// Maps one page, as was checked.
-    pub fn map(self, memory: &mut Memory, address: VirtAddr, entry: Pte) {
+    /// Maps pages in a row, the first with this entry, until one cannot be mapped; says how many.
+    pub fn map_all(self, memory: &mut Memory, at: VirtAddr, count: u64, first: Pte) -> u64 {
+        let mut done = 0;
+        while done < count && self.check_map(memory, at.plus(done * PAGE)).is_ok() {
+            done += self.map(memory, at.plus(done * PAGE), count - done, first.bits() + done * PAGE);
+        }
+        done
+    }
+
+    /// Maps a page, as was checked, and those after it that the same table is for and has nothing mapped at; says how many.
+    fn map(self, memory: &mut Memory, address: VirtAddr, count: u64, entry: u64) -> u64 {
         let (mut table, mut level) = self.nearest(memory, address);
         while level > 1 {
             let space = &mut memory[self];
@@ -205,7 +210,29 @@ impl Ref<AddressSpace> {
             memory.page_mut(table)[index(address, level)] = table_entry(fresh).bits();
             (table, level) = (fresh, level - 1);
         }
-        memory.page_mut(table)[index(address, 1)] = entry.bits();
+        let vacant = |place: &&mut u64| !Pte::from_bits(**place).is_present();
+        let places = memory.page_mut(table).iter_mut().skip(index(address, 1)).take_while(vacant);
+        let mut done = 0;
+        for place in places.take(usize::try_from(count).unwrap_or(usize::MAX)) {
+            *place = entry + done * PAGE;
+            done += 1;
+        }
+        done
+    }
+
+    /// Takes away what is mapped at pages in a row, and says so of each.
+    pub fn unmap_all(self, memory: &mut Memory, at: VirtAddr, count: u64, mut gone: impl FnMut(VirtAddr)) {
+        let (mut table, mut level) = self.nearest(memory, at);
+        for at in (0..count).map(|page| at.plus(page * PAGE)) {
+            if index(at, 1) == 0 {
+                (table, level) = self.nearest(memory, at);
+            }
+            let place = &mut memory.page_mut(table)[index(at, 1)];
+            if level == 1 && Pte::from_bits(*place).is_present() {
+                *place = 0;
+                gone(at);
+            }
+        }
     }
 
     /// The entry for an address, if a page is mapped there.
@@ -223,26 +250,29 @@ impl Ref<AddressSpace> {
         memory.page_mut(table)[index(address, 1)] = entry.bits();
     }
 
-    /// One step of the scan that clears what dying bindings mapped. Returns whether it has come to its end; every core
+    /// One step of the scan that clears what dying bindings mapped, a part of a table. Returns whether it has come to its end; every core
     /// is asked to flush after that, and the numbers are free when all have.
-    pub fn scan_step(self, memory: &mut Memory, board: &Board, budget: u32) -> bool {
-        for _ in 0..budget {
-            let Some(position) = memory[self].scan else { return true };
-            if position.page == memory[self].next_page {
-                memory[self].scan = None;
-                memory[self].scanned = board.next();
-                return true;
-            }
-            let table = self.address().plus(position.page * PAGE);
-            for entry in 0..512 {
-                let number = Pte::from_bits(memory.page(table)[entry]).binding().get();
-                if number != 0 && memory[self].is_dying(number) {
-                    memory.page_mut(table)[entry] = 0;
-                }
-            }
-            memory[self].scan = Some(ScanPosition { page: position.page + 1 });
+    pub fn scan_step(self, memory: &mut Memory, board: &Board) -> bool {
+        let space = &mut memory[self];
+        let Some(ScanPosition { page, entry }) = space.scan else { return true };
+        if page == space.next_page {
+            space.scan = None;
+            space.scanned = board.next();
+            return true;
         }
-        memory[self].scan.is_none()
+        let end = entry + SCAN_BUDGET;
+        let next = if end < 512 { (page, end) } else { (page + 1, 0) };
+        space.scan = Some(ScanPosition { page: next.0, entry: next.1 });
+        let dying = space.dying;
+        let table = memory.page_mut(self.address().plus(page * PAGE));
+        // No binding has the number 0, which is that of an entry that none allowed.
+        for place in table[entry..end.min(512)].iter_mut().filter(|place| **place != 0) {
+            let (word, bit) = self::place(Pte::from_bits(*place).binding().get());
+            if dying[word] & bit != 0 {
+                *place = 0;
+            }
+        }
+        false
     }
 
     /// Calls `visit` with every entry and its level, for audits, and with those of the tables of which it says so.
@@ -317,12 +347,11 @@ mod tests {
         let number = memory[space].free_number(&board).unwrap();
         memory[space].take_number(number, &board);
         let entry = page_entry(PhysAddr(9 * PAGE), Rights::READ, BindingNumber::new(number).unwrap());
-        space.check_map(&memory, VirtAddr(0x1000)).unwrap();
-        space.map(&mut memory, VirtAddr(0x1000), entry);
+        assert_eq!(space.map_all(&mut memory, VirtAddr(0x1000), 1, entry), 1);
         memory[space].mark_dying(number);
         let later = |memory: &Memory| assert_ne!(memory[space].free_number(&board), Some(number));
         later(&memory);
-        while !space.scan_step(&mut memory, &board, 1) {
+        while !space.scan_step(&mut memory, &board) {
             later(&memory);
         }
         assert_eq!(space.entry(&memory, VirtAddr(0x1000)), None);
@@ -346,7 +375,7 @@ mod tests {
         let map = |memory: &mut Memory, address| {
             space.check_map(memory, VirtAddr(address))?;
             let entry = page_entry(PhysAddr(9 * PAGE), Rights::READ, BindingNumber::NONE);
-            space.map(memory, VirtAddr(address), entry);
+            assert_eq!(space.map_all(memory, VirtAddr(address), 1, entry), 1);
             Ok(())
         };
         assert_eq!(map(&mut memory, 0x1000), Ok(()));
