@@ -33,6 +33,7 @@ pub mod journal;
 pub mod kernel;
 pub mod message;
 pub mod method;
+pub mod operator;
 #[cfg(feature = "peers")]
 pub mod peer;
 pub mod plan;

@@ -20,6 +20,7 @@
 //! | `@mem t= subos= chunks=` | how many chunks of 2 MiB a subOS has now |
 //! | `@out subos= data=` | bytes that a subOS wrote to its console; all of them in order are its output |
 //! | `@step t= n= result= text=` | step n of the plan, from 0: `begin`, then `ok` or `failed` with the reason |
+//! | `@order t= what= result= text=` | what an operator ordered has been done: `ok`; or `failed`, with the reason |
 //! | `@beat t= subos= n= before= after= during= holds= longest=` | a subOS of duty between the first and the last action of step n: its own count when first and when last looked at, how far its kernel's count went meanwhile, in how many holds of the operation it was seen to go on, and the longest time between two of what it counts itself, in ticks; 0 if it does not measure that |
 //! | `@busy t= subos= core= n= by= before= after=` | immediately before step n took the core, or its owner's life, this count of the kernel's grew on it |
 //! | `@lot t= subos= lot= looked= used=` | what a subOS says its lot holds: pages looked at, and pages not all zero |

@@ -103,7 +103,8 @@ impl Pair {
         let (request, some) = served.next(&mut *ends);
         let Some(request) = request else { return some };
         let badge = Session::new(1, Echo::SAY).badge();
-        served.answer(&request, (Generation::FIRST, badge), &mut *self.server.borrow_mut(), &mut *ends);
+        let answer = Served::ask(&request, (Generation::FIRST, badge), &mut *self.server.borrow_mut());
+        served.send(answer, &mut *ends);
         true
     }
 

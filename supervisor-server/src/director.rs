@@ -18,6 +18,7 @@ use crate::beat::Beat;
 use crate::member::{Life, Member};
 use crate::news::{Names, News};
 use crate::order::{Answer, Order, Verdict};
+use crate::orders::Orders;
 use crate::task::{self, Task, Work};
 use crate::wait::Wait;
 use crate::windows::Sides;
@@ -38,6 +39,8 @@ pub(crate) enum Stage {
     Step,
     /// A subOS that died is built again.
     Mend,
+    /// What an operator ordered is carried out, in the middle of this wait.
+    Ordered(Wait),
     /// Everything is destroyed and compared.
     End,
     /// Nothing is left.
@@ -66,6 +69,8 @@ pub struct Director {
     pub(crate) windows: Vec<Sides>,
     /// Whom a refusal was told last, and whether there was a rest since.
     pub(crate) refused: (usize, bool),
+    /// What an operator ordered.
+    pub(crate) orders: Orders,
 }
 
 impl Director {
@@ -87,6 +92,7 @@ impl Director {
             left: BTreeMap::new(),
             windows,
             refused: (0, true),
+            orders: Orders::default(),
         };
         let mut tasks = Vec::from([Task::Do(Order::Snapshot)]);
         for (index, subos) in director.indexed() {
@@ -141,6 +147,7 @@ impl Director {
                 }
                 Stage::Step => self.after_step(now),
                 Stage::Mend => self.after_work(self.waiting(now)),
+                Stage::Ordered(wait) => self.after_order(wait),
                 Stage::End => {
                     self.note_failure();
                     self.stage = Stage::Over;
@@ -177,6 +184,7 @@ impl Director {
         let anyhow = self.plan.subos(subos).is_some_and(|planned| planned.ends == Ends::Anyhow);
         if let Some(reason) = crate::hear::take_in(member, subos, heard, &mut self.news)
             && !anyhow
+            && !self.is_kept()
         {
             let reason = alloc::format!("{} {reason}", self.plan.name(subos));
             self.fail(reason);
@@ -228,6 +236,11 @@ impl Director {
         let Some(member) = self.members.get_mut(index) else { return false };
         member.deaths = member.deaths.saturating_add(1);
         let times = member.deaths;
+        if times > allowed && self.is_kept() {
+            self.bury(subos);
+            return true;
+        }
+        let Some(member) = self.members.get_mut(index) else { return false };
         if times > allowed {
             member.deaths -= 1;
             self.fail(alloc::format!("{} died", self.plan.name(subos)));

@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use caps::{Error, Handle};
 use idl::abi::{PAGE_SIZE, REGISTER_WORDS};
 use idl::bundle::Bundle;
+use idl::kernel::console::LINE_BYTES;
 use idl::kernel::machine::{AuditReport, LedgerEntry};
 use idl::kernel::subos::SubOsInfo;
 use idl::plan::{Chunks, CoreNumber, LotNumber, MAX_GIVEN, SubOsIndex};
@@ -13,7 +14,7 @@ use idl::types::{
     Ticks,
 };
 use userlib::cap::{Cap, Core, Machine, Notification, SubOs, cap};
-use userlib::{Environment, console, memory, page, slots, testing, time};
+use userlib::{Environment, console, environment, memory, page, slots, testing, time};
 
 use crate::order::Moment;
 use crate::port::{Given, MachinePort, Own, Places, Totals};
@@ -220,6 +221,19 @@ impl MachinePort for ThisMachine {
     fn write(&mut self, text: &str) {
         // Where the machine's console refuses there is nowhere else to say so.
         let _ = console::write(text.as_bytes());
+    }
+
+    fn line_receive(&mut self, room: &mut [u8]) -> usize {
+        // A line that refuses has nothing to say.
+        let most = u32::try_from(room.len().min(LINE_BYTES)).unwrap_or(0);
+        let came = environment().console().receive(Length(most));
+        came.and_then(|length| take_bytes(room, length)).unwrap_or(0)
+    }
+
+    fn line_send(&mut self, bytes: &[u8]) -> usize {
+        let part = bytes.get(..bytes.len().min(LINE_BYTES)).unwrap_or(bytes);
+        let sent = page::put_bytes(part).and_then(|length| environment().console().send(length));
+        sent.map_or(0, |length| usize::try_from(length.0).unwrap_or(0))
     }
 
     fn exit(&mut self, status: u8) {

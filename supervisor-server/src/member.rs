@@ -111,6 +111,11 @@ impl Member {
         self.lots.iter().copied().flatten()
     }
 
+    /// The same with their numbers.
+    pub(crate) fn numbered_lots(&self) -> impl Iterator<Item = (LotNumber, Chunks)> + use<'_> {
+        (0u8..).map(LotNumber).zip(self.lots).filter_map(|(lot, size)| Some((lot, size?)))
+    }
+
     /// How many chunks it has.
     pub(crate) fn chunks(&self) -> Chunks {
         Chunks(self.lots().fold(0, |sum, lot| sum.saturating_add(lot.0)))

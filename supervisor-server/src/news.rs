@@ -45,6 +45,7 @@ pub enum News {
     Own { core: CoreNumber, owner: Owner },
     Mem { subos: SubOsIndex, chunks: Chunks },
     Step { step: usize, result: StepResult },
+    Order { what: String, failure: Option<String> },
     Beat { subos: SubOsIndex, step: usize, before: u64, after: u64, during: u64, holds: u32, longest: Ticks },
     Busy { subos: SubOsIndex, core: CoreNumber, step: usize, sign: Sign, before: u64, after: u64 },
     Lot { subos: SubOsIndex, lot: LotNumber, looked: Pages, used: Pages },
@@ -115,6 +116,9 @@ pub fn write(out: &mut impl Write, names: &impl Names, now: Ticks, news: &News) 
             };
             let record = begin(out, "step")?.field("t", now.0)?.field("n", step)?.field("result", result)?;
             if text.is_empty() { record.end() } else { record.field("text", text)?.end() }
+        }
+        News::Order { what, failure } => {
+            verdict(begin(out, "order")?.field("t", now.0)?.field("what", what)?, "ok", "failed", failure)
         }
         News::Beat { subos, step, before, after, during, holds, longest } => begin(out, "beat")?
             .field("t", now.0)?

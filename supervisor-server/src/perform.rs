@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 
 use caps::Error;
 use idl::dialogue::Heard;
+use idl::operator::OperatorDispatch;
 use idl::plan::{CoreNumber, Holder, Part, Plan, Resize, SubOsIndex};
 use idl::types::{LedgerState, Progress, ResourceKind, StatisticsQuestion};
 
@@ -15,6 +16,7 @@ use crate::director::Director;
 use crate::ledger::Snapshot;
 use crate::member::cores;
 use crate::news::{self, News, Owner};
+use crate::operator::{Answers, Desk};
 use crate::order::{Answer, Moment, Obstacle, Order, Verdict};
 use crate::port::{Given, MachinePort};
 use crate::resize::obstacle;
@@ -42,13 +44,21 @@ pub struct Supervisor<P> {
     director: Director,
     before: Option<Snapshot>,
     surveyed: Snapshot,
+    /// What there is for an operator, if there is one.
+    desk: Option<Box<Desk>>,
 }
 
 impl<P: MachinePort> Supervisor<P> {
     /// A supervisor that is to carry out this plan.
     pub fn new(port: P, plan: Box<Plan>) -> Self {
         let director = Director::new(plan, port.ticks_per_second());
-        Self { port, director, before: None, surveyed: Snapshot::default() }
+        Self { port, director, before: None, surveyed: Snapshot::default(), desk: None }
+    }
+
+    /// From now on an operator is served, and the run ends when he says so.
+    pub fn serve_operator(&mut self) {
+        self.director.keep_up();
+        self.desk = Some(Box::new(Desk::new()));
     }
 
     /// Carries the plan out and ends the machine. Comes back only where a machine's end is not the supervisor's,
@@ -72,12 +82,18 @@ impl<P: MachinePort> Supervisor<P> {
             self.director.answered(self.port.now(), order, answer);
             self.tell();
             self.listen();
+            self.attend();
         }
     }
 
     /// The machine, for those who look at it afterwards.
     pub const fn port(&self) -> &P {
         &self.port
+    }
+
+    /// The machine, when there is nothing more to do with it.
+    pub fn into_port(self) -> P {
+        self.port
     }
 
     /// Says what machine this is.
@@ -273,7 +289,7 @@ impl<P: MachinePort> Supervisor<P> {
             let name = news::Names::name(self.director.plan(), subos);
             // Writing to a String does not fail.
             let _ = news::write_output(&mut line, name, read);
-            self.port.write(&line);
+            self.write(&line);
         }
     }
 
@@ -288,7 +304,27 @@ impl<P: MachinePort> Supervisor<P> {
         let mut line = String::new();
         // Writing to a String does not fail.
         let _ = news::write(&mut line, self.director.plan(), self.port.now(), news);
-        self.port.write(&line);
+        self.write(&line);
+    }
+
+    fn write(&mut self, line: &str) {
+        self.port.write(line);
+        if let Some(desk) = &mut self.desk {
+            desk.wrote(line);
+        }
+    }
+
+    /// The operator's server, if there is an operator, for one who calls it in the same process.
+    pub fn operator(&mut self) -> Option<OperatorDispatch<Answers<'_, P>>> {
+        let desk = self.desk.as_deref()?;
+        Some(desk.server(&mut self.director, &mut self.port))
+    }
+
+    /// Answers an operator, if there is one.
+    fn attend(&mut self) {
+        if let Some(desk) = &mut self.desk {
+            desk.attend(&mut self.director, &mut self.port);
+        }
     }
 }
 

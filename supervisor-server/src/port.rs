@@ -130,6 +130,16 @@ pub trait MachinePort {
     fn rest(&mut self, until: Ticks);
     /// Writes to the machine's console.
     fn write(&mut self, text: &str);
+    /// Takes what has come over the operator's line, as far as there is room for it; never waits. A machine without such a
+    /// line never has anything.
+    fn line_receive(&mut self, room: &mut [u8]) -> usize {
+        let _ = room;
+        0
+    }
+    /// Sends as many of these bytes over the operator's line as it takes now; never waits.
+    fn line_send(&mut self, bytes: &[u8]) -> usize {
+        bytes.len()
+    }
     /// Ends the machine with this status.
     fn exit(&mut self, status: u8);
 }

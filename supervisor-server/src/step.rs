@@ -22,9 +22,15 @@ impl Director {
         if self.interrupted(now) {
             return None;
         }
-        let Some(step) = self.plan.steps.get(self.step).copied() else {
-            self.end();
+        if self.take_order(wait) {
             return None;
+        }
+        let Some(step) = self.plan.steps.get(self.step).copied() else {
+            let rest = self.stay(now, wait);
+            if rest.is_none() {
+                self.end();
+            }
+            return rest;
         };
         match wait.turn(now, self.rate, step.when, &self.members) {
             crate::wait::Turn::Fulfilled => {
@@ -84,7 +90,7 @@ impl Director {
         self.step_failed(reason);
     }
 
-    fn action(&self, action: Action) -> Vec<Task> {
+    pub(crate) fn action(&self, action: Action) -> Vec<Task> {
         let duty = |subos| self.plan.subos(subos).is_some_and(|planned| planned.duty == Duty::Progress);
         match action {
             Action::Create(subos) => self.plan.subos(subos).map_or_else(Vec::new, |planned| {

@@ -9,6 +9,7 @@ use alloc::format;
 use alloc::string::String;
 
 use idl::bundle;
+use idl::operator::OPERATOR;
 use idl::plan::{self, Plan};
 use supervisor_server::machine::{ThisMachine, boot_bundle};
 use supervisor_server::perform::Supervisor;
@@ -32,8 +33,13 @@ fn run() -> Result<(), String> {
     let files = boot_bundle(&environment)?;
     let entry = files.find(bundle::PLAN).ok_or("the boot bundle has no plan")?;
     let plan = decode(entry.data)?;
+    let operated = files.find(OPERATOR).is_some();
     let machine =
         ThisMachine::new(&environment, files).map_err(|error| format!("the doorbell: {}", error.name()))?;
-    Supervisor::new(machine, plan).run();
+    let mut supervisor = Supervisor::new(machine, plan);
+    if operated {
+        supervisor.serve_operator();
+    }
+    supervisor.run();
     Err("the machine did not end".into())
 }

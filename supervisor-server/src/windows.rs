@@ -7,7 +7,7 @@
 use alloc::vec::Vec;
 
 use idl::dialogue::{Refusal, Request, name_from_words, name_to_words};
-use idl::plan::{LotNumber, Manner, SubOsIndex, WindowIndex, WindowPlan};
+use idl::plan::{Chunks, LotNumber, Manner, SubOsIndex, WindowIndex, WindowPlan};
 use serde::{Deserialize, Serialize};
 
 use crate::director::Director;
@@ -192,6 +192,17 @@ impl Director {
     /// How many of its lots are sides of windows.
     pub(crate) fn count_sides(&self, subos: SubOsIndex) -> usize {
         self.sides_of(subos).into_iter().filter(|(.., side)| side.lot.is_some()).count()
+    }
+
+    /// A subOS's lots that are sides of windows: which, how large, and who has the other side.
+    pub(crate) fn window_lots(&self, subos: SubOsIndex) -> Vec<(LotNumber, Chunks, SubOsIndex)> {
+        let sides = self.sides_of(subos).into_iter();
+        sides
+            .filter_map(|(window, index, side)| {
+                let planned = self.plan.window(window)?;
+                Some((side.lot?, planned.size, planned.between[1 - index]))
+            })
+            .collect()
     }
 
     fn set_side(&mut self, WindowIndex(window): WindowIndex, index: usize, side: Side) {

@@ -52,7 +52,13 @@ pub enum Command {
         /// Keep all that the run was made of and all that came of it in this folder, for `replay`.
         #[arg(long, value_name = "DIR")]
         record: Option<PathBuf>,
+        /// Keep the machine up when all steps are done, for `ctl` from another terminal; `ctl end` or Ctrl-C ends it.
+        #[arg(long, conflicts_with = "record")]
+        keep_running: bool,
     },
+    /// Looks at a machine that `run --keep-running` keeps up, and changes it. Ends with 1 if the machine refuses or fails, 2 if
+    /// the command line is wrong, 3 if no machine answers.
+    Ctl(crate::ctl::Ctl),
     /// Plays a run again that `run --record` kept, and fails where it ends otherwise than it did.
     Replay {
         /// The folder.

@@ -11,13 +11,14 @@ pub struct Failure {
     what: String,
     detail: String,
     next: String,
+    status: u8,
 }
 
 impl Failure {
     /// A failure, in one sentence without a full stop.
     #[must_use]
     pub fn new(what: impl Into<String>) -> Self {
-        Self { what: what.into(), detail: String::new(), next: String::new() }
+        Self { what: what.into(), detail: String::new(), next: String::new(), status: 1 }
     }
 
     /// Adds lines that show more of it: the end of a transcript, the output of a tool.
@@ -32,6 +33,19 @@ impl Failure {
     pub fn next(mut self, next: impl Into<String>) -> Self {
         self.next = next.into();
         self
+    }
+
+    /// Says with which status the command that fails with this ends; 1 if nothing is said.
+    #[must_use]
+    pub const fn status(mut self, status: u8) -> Self {
+        self.status = status;
+        self
+    }
+
+    /// With which status the command ends.
+    #[must_use]
+    pub const fn exit_status(&self) -> u8 {
+        self.status
     }
 
     /// The sentence alone.

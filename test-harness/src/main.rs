@@ -13,8 +13,8 @@ fn main() -> ExitCode {
     match end_with_us_on_signals().and_then(|()| command::execute(&cli)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            say::fail(failure);
-            ExitCode::FAILURE
+            say::fail(&failure);
+            ExitCode::from(failure.exit_status())
         }
     }
 }

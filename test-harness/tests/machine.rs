@@ -30,6 +30,7 @@ fn machine(name: &str, script: &str) -> Machine {
         memory: 64,
         clockwork: Clockwork::Free,
         debugger: Debugger::None,
+        control: None,
         sharing: Sharing::Private,
         extra: Vec::new(),
     }

@@ -122,6 +122,7 @@ fn look(name: &str, nops: usize, clockwork: Clockwork, and: impl Fn(Counting) ->
         memory: 64,
         clockwork,
         debugger: Debugger::None,
+        control: None,
         sharing: Sharing::Private,
         extra: counting.arguments().expect("the plugin builds"),
     };

@@ -89,25 +89,28 @@ impl Served {
         (None, some)
     }
 
-    /// Has a request done by a server in this life, and its answer sent, as far as the line takes it now.
-    pub fn answer<D: Dispatch>(
-        &mut self,
+    /// Has a request done by a server in this life. The answer is what to [send](Self::send), if anybody waits for it.
+    pub fn ask<D: Dispatch>(
         request: &Frame,
         (life, badge): (Generation, Badge),
         server: &mut D,
-        line: &mut impl Line,
-    ) {
+    ) -> Option<Frame> {
         let Frame { number, message } = request;
         let mut answer = Answer::new();
         let parcel = Parcel::new();
         let asked = Request { label: message.label, words: message.words(), parcel: &parcel };
         server.answer(life, badge, &asked, &mut answer);
-        if !is_one_way::<D::Interface>(message.label) {
-            // What a server would pass on stays here: the client hears that it is not what the method says.
-            answer.message.parcel.clear();
-            self.out.refill(|frame| encode(*number, &answer.message, frame).unwrap_or(0));
-            self.flush(line);
-        }
+        // What a server would pass on stays here: the client hears that it is not what the method says.
+        answer.message.parcel.clear();
+        let one_way = is_one_way::<D::Interface>(message.label);
+        (!one_way).then_some(Frame { number: *number, message: answer.message })
+    }
+
+    /// Sends an answer, as far as the line takes it now.
+    pub fn send(&mut self, answer: Option<Frame>, line: &mut impl Line) {
+        let Some(Frame { number, message }) = answer else { return };
+        self.out.refill(|frame| encode(number, &message, frame).unwrap_or(0));
+        self.flush(line);
     }
 
     fn flush(&mut self, line: &mut impl Line) {

@@ -4,6 +4,8 @@
 //! somebody looks at it: it works on the cores that it has, reports progress, writes to its console, and answers.
 
 mod behaviour;
+#[allow(dead_code, reason = "not every test has an operator")]
+mod line;
 mod port;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -14,6 +16,8 @@ use idl::event::Event;
 use idl::kernel::machine::LedgerEntry;
 use idl::plan::Plan;
 use idl::types::{CoreNumber, LedgerState, LotNumber, SubOsNumber, Ticks};
+#[allow(unused_imports, reason = "not every test has an operator")]
+pub(crate) use line::{FakeLine, Far};
 use supervisor_server::order::Moment;
 
 /// Ticks of the fake clock in a millisecond.
@@ -168,6 +172,8 @@ pub(crate) struct FakeMachine {
     pub(crate) told: BTreeMap<u8, Vec<Request>>,
     /// When it marked which moment, and how often it had reached out then.
     pub(crate) marks: Vec<(Moment, u64, u64)>,
+    /// The line to an operator, if there is one.
+    pub(crate) line: Option<FakeLine>,
 }
 
 impl FakeMachine {
@@ -205,6 +211,7 @@ impl FakeMachine {
             reached: 0,
             told: BTreeMap::new(),
             marks: Vec::new(),
+            line: None,
         }
     }
 

@@ -52,6 +52,7 @@ impl Stage {
             memory: memory + more,
             clockwork: Clockwork::Free,
             debugger: Debugger::None,
+            control: None,
             sharing,
             extra: Vec::new(),
         }

@@ -29,9 +29,13 @@ use bench::Checking;
 pub fn execute(cli: &Cli) -> Result<()> {
     match &cli.command {
         None => run::run(&cli.options, None, None, None),
-        Some(Command::Run { manifest, input, record }) => {
+        Some(Command::Run { manifest, input, keep_running: true, .. }) => {
+            run::keep_running(&cli.options, manifest.as_deref(), input.as_deref())
+        }
+        Some(Command::Run { manifest, input, record, keep_running: false }) => {
             run::run(&cli.options, manifest.as_deref(), input.as_deref(), record.as_deref())
         }
+        Some(Command::Ctl(ctl)) => ctl.execute(),
         Some(Command::Replay { folder }) => replay::replay(&cli.options, folder),
         Some(Command::Bench { scale: true, .. }) => bench::scale(&cli.options),
         Some(Command::Bench { masked: Some(cases), .. }) => bench::masked(&cli.options, cases),

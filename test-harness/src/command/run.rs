@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::artefact::{self, About};
 use crate::cli::Options;
+use crate::ctl;
 use crate::failure::{Doing, Result};
 use crate::host::{self, Input};
 use crate::machine::{self, Debugger};
@@ -32,6 +33,20 @@ pub(super) fn run(
         playing.keep(folder, overrides, &played)?;
     }
     show_played(&played, &playing.name(), &playing.manifest)
+}
+
+/// Plays the manifest, or the demonstration, and keeps the machine up for an operator.
+pub(super) fn keep_running(options: &Options, manifest: Option<&Path>, input: Option<&Path>) -> Result<()> {
+    let path = manifest.map_or_else(manifest::demo, Path::to_owned);
+    let input = input.map_or_else(host::documents, host::file)?;
+    let mut playing = Playing::prepare(options, &path, options.overrides(), input)?;
+    let socket = ctl::socket_for(&playing.name())?;
+    say(format_args!("its control socket is {}; in another terminal: cargo run -- ctl list", shown(&socket)));
+    playing.board.control = Some(socket);
+    let played = playing.play()?;
+    played.check()?;
+    say(format_args!("ended by an operator, after {:.1} s", played.outcome.elapsed.as_secs_f64()));
+    Ok(())
 }
 
 /// A manifest, and all that it is played with.

@@ -51,6 +51,8 @@ pub struct Machine {
     pub clockwork: Clockwork,
     /// Whether gdb is waited for.
     pub debugger: Debugger,
+    /// Where it lets an operator in, if it does: a socket, to which its second serial port goes.
+    pub control: Option<PathBuf>,
     /// Whether its memory can be read.
     pub sharing: Sharing,
     /// More arguments for QEMU: a plugin, say.
@@ -85,6 +87,12 @@ impl Machine {
                 add("-rtc", "base=2024-01-01T00:00:00,clock=vm".to_owned());
                 add("-seed", "1".to_owned());
             }
+        }
+        if let Some(socket) = &self.control {
+            // A comma in a value of QEMU's is written twice.
+            let path = socket.display().to_string().replace(',', ",,");
+            add("-chardev", format!("socket,id=com2,server=on,wait=off,path={path}"));
+            add("-serial", "chardev:com2".to_owned());
         }
         if let Debugger::Waits(port) = self.debugger {
             add("-gdb", format!("tcp:127.0.0.1:{port}"));

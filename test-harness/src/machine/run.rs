@@ -58,7 +58,9 @@ impl Run<'_> {
     /// # Errors
     /// When QEMU cannot be started. A run that ends badly is an [`Outcome`].
     pub fn play(&self, see: &mut dyn FnMut(&Line)) -> Result<Outcome> {
-        let _one_at_a_time = (self.machine.cores > 1).then(|| place::lock("qemu")).transpose()?;
+        // One that is kept up for an operator would keep all others waiting.
+        let alone = self.machine.cores > 1 && self.machine.control.is_none();
+        let _one_at_a_time = alone.then(|| place::lock("qemu")).transpose()?;
         let mut command = Command::new(&self.machine.qemu);
         command
             .args(self.machine.arguments())

@@ -135,6 +135,7 @@ impl Subject {
             memory: if cores == CORES { MEMORY_OF_MANY } else { MEMORY },
             clockwork: Clockwork::Deterministic,
             debugger: Debugger::None,
+            control: None,
             sharing: Sharing::Private,
             extra: Vec::new(),
         }

@@ -1,0 +1,214 @@
+//! A machine that is kept up, and every command of `ctl` against it, as an operator gives them from other terminals.
+#![allow(clippy::unwrap_used, reason = "a test may stop where it stands")]
+
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::process::{Child, Command, Output, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use serde_json::Value;
+use test_harness::machine::die_with_parent;
+use test_harness::place;
+
+/// A machine that is kept up, and the process that does.
+struct Kept {
+    process: Child,
+    socket: PathBuf,
+}
+
+impl Kept {
+    /// Starts it, and waits until the steps of its manifest are done.
+    fn start() -> Self {
+        let manifest = place::harness().join("tests/data/operated.toml");
+        let mut command = archipelago();
+        command.args(["run", "--keep-running"]).arg(manifest);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        die_with_parent(&mut command);
+        let mut process = command.spawn().unwrap();
+        let (mut says, mut errors) = (process.stdout.take().unwrap(), process.stderr.take().unwrap());
+        let mut lines = BufReader::new(&mut errors).lines().map_while(Result::ok);
+        let begin = "its control socket is ";
+        let said = lines.by_ref().find_map(|line| Some(line.split_once(begin)?.1.to_owned()));
+        let path = said.expect("it says where its socket is");
+        let socket = place::root().join(path.split_once(';').unwrap().0);
+        // What it goes on to say must not fill a pipe.
+        thread::spawn(move || std::io::copy(&mut errors, &mut std::io::sink()));
+        thread::spawn(move || std::io::copy(&mut says, &mut std::io::sink()));
+        let mut kept = Self { process, socket };
+        while !kept.is_ready() {
+            assert_eq!(kept.process.try_wait().unwrap(), None, "it ended before its steps were done");
+            thread::sleep(Duration::from_millis(50));
+        }
+        kept
+    }
+
+    /// Whether the steps of its manifest are done.
+    fn is_ready(&self) -> bool {
+        let list = self.ctl(&["list", "--json"]);
+        // Before the machine is there nobody answers.
+        let list: Value = serde_json::from_slice(&list.stdout).unwrap_or_default();
+        list["steps"].is_u64() && list["steps_done"] == list["steps"]
+    }
+
+    /// `ctl` with these words.
+    fn ctl(&self, words: &[&str]) -> Output {
+        self.command(words).output().unwrap()
+    }
+
+    fn command(&self, words: &[&str]) -> Command {
+        let mut command = archipelago();
+        command.arg("ctl").args(words).arg("--machine").arg(&self.socket).stdin(Stdio::null());
+        command
+    }
+
+    /// The same, which must be done.
+    fn done(&self, words: &[&str]) -> String {
+        let output = self.ctl(words);
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(0), "{words:?}: {errors}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// The same, which must be refused for this reason.
+    fn refused(&self, words: &[&str], reason: &str) {
+        let output = self.ctl(words);
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{words:?}: {errors}");
+        assert!(errors.contains(reason), "{words:?}: {errors}");
+    }
+
+    fn json(&self, words: &[&str]) -> Value {
+        serde_json::from_str(&self.done(&[words, &["--json"]].concat())).unwrap()
+    }
+
+    /// What `list` says of a subOS.
+    fn subos(&self, name: &str) -> Value {
+        let list = self.json(&["list"]);
+        let found = list["suboses"].as_array().unwrap().iter().find(|subos| subos["name"] == name);
+        found.unwrap_or_else(|| panic!("{name} is not in {list}")).clone()
+    }
+
+    /// Waits until it ends, which it must do well.
+    fn end(mut self) {
+        let status = self.process.wait().unwrap();
+        assert!(status.success(), "{status}");
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        // After its end there is nothing to kill.
+        let _ = self.process.kill();
+    }
+}
+
+fn archipelago() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_archipelago"))
+}
+
+fn cores(subos: &Value) -> Vec<u64> {
+    subos["cores"].as_array().unwrap().iter().map(|core| core.as_u64().unwrap()).collect()
+}
+
+fn lots(subos: &Value) -> Vec<(u64, u64)> {
+    let lots = subos["lots"].as_array().unwrap().iter();
+    lots.map(|lot| (lot["lot"].as_u64().unwrap(), lot["mib"].as_u64().unwrap())).collect()
+}
+
+#[test]
+fn an_operator_sees_and_changes_a_machine_that_is_kept_up() {
+    // Other machines with several cores wait meanwhile, as they do for each other.
+    let _alone = place::lock("qemu").unwrap();
+    let kept = Kept::start();
+    lists(&kept);
+    changes(&kept);
+    refuses(&kept);
+    serves_many(&kept);
+    survives_rubbish(&kept);
+    assert_eq!(kept.done(&["end"]), "");
+    let socket = kept.socket.clone();
+    kept.end();
+    let gone = archipelago().args(["ctl", "list", "--machine"]).arg(&socket).output().unwrap();
+    assert_eq!(gone.status.code(), Some(3), "{}", String::from_utf8_lossy(&gone.stderr));
+}
+
+fn lists(kept: &Kept) {
+    let text = kept.done(&["list"]);
+    assert!(text.starts_with("SUBOS  PROGRAM  STATE "), "{text}");
+    let row = |name: &str| text.lines().find(|line| line.starts_with(name)).unwrap().to_owned();
+    assert!(row("echo").contains("alive") && row("spare").contains("absent"), "{text}");
+    assert!(text.contains("4 cores, free: 2,3;"), "{text}");
+    let echo = kept.subos("echo");
+    assert_eq!((cores(&echo), lots(&echo), &echo["state"]), (vec![1], vec![(0, 32)], &Value::from("alive")));
+}
+
+fn changes(kept: &Kept) {
+    assert_eq!(kept.json(&["create", "spare"])["done"], true);
+    assert_eq!(lots(&kept.subos("spare")), [(0, 32), (1, 16)]);
+    kept.done(&["grow", "echo", "--core", "3"]);
+    kept.done(&["grow", "echo", "--mib", "8"]);
+    assert_eq!((cores(&kept.subos("echo")), lots(&kept.subos("echo"))), (vec![1, 3], vec![(0, 32), (1, 8)]));
+    kept.done(&["move", "echo", "spare", "--core", "3"]);
+    kept.done(&["move", "spare", "echo", "--lot", "1", "--ask", "200"]);
+    let (echo, spare) = (kept.subos("echo"), kept.subos("spare"));
+    assert_eq!((cores(&echo), cores(&spare)), (vec![1], vec![2, 3]));
+    assert_eq!((lots(&echo), lots(&spare)), (vec![(0, 32), (1, 8), (2, 16)], vec![(0, 32)]));
+    kept.done(&["shrink", "spare", "--core", "2"]);
+    kept.done(&["shrink", "echo", "--lot", "2"]);
+    let progress = |name: &str| kept.subos(name)["progress"].as_u64().unwrap_or(0);
+    assert!(progress("echo") > 0);
+    kept.done(&["restart", "spare"]);
+    let spare = kept.subos("spare");
+    assert_eq!((cores(&spare), &spare["state"]), (vec![3], &Value::from("alive")));
+    kept.done(&["destroy", "spare"]);
+    assert_eq!(kept.subos("spare")["state"], "absent");
+}
+
+fn refuses(kept: &Kept) {
+    kept.refused(&["create", "echo"], "echo exists already");
+    kept.refused(&["destroy", "spare"], "spare does not exist now");
+    kept.refused(&["restart", "ghost"], "there is no subOS ghost; there are echo, spare");
+    kept.refused(&["destroy", "a-name-that-is-too-long"], "a name has at most 16 bytes");
+    kept.refused(&["grow", "echo", "--mib", "100000"], "100000 MiB of memory are asked for, and ");
+    kept.refused(&["grow", "echo", "--mib", "3"], "pieces of 2 MiB");
+    kept.refused(&["grow", "echo", "--core", "64"], "there is no core 64: the machine has 4");
+    kept.refused(&["grow", "echo", "--core", "0"], "core 0 is the supervisor's");
+    kept.refused(&["shrink", "echo", "--lot", "0"], "lot 0 is echo's home lot");
+    kept.refused(&["shrink", "echo", "--core", "2"], "echo does not have core 2; it has 1");
+    let refusal = kept.ctl(&["create", "echo", "--json"]);
+    let told: Value = serde_json::from_slice(&refusal.stdout).unwrap();
+    assert_eq!((refusal.status.code(), &told["done"]), (Some(1), &Value::from(false)));
+    for words in [&["grow", "echo"][..], &["shrink", "echo", "--core", "x"], &["conquer"], &[]] {
+        assert_eq!(kept.ctl(words).status.code(), Some(2), "{words:?}");
+    }
+}
+
+/// Several operators at once: each is served, one after the other.
+fn serves_many(kept: &Kept) {
+    let mut lookers: Vec<Child> = (0..5).map(|_| spawned(kept, &["list", "--json"])).collect();
+    let mut orderers: Vec<Child> = (0..3).map(|_| spawned(kept, &["restart", "echo"])).collect();
+    for operator in lookers.iter_mut().chain(&mut orderers) {
+        assert_eq!(operator.wait().unwrap().code(), Some(0));
+    }
+    assert_eq!(kept.subos("echo")["state"], "alive");
+}
+
+fn spawned(kept: &Kept, words: &[&str]) -> Child {
+    kept.command(words).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+}
+
+/// Operators who say rubbish, or go away in the middle of a word or of an order, disturb nobody.
+fn survives_rubbish(kept: &Kept) {
+    let before = kept.json(&["list"])["rubbish_heard"].as_u64().unwrap();
+    for rubbish in [&b"\0half a fra"[..], b"GET / HTTP/1.1\r\n\r\n\0", &[0x55; 4000], &[0xff, 0, 0xff, 0]] {
+        UnixStream::connect(&kept.socket).unwrap().write_all(rubbish).unwrap();
+    }
+    let mut leaver = spawned(kept, &["restart", "echo"]);
+    leaver.kill().unwrap();
+    leaver.wait().unwrap();
+    let list = kept.json(&["list"]);
+    assert!(list["rubbish_heard"].as_u64().unwrap() > before, "{list}");
+    assert_eq!(kept.subos("echo")["state"], "alive");
+}
