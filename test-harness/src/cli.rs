@@ -56,6 +56,11 @@ pub enum Command {
         #[arg(long, conflicts_with = "record")]
         keep_running: bool,
     },
+    /// Writes what makes a shell complete commands of `archipelago`, to standard output.
+    Completion {
+        /// Which shell.
+        shell: clap_complete::Shell,
+    },
     /// Looks at a machine that `run --keep-running` keeps up, and changes it. Ends with 1 if the machine refuses or fails, 2 if
     /// the command line is wrong, 3 if no machine answers.
     Ctl(crate::ctl::Ctl),

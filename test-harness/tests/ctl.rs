@@ -127,6 +127,8 @@ fn an_operator_sees_and_changes_a_machine_that_is_kept_up() {
     refuses(&kept);
     serves_many(&kept);
     survives_rubbish(&kept);
+    tells_what_was(&kept);
+    tells_what_goes_on(&kept);
     assert_eq!(kept.done(&["end"]), "");
     let socket = kept.socket.clone();
     kept.end();
@@ -182,6 +184,49 @@ fn refuses(kept: &Kept) {
     assert_eq!((refusal.status.code(), &told["done"]), (Some(1), &Value::from(false)));
     for words in [&["grow", "echo"][..], &["shrink", "echo", "--core", "x"], &["conquer"], &[]] {
         assert_eq!(kept.ctl(words).status.code(), Some(2), "{words:?}");
+    }
+}
+
+/// The log has what was told before anybody asked, of one or of all, and what was ordered.
+fn tells_what_was(kept: &Kept) {
+    let log = kept.done(&["log"]);
+    assert!(log.starts_with("boot t="), "{log}");
+    for part in ["step ", "own t=", "order t=", "what=\"destroy spare\" result=ok"] {
+        assert!(log.contains(part), "{part:?} is not in {log}");
+    }
+    let of_echo = kept.done(&["log", "echo"]);
+    assert!(of_echo.contains("owner=echo") && !of_echo.contains("spare"), "{of_echo}");
+    let records = kept.done(&["log", "--json"]);
+    let kinds: Vec<Value> = records.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert!(kinds.iter().any(|record| record["record"] == "own" && record["core"] == 1), "{records}");
+    assert_eq!(kept.done(&["log", "nobody"]), "");
+}
+
+/// What goes on now, once: each subOS and each of its cores, with rates that are not all nothing.
+fn tells_what_goes_on(kept: &Kept) {
+    let text = kept.done(&["top", "--once"]);
+    for part in ["512 MiB of memory", "PROGRESS/s", "CORE  SUBOS", "CALLS/s", "echo", "spare"] {
+        assert!(text.contains(part), "{part:?} is not in {text}");
+    }
+    let works = |_| {
+        let top = kept.json(&["top"]);
+        let rows = top["on_cores"].as_array().unwrap();
+        assert_eq!(rows.iter().map(|row| (&row["subos"], &row["core"])).count(), 1, "{top}");
+        assert_eq!((&rows[0]["subos"], &rows[0]["core"]), (&Value::from("echo"), &Value::from(1)));
+        rows[0]["calls_per_second"].as_f64().unwrap() > 0.0
+    };
+    // A host that is busy may let a core stand still for one look, not for all.
+    assert!((0..100).any(works), "echo never does anything");
+}
+
+#[test]
+fn shells_complete_what_ctl_can_do() {
+    for shell in ["bash", "zsh", "fish"] {
+        let output = archipelago().args(["completion", shell]).output().unwrap();
+        let script = String::from_utf8(output.stdout).unwrap();
+        for word in ["ctl", "keep-running", "restart", "shrink", "machine"] {
+            assert!(output.status.success() && script.contains(word), "{shell}: no {word}");
+        }
     }
 }
 

@@ -13,6 +13,8 @@ mod sharing;
 mod soak;
 mod turmoil;
 
+use clap::CommandFactory;
+
 use crate::cli::{Cli, Command, Options};
 use crate::failure::Result;
 use crate::machine::Clockwork;
@@ -36,6 +38,10 @@ pub fn execute(cli: &Cli) -> Result<()> {
             run::run(&cli.options, manifest.as_deref(), input.as_deref(), record.as_deref())
         }
         Some(Command::Ctl(ctl)) => ctl.execute(),
+        Some(Command::Completion { shell }) => {
+            clap_complete::generate(*shell, &mut Cli::command(), "archipelago", &mut std::io::stdout());
+            Ok(())
+        }
         Some(Command::Replay { folder }) => replay::replay(&cli.options, folder),
         Some(Command::Bench { scale: true, .. }) => bench::scale(&cli.options),
         Some(Command::Bench { masked: Some(cases), .. }) => bench::masked(&cli.options, cases),

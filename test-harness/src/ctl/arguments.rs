@@ -68,6 +68,20 @@ pub enum Verb {
         /// Its name.
         name: String,
     },
+    /// Shows what the supervisor wrote, as far as it remembers: what subOSes printed, and what it told itself.
+    Log {
+        /// Only of this subOS.
+        name: Option<String>,
+        /// Go on showing what comes.
+        #[arg(long, short)]
+        follow: bool,
+    },
+    /// Shows what each subOS does on each core, on the whole terminal, until `q` is pressed.
+    Top {
+        /// Tell it once, as text; so it is, too, where the output is no terminal.
+        #[arg(long)]
+        once: bool,
+    },
     /// Ends the run: everything is destroyed, the ledger compared, the machine audited.
     End,
 }

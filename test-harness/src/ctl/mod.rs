@@ -6,9 +6,11 @@
 mod arguments;
 mod find;
 mod list;
+mod log;
 mod order;
 mod socket;
 mod table;
+mod top;
 
 use std::path::Path;
 
@@ -81,6 +83,16 @@ impl Ctl {
         let control = Control::connect(&socket_of(self.machine.as_deref())?)?;
         match &self.verb {
             Verb::List => list::list(&control, self.json),
+            Verb::Log { name, follow } => log::log(&control, name.as_deref(), *follow, self.json),
+            Verb::Top { once } => {
+                // What is piped somewhere is no terminal to fill.
+                let whole = std::io::IsTerminal::is_terminal(&std::io::stdout());
+                if *once || self.json || !whole {
+                    top::once(&control, self.json)
+                } else {
+                    top::live(&control)
+                }
+            }
             Verb::End => control.client.end().map_err(|error| failed("end the run", error)),
             Verb::Create { .. }
             | Verb::Grow { .. }

@@ -201,6 +201,10 @@ impl Story {
                 self.steps.insert(number, result.clone());
                 Some(Event::Step { number, result, text: text(&record, "text") })
             }
+            "order" => {
+                let (what, text) = (format!("ordered to {}", text(&record, "what")), text(&record, "text"));
+                Some(Event::Finding { what, good: record.get("result")?.is("ok"), text })
+            }
             "audit" | "ledger" | "test" => {
                 let result = text(&record, "result");
                 let more = if record.name == "test" { "message" } else { "text" };
