@@ -158,6 +158,8 @@ const SAYS: &[(&str, &[&str])] = &[
     ),
     // Whether the registers are there, too, the story is judged by.
     ("store", &["init: store (of core 1) crashed, time 1: ", "init: store (of core 1) crashed, time 3: "]),
+    // The watcher was told of both, and read them.
+    ("cache", &["cache hits: ", "cache misses: "]),
     (
         "crash",
         &["init: echo-client (of core 1) crashed, time 1: ", "echo-client (of core 1) crashed, time 3: "],

@@ -1,11 +1,13 @@
 //! Memory to lend on the host, where there are no regions: bytes, by a number that is as good as a handle.
 
 use alloc::sync::Arc;
+use alloc::vec;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use caps::{Error, Handle, Rights};
 use idl::kernel::region::Region;
+use idl::types::Pages;
 
 use crate::cap::{Cap, cap};
 use crate::sync::Mutex;
@@ -30,6 +32,19 @@ impl HostMemory {
         let bytes = Arc::new(Mutex::new(bytes));
         LENDABLE.lock().push((handle, Arc::clone(&bytes)));
         Self { handle, bytes }
+    }
+
+    /// Pages of zeros.
+    pub(super) fn of(pages: Pages) -> Self {
+        Self::new(vec![0; usize::try_from(pages.bytes()).unwrap_or(0)])
+    }
+
+    pub(super) fn read(&self, offset: usize, to: &mut [u8]) -> usize {
+        Source(Arc::clone(&self.bytes)).read(offset, to)
+    }
+
+    pub(super) fn write(&self, offset: usize, from: &[u8]) -> usize {
+        Source(Arc::clone(&self.bytes)).write(offset, from)
     }
 
     /// What stands for the region: `client.fill(memory.region().lend())`.
@@ -90,8 +105,6 @@ impl Source {
 
 #[cfg(test)]
 mod tests {
-    use std::vec;
-
     use idl::interface::{Caller, InProcess, Lent, right};
     use idl::types::Badge;
 

@@ -1,6 +1,7 @@
 //! Serving an interface over an endpoint, and calling one.
 
 mod bell;
+mod buffer;
 mod connection;
 #[cfg(not(feature = "image"))]
 mod host;
@@ -9,6 +10,7 @@ mod service;
 mod view;
 
 pub use bell::{EventBell, offer};
+pub use buffer::Buffer;
 pub use connection::Connection;
 #[cfg(not(feature = "image"))]
 pub use host::HostMemory;
