@@ -170,6 +170,13 @@ pub enum Command {
     Authority {
         /// The manifest; the demonstration if none is given.
         manifest: Option<PathBuf>,
+        /// Also ask the system that `run --keep-running` keeps up with this manifest who holds what, and fail if it is not as
+        /// the manifest has it after the steps that are done; each difference is named.
+        #[arg(long)]
+        live: bool,
+        /// Which system: the name of its manifest, or the path of its socket. Not needed if only one is kept up.
+        #[arg(long, value_name = "NAME", requires = "live")]
+        machine: Option<String>,
     },
     /// Writes a new service that works, as a crate under subos-server: an interface, a server, a client, their tests, and a
     /// manifest that runs them. docs/guide goes on from there.

@@ -4,6 +4,7 @@
 //! may call whom, can be told from the text alone. What a server can have done by those that it may call is told apart from
 //! what it can do itself.
 
+mod live;
 mod picture;
 mod text;
 
@@ -14,6 +15,7 @@ use idl::plan::{Action, Holder as Owner, SubOsIndex, SubOsPlan};
 
 use crate::manifest::{Manifest, SubOs, known_rights};
 
+pub use live::{Holdings, Running, differences};
 pub use picture::picture;
 pub use text::text;
 

@@ -70,7 +70,10 @@ pub fn execute(cli: &Cli) -> Result<()> {
             let wanted = Wanted { kernel: *kernel, skip: *skip, count: *steps };
             caps::caps(file.as_deref(), wanted)
         }
-        Some(Command::Authority { manifest }) => {
+        Some(Command::Authority { manifest, live: true, machine }) => {
+            authority::live(manifest.as_deref(), cli.options.overrides(), machine.as_deref())
+        }
+        Some(Command::Authority { manifest, .. }) => {
             authority::authority(manifest.as_deref(), cli.options.overrides())
         }
         Some(Command::NewService { name }) => new_service::new_service(name),

@@ -15,9 +15,10 @@ mod top;
 use std::path::Path;
 
 use idl::interface::CallError;
-use idl::operator::{MachineView, OperatorClient, SubOsView};
+use idl::operator::{MachineView, OperatorClient, Resource, Run, SubOsView};
 use idl::serial::Serial;
 
+use crate::authority::Running;
 use crate::failure::{Failure, Result};
 use crate::random::Random;
 
@@ -70,6 +71,31 @@ impl Control {
         };
         let suboses = (0..machine.suboses).map(subos).collect::<Result<_>>()?;
         Ok(View { machine, suboses })
+    }
+}
+
+impl Control {
+    /// Asks who holds what: the supervisor, and the ledger. The first is how many steps of the plan are done.
+    ///
+    /// # Errors
+    /// When the supervisor does not say.
+    pub fn holdings(&self) -> Result<(usize, Running)> {
+        let View { machine, suboses } = self.view()?;
+        let (core_runs, chunk_runs) = (self.ledger(Resource::Core)?, self.ledger(Resource::Chunk)?);
+        let running = Running { cores: machine.cores, suboses, core_runs, chunk_runs };
+        Ok((usize::from(machine.done), running))
+    }
+
+    /// All that the ledger says of one kind.
+    fn ledger(&self, kind: Resource) -> Result<Vec<Run>> {
+        let (mut runs, mut next) = (Vec::new(), Some(0));
+        while let Some(first) = next {
+            let part = self.client.ledger(kind, first).map_err(|error| failed("read the ledger", error))?;
+            runs.extend(part.runs);
+            // What goes on where it began would never end.
+            next = part.next.filter(|next| *next > first);
+        }
+        Ok(runs)
     }
 }
 
