@@ -11,7 +11,7 @@ use crate::object::address_space::AddressSpace;
 use crate::object::thread::{Own, State, Thread};
 use crate::outcome::NextThread;
 use crate::sync::Asked;
-use crate::types::{CoreId, PhysAddr, Ticks};
+use crate::types::{CoreId, PhysAddr};
 
 /// The way out to a thread.
 pub struct WayOut {
@@ -95,28 +95,31 @@ impl Kernel {
         }
     }
 
-    /// The way out to a thread that can run on this core without a question: the core is not wanted elsewhere, no other
-    /// thread is ready here, its time is not over, the timer stands where it should, and nothing is being removed.
+    /// The way out to a thread that can run on this core without a question: no other thread is ready here, its time is not
+    /// over, and nothing is being removed. Whether the core is wanted elsewhere need not be asked: an interrupt says so as
+    /// soon as the thread runs.
     #[inline(always)]
-    fn if_alone(&mut self, me: CoreId, who: Ref<Thread>) -> Option<WayOut> {
+    pub fn if_alone(&mut self, me: CoreId, who: Ref<Thread>) -> Option<WayOut> {
+        if !self.is_alone(me) || self.forest.is_removing() || !who.is_ready(&self.memory) {
+            return None;
+        }
+        let root = self.root_here(me, &self.memory[who])?;
+        Some(WayOut { thread: who, frame: NonNull::from(&mut self.memory[who].frame), root })
+    }
+
+    /// Whether no other thread is ready on this core, and the time of the one that runs is not over.
+    #[inline(always)]
+    pub fn is_alone(&self, me: CoreId) -> bool {
         let here = &self.cores[me.index()];
-        let timer = match self.timekeeper {
-            Some(keeper) if keeper == me => self.deadlines.earliest(),
-            _ => Ticks::NEVER,
-        };
-        let core_free = here.run.is_empty()
-            && self.now < here.slice_end
-            && here.armed == timer
-            && !self.forest.is_removing()
-            && !park_requested(me);
-        let thread = &mut self.memory[who];
-        let ordinary = core_free
-            && thread.state == State::Ready
-            && thread.guest.is_none()
-            && thread.quiet.is_none()
-            && self.seats[thread.seat.index()] == Some(me);
-        let root = thread.space().filter(|_| ordinary).map(AddressSpace::root_at)?;
-        Some(WayOut { thread: who, frame: NonNull::from(&mut thread.frame), root })
+        here.run.is_empty() && self.now < here.slice_end
+    }
+
+    /// The page tables of a thread that may run here, with nothing to be done about it before.
+    #[inline(always)]
+    pub fn root_here(&self, me: CoreId, thread: &Thread) -> Option<PhysAddr> {
+        let ordinary =
+            thread.guest.is_none() && thread.quiet.is_none() && self.seats[thread.seat.index()] == Some(me);
+        thread.space().filter(|_| ordinary).map(AddressSpace::root_at)
     }
 
     /// The page tables that a thread runs on: its guest's while it is in one.

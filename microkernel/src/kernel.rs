@@ -1,8 +1,5 @@
-//! One kernel: all state of one subOS, behind one lock, and the way in and out of it.
-//!
-//! [`entered`] is where every entry arrives, whatever its cause: it locks this core's kernel, treats the cause,
-//! lets the scheduler decide and leaves by one way. Inside there is one `&mut Kernel`, which reaches everything
-//! of this subOS and nothing of another's.
+//! One kernel: all state of one subOS, behind one lock. Inside there is one `&mut Kernel`, which reaches everything of this
+//! subOS and nothing of another's.
 
 use core::cell::UnsafeCell;
 use core::mem::offset_of;
@@ -11,17 +8,14 @@ use core::ops::Deref;
 use caps::{Capability, Kind, Slots, Table};
 use idl::abi::OpWord;
 
-use crate::arch::{
-    Cause, Core, Exit, FramePtr, Pending, Vector, flush_all, now, park_requested, physmap, send_ipi,
-};
+use crate::arch::{Cause, Core, Pending, Vector, flush_all, now, physmap, send_ipi};
 use crate::counters::count;
 use crate::deadline::Deadlines;
-use crate::departure::{Leave, WayOut};
 use crate::limits::{EXPIRE_BUDGET, MAX_CORES};
 use crate::machine::{self, Bindings, Visit};
 use crate::memory::{Memory, Ref};
 use crate::object::address_space::AddressSpace;
-use crate::object::thread::{Own, State, Thread};
+use crate::object::thread::{Own, Thread};
 use crate::outcome::{Answer, NextThread};
 use crate::removal::Removal;
 use crate::scheduler::{CoreState, RunQueue};
@@ -134,6 +128,14 @@ static NEW: Kernel = Kernel {
     shares: Bindings::NONE,
 };
 
+/// What a core has in its hands while it is in its kernel.
+pub struct Inside {
+    /// Gives it back.
+    pub guard: Guard<'static>,
+    /// The kernel.
+    pub kernel: &'static mut Kernel,
+}
+
 /// How an entry goes on.
 pub enum Step {
     /// Out to user space, or to idle.
@@ -172,19 +174,29 @@ impl KernelCell {
         cell
     }
 
-    /// Waits for the kernel on behalf of one of its own cores, for as long as `service` says. `None`: it does not say so
-    /// any more, or the kernel has failed.
-    #[inline]
-    #[allow(clippy::mut_from_ref, reason = "the lock, not the borrow, is what makes it exclusive")]
-    fn enter(
-        &'static self,
-        core: CoreId,
-        service: impl FnMut() -> Wait,
-    ) -> Option<(Guard<'static>, &'static mut Kernel)> {
-        let guard = self.lock.acquire(core, service).ok()?;
+    /// Enters the kernel with one of its own cores, having waited for it for as long as `service` says. `None`: it does not
+    /// say so any more, or the kernel has failed.
+    #[inline(always)]
+    pub fn enter(&'static self, core: &mut Core, service: impl FnMut() -> Wait) -> Option<Inside> {
+        let guard = self.lock.acquire(core.id(), service).ok()?;
         // SAFETY: the guard is held for as long as the reference is used: both end together, where the kernel is left.
         let kernel = unsafe { &mut *self.kernel.get() };
-        Some((guard, kernel))
+        kernel.refresh(core, &self.board);
+        Some(Inside { guard, kernel })
+    }
+
+    /// Enters the kernel if nobody else is inside, and nobody waits for this core to let go of something. Who asks for that
+    /// now has sent an interrupt, which comes when the core leaves.
+    #[inline(always)]
+    pub fn enter_at_once(&'static self, core: &mut Core) -> Option<Inside> {
+        if self.board.is_asked(core.id()) {
+            return None;
+        }
+        let guard = self.lock.try_acquire(core.id())?;
+        // SAFETY: as in `enter`.
+        let kernel = unsafe { &mut *self.kernel.get() };
+        kernel.begin_entry(core);
+        Some(Inside { guard, kernel })
     }
 
     /// The kernel, for a visitor who holds the lock.
@@ -198,156 +210,31 @@ impl KernelCell {
     }
 }
 
-/// Waits unless the core is wanted elsewhere, in which case it parks. Nothing of the kernel's is in the hands of a core that
-/// waits: its frame was written before.
-fn unless_wanted(core: CoreId) -> impl Fn() -> Wait {
-    move || if park_requested(core) { Wait::Withdraw } else { Wait::On }
-}
-
-/// Waits in its turn, on behalf of a core that brings what would be lost if it left: the answer of a visit, a trap that
-/// does not come again.
-fn in_any_case() -> Wait {
-    Wait::On
-}
-
-/// Treats a system call, from the registers in the core's frame to where the core goes next.
-#[inline]
-pub fn called(core: &mut Core) -> Exit {
-    let Some(cell) = core.kernel() else { return Exit::Park };
-    // If nothing is done for this entry, the call is made again when the thread runs again.
-    let Some((guard, kernel)) = cell.enter(core.id(), unless_wanted(core.id())) else {
-        return Exit::ParkAndRedo;
-    };
-    kernel.refresh(core, &cell.board);
-    let step = kernel.called(core);
-    if let Step::Leave(next) = step
-        && let Some(way) = kernel.at_once(core.id(), next)
-    {
-        return run(core, kernel, guard, way);
-    }
-    finish(core, cell, guard, kernel, step)
-}
-
-/// Treats any other entry, from its cause to where the core goes next.
-pub fn entered(core: &mut Core, cause: Cause) -> Exit {
-    let Some(cell) = core.kernel() else { return Exit::Park };
-    let id = core.id();
-    let way_in =
-        if cause.is_past() { cell.enter(id, in_any_case) } else { cell.enter(id, unless_wanted(id)) };
-    // If nothing is done for this entry, a fault comes again by itself.
-    let Some((guard, kernel)) = way_in else { return Exit::Park };
-    kernel.refresh(core, &cell.board);
-    let step = kernel.begin(core, cause);
-    finish(core, cell, guard, kernel, step)
-}
-
-/// Finishes an entry: carries out visits, waits for other cores, and leaves.
-fn finish(
-    core: &mut Core,
-    cell: &'static KernelCell,
-    guard: Guard<'static>,
-    kernel: &'static mut Kernel,
-    first: Step,
-) -> Exit {
-    let (mut guard, mut kernel, mut step) = (guard, kernel, first);
-    loop {
-        match step {
-            Step::Visit(visit) => {
-                let (caller, begun) = (kernel.current(), kernel.now);
-                drop(guard);
-                let result = machine::perform(core, visit);
-                let Some(again) = cell.enter(core.id(), in_any_case) else { return Exit::Park };
-                (guard, kernel) = again;
-                kernel.refresh(core, &cell.board);
-                kernel.here().counters.kernel +=
-                    (kernel.now.0 - begun.0).saturating_sub(core::mem::take(&mut core.visited));
-                // The world has moved on: the answer is delivered only if the caller is still there for it.
-                let there = caller.filter(|caller| kernel.current() == Some(*caller));
-                if let Some(caller) = there.filter(|caller| caller.is_ready(&kernel.memory)) {
-                    match result {
-                        Some(result) => kernel.answer(caller, result),
-                        None => kernel.memory[caller].frame.rewind_syscall(),
-                    }
-                }
-                step = Step::Leave(NextThread::Same);
-            }
-            Step::Leave(next) => match kernel.leave(next) {
-                Leave::Run(way) => return run(core, kernel, guard, way),
-                Leave::Idle => {
-                    leave_for(core, kernel, kernel.home_root, guard);
-                    return Exit::Idle;
-                }
-                Leave::Park => {
-                    leave_for(core, kernel, kernel.home_root, guard);
-                    return Exit::Park;
-                }
-                Leave::Wait(asked) => {
-                    let id = core.id();
-                    leave_for(core, kernel, kernel.home_root, guard);
-                    cell.board.wait(id, asked, flush_all, || park_requested(id) || cell.lock.is_poisoned());
-                    let Some(again) = cell.enter(id, unless_wanted(id)) else { return Exit::Park };
-                    (guard, kernel) = again;
-                    kernel.refresh(core, &cell.board);
-                    step = Step::Leave(NextThread::Same);
-                }
-            },
-        }
-    }
-}
-
-/// Leaves for a thread.
-#[inline]
-fn run(core: &mut Core, kernel: &mut Kernel, guard: Guard<'_>, way: WayOut) -> Exit {
-    core.thread = way.thread.address().as_u64();
-    leave_for(core, kernel, way.root, guard);
-    // SAFETY: the frame lies in a thread that is current on this core: its memory is not reused before every core has
-    // acknowledged leaving it, and nobody touches a current thread's frame.
-    Exit::Run(unsafe { FramePtr::new(way.frame) })
-}
-
-/// Leaves a kernel whose lock this core does not hold, for good. From here on the core uses nothing but the home root, the
-/// image and its own area, and nothing it has in its TLB, until it has flushed on the park root: nobody waits for it.
-pub fn depart(core: &mut Core) {
-    if let (Some(cell), Some(arrival)) = (core.kernel(), core.arrival()) {
-        // SAFETY: the home root is this kernel's own, and goes only when this core has said that it has parked.
-        unsafe { core.load_root(arrival.home_root) };
-        cell.board.leave(core.id());
-    }
-}
-
-/// Lets go of the kernel, on the page tables that the core goes on with: those it came on may be of a space that was
-/// taken away during this entry, and once the lock is free their memory may be used again. What it goes on with is noted
-/// under the lock, so that whoever takes mappings away knows whom to ask.
-fn leave_for(core: &mut Core, kernel: &mut Kernel, root: PhysAddr, guard: Guard<'_>) {
-    crate::arch::x86_64::testing::passage();
-    let here = &mut kernel.cores[core.id().index()];
-    here.root = root;
-    here.counters.kernel += now().0.saturating_sub(kernel.now.0);
-    // SAFETY: the root is a space's of this kernel, or its home root: both carry its kernel half.
-    unsafe { core.load_root(root) };
-    drop(guard);
-}
-
 impl Kernel {
     /// What this core must know and do before anything else on an entry.
     ///
     /// Acknowledging says that this core uses nothing any more that was taken away before, the page tables that it
     /// runs on included: they may be those of a space that is gone. So it changes to the home root first.
-    #[inline]
     fn refresh(&mut self, core: &mut Core, board: &Board) {
-        crate::arch::x86_64::testing::passage();
-        let me = core.id();
-        self.me = me;
-        self.now = now();
+        self.begin_entry(core);
         let home_root = self.home_root;
-        board.answer(me, || {
+        board.answer(core.id(), || {
             // SAFETY: the home root is this kernel's own.
             unsafe { core.load_root(home_root) };
             flush_all();
         });
     }
 
-    fn begin(&mut self, core: &mut Core, cause: Cause) -> Step {
+    /// Notes whose entry this is, and when it began.
+    #[inline(always)]
+    fn begin_entry(&mut self, core: &Core) {
+        crate::arch::x86_64::testing::passage();
+        self.me = core.id();
+        self.now = now();
+    }
+
+    /// Treats any entry but a system call.
+    pub fn begin(&mut self, core: &mut Core, cause: Cause) -> Step {
         match cause {
             // What made this entry is not there any more: the guest was taken away while it was on its way here.
             Cause::Fault(_) if self.is_outdated(core.frame()) => Step::Leave(NextThread::Same),
@@ -410,42 +297,47 @@ impl Kernel {
         self.current().filter(|thread| thread.is_ready(&self.memory))
     }
 
-    #[inline]
-    fn called(&mut self, core: &mut Core) -> Step {
-        let now = self.now;
-        let here = &mut self.cores[core.id().index()];
-        count(&mut here.counters.calls);
-        let Some(current) = here.current else { return Step::Leave(NextThread::Pick) };
-        let thread = &mut self.memory[current];
-        let frame = &mut thread.frame;
-        let expected = core.frame().is_some_and(|saved| saved.as_ptr() == core::ptr::from_mut(frame));
-        if !expected || thread.state != State::Ready {
-            return self.called_otherwise(core, current);
+    /// Who makes the system call of this entry, and what it asks, if it is a thread and goes on.
+    #[inline(always)]
+    pub fn caller(&mut self, core: &mut Core) -> Option<(Ref<Thread>, OpWord)> {
+        if self.memory.is_fenced() {
+            return None;
+        }
+        let me = core.id().index();
+        let current = self.cores[me].current?;
+        let thread = &self.memory[current];
+        let frame = &thread.frame;
+        if core.frame_address().cast_const() != core::ptr::from_ref(frame) || !thread.is_ready() {
+            return None;
         }
         let (op, handle) = (frame.registers.rax, frame.registers.rdi);
-        trace::record(core, now, trace::Event::Syscall, op, handle);
-        if op == idl::abi::NULL_CALL {
-            crate::arch::x86_64::testing::bench_padding();
-            frame.set_answer(Answer::NOTHING.words);
-            return Step::Leave(NextThread::Same);
-        }
-        self.invoke(current, OpWord(op))
+        count(&mut self.cores[me].counters.calls);
+        trace::record(core, self.now, trace::Event::Syscall, op, handle);
+        Some((current, OpWord(op)))
     }
 
-    /// A system call of a guest; or one whose maker was stopped, or taken out of its guest, while it was on its way here.
-    #[inline(never)]
-    fn called_otherwise(&mut self, core: &mut Core, thread: Ref<Thread>) -> Step {
+    /// What the current thread asks, whose registers this entry saved.
+    pub fn asked(&self) -> Option<(Ref<Thread>, OpWord)> {
+        let current = self.current()?;
+        Some((current, OpWord(self.memory[current].frame.registers.rax)))
+    }
+
+    /// What comes of a call of a guest; or of one whose maker was stopped, or taken out of its guest, while it was on its
+    /// way here.
+    pub fn called_late(&mut self, core: &mut Core) -> NextThread {
+        count(&mut self.here().counters.calls);
+        let Some(thread) = self.current() else { return NextThread::Pick };
         if self.is_outdated(core.frame()) {
-            return Step::Leave(NextThread::Same);
+            return NextThread::Same;
         }
         let frame = self.memory[thread].running_frame();
         trace::record(core, self.now, trace::Event::Syscall, frame.registers.rax, frame.registers.rdi);
         if !thread.is_ready(&self.memory) {
             // It will be made again.
             self.memory[thread].running_frame().rewind_syscall();
-            return Step::Leave(NextThread::Pick);
+            return NextThread::Pick;
         }
-        Step::Leave(self.guest_syscall(thread))
+        self.guest_syscall(thread)
     }
 
     /// Puts what came of a call into its caller's registers.

@@ -7,7 +7,7 @@
 //! 2. *Event-driven.* One stack per core, no kernel threads, interrupts off in kernel mode; long work is cut at counted
 //!    preemption points.
 //! 3. *One way in, one way out.* Every entry saves straight into the frame of what ran and leads to
-//!    `kernel::entered`; every exit goes through [`entry::exit`].
+//!    `inside::entered`; every exit goes through [`entry::exit`].
 //! 4. *Capabilities decide.* What a call may do is settled by the `caps` crate. Each kind of object then decodes its
 //!    calls, which checks everything and changes nothing, and performs them, which cannot fail.
 //! 5. *Nobody waits for another core while holding a lock*, and every wait can be left.
@@ -36,6 +36,7 @@ pub mod deadline;
 pub mod departure;
 pub mod entry;
 pub mod fault;
+pub mod inside;
 pub mod ipc;
 pub mod journal;
 pub mod kernel;
@@ -49,6 +50,7 @@ pub mod queue;
 pub mod registers;
 pub mod removal;
 pub mod scheduler;
+pub mod shortcut;
 pub mod sync;
 pub mod syscall;
 #[cfg(test)]

@@ -13,6 +13,9 @@ use caps::{Kind, Slot, SlotRef, Slots};
 
 use crate::arch::physmap;
 use crate::limits::PAGE;
+use crate::object::endpoint::Endpoint;
+use crate::object::reply::Reply;
+use crate::object::thread::Thread;
 use crate::types::PhysAddr;
 
 /// Objects start at multiples of this, so that a reference fits in 32 bits (up to 256 GiB of memory).
@@ -71,16 +74,18 @@ impl<T> core::fmt::Debug for Ref<T> {
 }
 
 impl<T> Ref<T> {
-    /// The object at this address, which a capability or another object names.
+    /// The object at this address, which a capability or another object names: aligned, and in the first 256 GiB, which was
+    /// seen to when it was made.
     ///
     /// # Panics
-    /// When the address is 0, misaligned or too high, which no capability of ours ever holds.
+    /// When the address is 0, which no capability of ours ever holds.
     #[must_use]
     #[inline(always)]
+    #[allow(clippy::cast_possible_truncation, reason = "an object lies in the first 256 GiB")]
     pub fn at(address: PhysAddr) -> Self {
-        assert!(address.is_aligned(OBJECT_ALIGN), "an object reference is aligned");
-        let number = u32::try_from(address.0 / OBJECT_ALIGN).ok().and_then(NonZeroU32::new);
-        Self { number: number.expect("an object lies in the first 256 GiB"), object: PhantomData }
+        debug_assert!(address.is_aligned(OBJECT_ALIGN), "an object reference is aligned");
+        let number = NonZeroU32::new((address.0 / OBJECT_ALIGN) as u32);
+        Self { number: number.expect("an object is not at address 0"), object: PhantomData }
     }
 
     /// Where the object is.
@@ -127,6 +132,12 @@ impl Memory {
     /// reference that leads outside would not fault there.
     pub fn fence(&mut self, fence: Option<Fence>) {
         self.fence = fence;
+    }
+
+    /// Whether it is.
+    #[inline(always)]
+    pub const fn is_fenced(&self) -> bool {
+        self.fence.is_some()
     }
 
     #[cfg_attr(feature = "hooks", track_caller)]
@@ -252,6 +263,41 @@ impl<T: Object> IndexMut<Ref<T>> for Memory {
         let _ = &self[reference];
         // SAFETY: the index above checked the header, and `self` is borrowed mutably for as long.
         unsafe { &mut *physmap::pointer::<T>(reference.address()) }
+    }
+}
+
+/// The objects that a message concerns, all at once.
+pub struct Meeting<'a> {
+    /// Who sends it.
+    pub from: &'a mut Thread,
+    /// Who gets it.
+    pub to: &'a mut Thread,
+    /// Where they meet.
+    pub endpoint: &'a mut Endpoint,
+    /// What remembers who waits for the answer.
+    pub reply: &'a mut Reply,
+}
+
+impl Memory {
+    /// The objects that a message concerns. They do not overlap: the threads differ, the others are of another kind each.
+    #[inline(always)]
+    pub fn meeting(
+        &mut self,
+        [from, to]: [Ref<Thread>; 2],
+        endpoint: Ref<Endpoint>,
+        reply: Ref<Reply>,
+    ) -> Meeting<'_> {
+        assert!(from != to, "nobody sends to himself");
+        let (_, _, _, _) = (&self[from], &self[to], &self[endpoint], &self[reply]);
+        // SAFETY: the index above checked the header, none of the four overlaps another, and `self` is borrowed mutably.
+        let from = unsafe { &mut *physmap::pointer(from.address()) };
+        // SAFETY: as above.
+        let to = unsafe { &mut *physmap::pointer(to.address()) };
+        // SAFETY: as above.
+        let endpoint = unsafe { &mut *physmap::pointer(endpoint.address()) };
+        // SAFETY: as above.
+        let reply = unsafe { &mut *physmap::pointer(reply.address()) };
+        Meeting { from, to, endpoint, reply }
     }
 }
 

@@ -46,14 +46,31 @@ impl Queue {
     /// Adds a thread at the end.
     #[inline(always)]
     pub fn push_back(&mut self, memory: &mut Memory, thread: Ref<Thread>) {
-        assert!(!memory[thread].link.queued, "a thread is in one queue at most");
-        memory[thread].link = Link { next: None, previous: self.tail, queued: true };
-        match self.tail {
-            Some(tail) => memory[tail].link.next = Some(thread),
-            None => self.head = Some(thread),
+        let last = self.attach_last(&mut memory[thread].link, thread);
+        memory.told_last(last, thread);
+    }
+
+    /// Adds a thread with this link at the end, of which the one before is then to be told.
+    #[inline(always)]
+    pub fn attach_last(&mut self, link: &mut Link, thread: Ref<Thread>) -> Option<Ref<Thread>> {
+        assert!(!link.queued, "a thread is in one queue at most");
+        *link = Link { next: None, previous: self.tail, queued: true };
+        if self.tail.is_none() {
+            self.head = Some(thread);
         }
-        self.tail = Some(thread);
         self.count += 1;
+        self.tail.replace(thread)
+    }
+
+    /// Takes out the thread that has waited longest, which has this link; of which the next is then to be told.
+    #[inline(always)]
+    pub fn detach_first(&mut self, link: &mut Link) -> Option<Ref<Thread>> {
+        self.head = core::mem::take(link).next;
+        if self.head.is_none() {
+            self.tail = None;
+        }
+        self.count -= 1;
+        self.head
     }
 
     /// Adds a thread at the front: it was interrupted and has time left.
@@ -127,13 +144,25 @@ impl Memory {
     #[inline(always)]
     pub fn take_first<T: Object>(&mut self, object: Ref<T>, queue: impl Fn(&mut T) -> &mut Queue) {
         let Some(first) = queue(&mut self[object]).head else { return };
-        let next = core::mem::take(&mut self[first].link).next;
-        let left = queue(&mut self[object]);
-        left.head = next;
-        left.count -= 1;
-        match next {
-            Some(next) => self[next].link.previous = None,
-            None => left.tail = None,
+        let mut link = self[first].link;
+        let next = queue(&mut self[object]).detach_first(&mut link);
+        self[first].link = link;
+        self.told_first(next);
+    }
+
+    /// Tells a thread, if there is one, that it is the first in its queue now.
+    #[inline(always)]
+    pub fn told_first(&mut self, thread: Option<Ref<Thread>>) {
+        if let Some(thread) = thread {
+            self[thread].link.previous = None;
+        }
+    }
+
+    /// Tells a thread, if there is one, who comes behind it now.
+    #[inline(always)]
+    pub fn told_last(&mut self, thread: Option<Ref<Thread>>, next: Ref<Thread>) {
+        if let Some(thread) = thread {
+            self[thread].link.next = Some(next);
         }
     }
 }

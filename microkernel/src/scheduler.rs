@@ -128,6 +128,20 @@ impl CoreState {
     };
 }
 
+impl CoreState {
+    /// The current thread, which has run so long altogether, hands the core and what is left of its time to another.
+    #[inline(always)]
+    pub fn hand_over(&mut self, now: Ticks, ran: &mut Ticks, to: Ref<Thread>) {
+        let span = now.0.wrapping_sub(self.since.0);
+        ran.0 = ran.0.wrapping_add(span);
+        self.counters.busy = self.counters.busy.wrapping_add(span);
+        self.since = now;
+        count(&mut self.counters.switches);
+        count(&mut self.counters.messages);
+        self.current = Some(to);
+    }
+}
+
 impl Kernel {
     /// What this kernel knows about the core that it runs on.
     pub fn here(&mut self) -> &mut CoreState {
@@ -325,12 +339,16 @@ impl Kernel {
         }
     }
 
-    /// Tells the timekeeper that an earlier deadline was added than it knows of.
-    pub fn tell_timekeeper(&self, at: Ticks) {
-        if let Some(keeper) = self.timekeeper
-            && keeper != self.me
-            && at < self.cores[keeper.index()].armed
-        {
+    /// Has the timekeeper's timer set to a deadline that was added, if that is earlier than what it is set to. One that it is
+    /// set to needlessly early, because a deadline has gone, it looks at when it comes.
+    pub fn tell_timekeeper(&mut self, at: Ticks) {
+        let Some(keeper) = self.timekeeper.filter(|keeper| at < self.cores[keeper.index()].armed) else {
+            return;
+        };
+        if keeper == self.me {
+            self.here().armed = at;
+            set_timer(at);
+        } else {
             send_ipi(keeper, Vector::RESCHEDULE);
         }
     }

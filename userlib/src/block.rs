@@ -69,13 +69,12 @@ impl Block {
 #[inline]
 #[must_use]
 pub fn current() -> &'static Block {
-    let pointer = platform::stack_pointer();
-    if pointer == 0 {
+    if !cfg!(feature = "image") {
         return &NONE;
     }
-    let end = (pointer | (STACK_SIZE - 1)) + 1;
+    let last = platform::stack_pointer() | (STACK_SIZE - 1);
     // SAFETY: every thread of a program runs on a stack of this size and alignment, with an initialised block at
     // its end (`image/entry.rs`, `thread.rs`). It is all atomics, and only its own thread asks for it, so it
     // lives as long as who holds the reference runs.
-    unsafe { &*((end - BLOCK_BYTES) as *const Block) }
+    unsafe { &*(last.wrapping_sub(BLOCK_BYTES - 1) as *const Block) }
 }

@@ -93,22 +93,26 @@ pub fn set_send_caps(handles: &[Handle; MESSAGE_CAPS], moved: [bool; MESSAGE_CAP
     Ok(())
 }
 
-/// Says into which slots of this program's table received capabilities go.
+/// Says into which slots of this program's table received capabilities go; slot 0 is none.
 ///
 /// # Errors
-/// `TooLong` for more than four, `NotConfigured` when the thread has no message page.
-pub fn set_receive_slots(slots: &[SlotIndex]) -> Result<(), Error> {
+/// `NotConfigured` when the thread has no message page.
+#[inline]
+pub fn set_receive_slots(slots: &[SlotIndex; MESSAGE_CAPS]) -> Result<(), Error> {
     let page = page()?;
-    if slots.len() > MESSAGE_CAPS {
-        return Err(Error::TooLong);
-    }
-    let mut indices = [0; MESSAGE_CAPS];
-    for (to, from) in indices.iter_mut().zip(slots) {
-        *to = from.0;
-    }
     // SAFETY: as in `words_at`.
-    unsafe { field::<[u32; MESSAGE_CAPS]>(page, RECEIVE_SLOTS * 8).write(indices) };
+    unsafe { field::<[u32; MESSAGE_CAPS]>(page, RECEIVE_SLOTS * 8).write(slots.map(|slot| slot.0)) };
     Ok(())
+}
+
+/// Into which slots they go.
+///
+/// # Errors
+/// `NotConfigured` when the thread has no message page.
+pub fn receive_slots() -> Result<[SlotIndex; MESSAGE_CAPS], Error> {
+    let page = page()?;
+    // SAFETY: as in `words_at`.
+    Ok(unsafe { field::<[u32; MESSAGE_CAPS]>(page, RECEIVE_SLOTS * 8).read() }.map(SlotIndex))
 }
 
 /// The capabilities that came with the last message, which says how many of them there are. One that could not

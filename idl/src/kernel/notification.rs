@@ -4,6 +4,9 @@ use idl_macros::kernel_object;
 
 use crate::types::Bits;
 
+/// The number of `signal`.
+pub const SIGNAL: u8 = 1;
+
 /// A word of bits to signal and to wait for. Bits that are set stay set until a wait takes them.
 #[kernel_object(kind = Notification)]
 pub trait Notification {

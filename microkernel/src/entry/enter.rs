@@ -11,10 +11,11 @@ use crate::arch::x86_64::frame::{Frame, FramePtr};
 use crate::arch::x86_64::interrupts::{Pending, Vector};
 use crate::arch::x86_64::mailbox::Mailbox;
 use crate::arch::x86_64::{apic, area, entry, instructions, park, planted, traps};
-use crate::kernel;
+use crate::inside;
 use crate::panic::{self, KernelFault};
 use crate::trace::{self, Event};
 
+use super::call;
 use super::cause::{Cause, Fault};
 use super::exit::{Exit, FrameChange, bases_must_be_loaded, check_bases, prepare};
 
@@ -26,8 +27,7 @@ pub(crate) unsafe extern "C" fn kernel_called(core: *mut Core) -> *mut Frame {
     // SAFETY: the caller's promise; the reference ends with this call.
     let core = unsafe { &mut *core };
     planted::entered(core);
-    let exit = kernel::called(core);
-    leave(core, exit).as_ptr()
+    call::called(core).as_ptr()
 }
 
 /// Called by every other entry; returns the frame to load.
@@ -62,8 +62,8 @@ fn trap_cause(core: &Core, vector: Vector) -> Cause {
 }
 
 /// Leaves the kernel as it wants to be left. The ordinary way out comes first.
-#[inline]
-fn leave(core: &mut Core, exit: Exit) -> FramePtr {
+#[inline(always)]
+pub(super) fn leave(core: &mut Core, exit: Exit) -> FramePtr {
     match exit {
         Exit::Run(frame) if load(core, frame).is_ok() => frame,
         other => leave_later(core, other),
@@ -72,6 +72,7 @@ fn leave(core: &mut Core, exit: Exit) -> FramePtr {
 
 /// Calls the kernel again until user code is to run.
 #[cold]
+#[inline(never)]
 fn leave_later(core: &mut Core, first: Exit) -> FramePtr {
     let mut exit = first;
     loop {
@@ -85,7 +86,7 @@ fn leave_later(core: &mut Core, first: Exit) -> FramePtr {
                 if leaving == Exit::ParkAndRedo {
                     redo(core);
                 }
-                kernel::depart(core);
+                inside::depart(core);
                 // What the old owner is still told is forgotten, and the core does not keep it waiting while it clears itself.
                 // SAFETY: as where it idles; in kernel mode the interrupt's handler notes a bit.
                 unsafe { instructions::take_pending() };
@@ -101,7 +102,7 @@ fn leave_later(core: &mut Core, first: Exit) -> FramePtr {
 fn enter(core: &mut Core, cause: Cause) -> Exit {
     planted::entered(core);
     note(core, cause);
-    kernel::entered(core, cause)
+    inside::entered(core, cause)
 }
 
 /// Leaves a trace. System calls the kernel traces when it knows whose they are.
@@ -125,7 +126,7 @@ fn redo(core: &mut Core) {
 }
 
 /// Makes the processor's user state what the frame says, as far as it differs.
-#[inline]
+#[inline(always)]
 fn load(core: &mut Core, frame: FramePtr) -> Result<(), Fault> {
     let change = if core.frame() == Some(frame) { FrameChange::Same } else { FrameChange::Different };
     core.set_frame(frame);

@@ -23,7 +23,7 @@ pub enum Exit {
 
 /// Flags a user may have: CF, PF, AF, ZF, SF, DF, OF, ID.
 const FREE_FLAGS: u64 = 0x20_0cd5;
-const TRAP_FLAG: u64 = 1 << 8;
+const TRAP_FLAG: u64 = FrameFlags::ALLOW_TRAP_FLAG.bits();
 const INTERRUPT_FLAG: u64 = 1 << 9;
 const ALWAYS_ONE: u64 = 1 << 1;
 
@@ -31,7 +31,7 @@ const ALWAYS_ONE: u64 = 1 << 1;
 /// single step only where the kernel allowed it.
 #[must_use]
 pub const fn sanitise_flags(rflags: u64, how: FrameFlags) -> u64 {
-    let free = if how.contains(FrameFlags::ALLOW_TRAP_FLAG) { FREE_FLAGS | TRAP_FLAG } else { FREE_FLAGS };
+    let free = FREE_FLAGS | how.bits() & TRAP_FLAG;
     rflags & free | INTERRUPT_FLAG | ALWAYS_ONE
 }
 
@@ -45,7 +45,8 @@ const REFUSED: Fault = Fault { vector: Vector::GENERAL_PROTECTION, error: 0, add
 /// The next instruction is not in user space. What is reported now must come back whole, so nothing has changed.
 #[inline]
 pub fn prepare(frame: &mut Frame) -> Result<(), Fault> {
-    if frame.registers.rip >= USER_END {
+    const { assert!(USER_END.is_power_of_two()) };
+    if frame.registers.rip >> USER_END.trailing_zeros() != 0 {
         return Err(REFUSED);
     }
     frame.registers.rflags = sanitise_flags(frame.registers.rflags, frame.flags);
@@ -67,6 +68,10 @@ pub fn check_bases(fs: u64, gs: u64) -> Result<(), Fault> {
 #[must_use]
 #[inline]
 pub const fn bases_must_be_loaded(wanted: [u64; 2], loaded: [u64; 2], frame: FrameChange) -> bool {
+    // Mostly nobody uses them.
+    if wanted[0] | wanted[1] | loaded[0] | loaded[1] == 0 {
+        return false;
+    }
     let others = wanted[0] ^ loaded[0] | wanted[1] ^ loaded[1];
     let doubtful = match frame {
         FrameChange::Same => 0,

@@ -143,6 +143,17 @@ impl Kernel {
         (bits != 0).then_some(bits)
     }
 
+    /// Whether a signal may be there for a thread that is about to receive.
+    #[must_use]
+    #[inline(always)]
+    pub fn may_be_signalled(&self, thread: Ref<Thread>) -> bool {
+        self.memory[thread].bound.is_some()
+            && self.bound_notification(thread).is_some_and(|it| {
+                let bound = &self.memory[it];
+                bound.bits != 0 || bound.doorbells
+            })
+    }
+
     /// Takes the bits of the notification that is bound to a thread.
     #[inline(always)]
     pub fn take_bound_bits(&mut self, thread: Ref<Thread>) -> Option<u64> {

@@ -88,11 +88,24 @@ impl Board {
         Epoch(self.epoch.load(Ordering::SeqCst) + 1)
     }
 
-    /// Flushes, if this core has yet to, and says that it has let go of everything taken away before.
-    pub fn answer(&self, core: CoreId, flush: impl FnOnce()) {
+    /// The last epoch that a core was asked for and has not acknowledged.
+    #[inline(always)]
+    fn owed(&self, core: CoreId) -> Option<u64> {
         let (asked, mine) = (&self.asked[core.index()], &self.acknowledged[core.index()]);
         let epoch = asked.load(Ordering::SeqCst).max(self.everyone.load(Ordering::SeqCst));
-        if mine.load(Ordering::Relaxed) < epoch {
+        (mine.load(Ordering::Relaxed) < epoch).then_some(epoch)
+    }
+
+    /// Whether a core has yet to let go of something.
+    #[inline(always)]
+    pub fn is_asked(&self, core: CoreId) -> bool {
+        self.owed(core).is_some()
+    }
+
+    /// Flushes, if this core has yet to, and says that it has let go of everything taken away before.
+    pub fn answer(&self, core: CoreId, flush: impl FnOnce()) {
+        let mine = &self.acknowledged[core.index()];
+        if let Some(epoch) = self.owed(core) {
             flush();
             mine.store(epoch, Ordering::SeqCst);
         }

@@ -59,6 +59,12 @@ pub struct KernelLock {
 }
 
 impl KernelLock {
+    /// Takes the lock for one of the kernel's own cores, if it is free and its kernel has not failed.
+    #[inline(always)]
+    pub fn try_acquire(&self, core: CoreId) -> Option<Guard<'_>> {
+        if self.try_take(name(core)) { self.admit(name(core)).ok() } else { None }
+    }
+
     /// Takes the lock for one of the kernel's own cores. While it waits it calls `service` again and again, which
     /// answers flush requests and says whether to go on.
     ///
@@ -66,11 +72,10 @@ impl KernelLock {
     /// [`Refused::Withdrawn`] if `service` said so, [`Refused::Poisoned`] if the kernel has failed.
     #[inline(always)]
     pub fn acquire(&self, core: CoreId, service: impl FnMut() -> Wait) -> Result<Guard<'_>, Refused> {
-        let me = name(core);
-        if !self.try_take(me) {
+        if !self.try_take(name(core)) {
             self.wait_for_turn(core, service)?;
         }
-        self.admit(me)
+        self.admit(name(core))
     }
 
     /// Waits until a core of the kernel's own is the holder.
@@ -184,7 +189,20 @@ impl KernelLock {
 
     /// Hands the lock to a visitor if one waits, else to the next waiting core after the one that held it, else frees
     /// it.
+    #[inline(always)]
     fn release(&self) {
+        if self.visitor.load(Ordering::SeqCst) == NOBODY && self.waiting.load(Ordering::SeqCst) == 0 {
+            // Who comes to wait now finds the lock free.
+            self.holder.store(FREE, Ordering::Release);
+        } else {
+            self.hand_on();
+        }
+    }
+
+    /// The same, when somebody may wait.
+    #[cold]
+    #[inline(never)]
+    fn hand_on(&self) {
         let visitor = self.visitor.swap(NOBODY, Ordering::SeqCst);
         if visitor != NOBODY {
             self.holder.store(visitor, Ordering::Release);

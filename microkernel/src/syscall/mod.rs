@@ -2,8 +2,9 @@
 //!
 //! 1. `arch/x86_64/entry` (assembly) saves the user's registers in the current thread's frame
 //! 2. `entry/enter.rs`: the unsafe shell, a handful of lines around a safe body
-//! 3. `kernel.rs`: locks this core's `Kernel`, yields the one `&mut`
-//! 4. `syscall/mod.rs` (here): routes, top to bottom
+//! 3. `inside.rs`: locks this core's `Kernel`, yields the one `&mut`
+//! 4. `entry/call.rs`: routes. A short message goes by `shortcut.rs`, if all is as it mostly is; every other call by 5 to 9,
+//!    which are put together here
 //! 5. `caps` lookup: presence, freshness, kind, rights
 //! 6. `idl::kernel`: registers to a typed call; pure
 //! 7. `object/<kind>.rs`: decode (checks everything, changes nothing), then perform (changes state, cannot fail)
@@ -16,10 +17,6 @@ use caps::{
     Capability, Child, Effects, Error, Found, Handle, Kind, Rights, SlotIndex, SlotRef, Slots, Table,
 };
 use idl::abi::OpWord;
-use idl::kernel::{
-    address_space, console, core, cspace, endpoint, guest, machine, notification, region, reply, subos,
-    thread, untyped, uplink,
-};
 
 use crate::kernel::{Kernel, Step};
 use crate::memory::Ref;
@@ -46,60 +43,9 @@ pub struct Caller {
 }
 
 impl Kernel {
-    /// Carries out the system call that is asked for by this word and the other registers in the thread's frame.
-    pub fn invoke(&mut self, thread: Ref<Thread>, op: OpWord) -> Step {
-        #[cfg(feature = "hooks")]
-        if let Some(result) = crate::machine::hooks::invoked(self, op) {
-            self.answer(thread, result);
-            return Step::Leave(NextThread::Same);
-        }
-        let kind = op.check().and_then(|()| op.kind().ok_or(Error::UnknownMethod));
-        match kind.unwrap_or_default() {
-            Kind::Empty | Kind::Binding => {
-                self.memory[thread].frame.set_error(kind.err().unwrap_or(Error::UnknownMethod));
-                Step::Leave(NextThread::Same)
-            }
-            Kind::Untyped => self.invoke_as::<untyped::Call>(thread, op),
-            Kind::CSpace => self.invoke_as::<cspace::Call>(thread, op),
-            Kind::Thread => self.invoke_as::<thread::Call>(thread, op),
-            Kind::AddressSpace => self.invoke_as::<address_space::Call>(thread, op),
-            Kind::Region => self.invoke_as::<region::Call>(thread, op),
-            // What servers do all day: a copy of the path for each of these methods, in which the compiler knows which it is.
-            Kind::Endpoint => match op.method() {
-                1 => self.invoke_method::<endpoint::Call, 1>(thread, op),
-                3 => self.invoke_method::<endpoint::Call, 3>(thread, op),
-                4 => self.invoke_method::<endpoint::Call, 4>(thread, op),
-                _ => self.invoke_as::<endpoint::Call>(thread, op),
-            },
-            Kind::Notification => match op.method() {
-                1 => self.invoke_method::<notification::Call, 1>(thread, op),
-                _ => self.invoke_as::<notification::Call>(thread, op),
-            },
-            Kind::Reply => self.invoke_as::<reply::Call>(thread, op),
-            Kind::Guest => self.invoke_as::<guest::Call>(thread, op),
-            Kind::Core => self.invoke_as::<core::Call>(thread, op),
-            Kind::SubOs => self.invoke_as::<subos::Call>(thread, op),
-            Kind::Uplink => self.invoke_as::<uplink::Call>(thread, op),
-            Kind::Machine => self.invoke_as::<machine::Call>(thread, op),
-            Kind::DebugConsole => self.invoke_as::<console::Call>(thread, op),
-        }
-    }
-
-    /// The same, for a call of one kind of object.
-    #[inline(never)]
-    fn invoke_as<C: Methods>(&mut self, thread: Ref<Thread>, op: OpWord) -> Step {
-        self.carry_out::<C>(thread, op, op.method())
-    }
-
-    /// The same, for one method of one kind of object.
-    #[inline(never)]
-    fn invoke_method<C: Methods, const METHOD: u8>(&mut self, thread: Ref<Thread>, op: OpWord) -> Step {
-        self.carry_out::<C>(thread, op, METHOD)
-    }
-
     /// Steps 5 to 8 of the path.
     #[inline(always)]
-    fn carry_out<C: Methods>(&mut self, thread: Ref<Thread>, op: OpWord, method: u8) -> Step {
+    pub fn carry_out<C: Methods>(&mut self, thread: Ref<Thread>, op: OpWord, method: u8) -> Step {
         let (caller, request) = match self.decode::<C>(thread, op, method) {
             Ok(decoded) => decoded,
             Err(error) => {

@@ -11,7 +11,7 @@ use idl::types::Deadline;
 use super::parcel::{Expected, Outgoing};
 use super::{put, take};
 use crate::cap::{Cap, Endpoint};
-use crate::time;
+use crate::{page, time};
 
 /// A client's way to a server: a capability to its endpoint, with the right to call.
 #[derive(Clone, Copy, Debug)]
@@ -42,8 +42,12 @@ impl Connection {
         let expected = Expected::new(message.parcel.expected)?;
         let mut request = put(message)?;
         request.caps = outgoing.announce()?;
+        // Who calls may be a server, which has announced where its requests' capabilities go.
+        let before = page::receive_slots()?;
         expected.announce()?;
-        let answer = self.endpoint.call(&request, until)?;
+        let answer = self.endpoint.call(&request, until);
+        page::set_receive_slots(&before)?;
+        let answer = answer?;
         message.parcel = expected.collect(answer.caps)?;
         take(&answer, message)
     }

@@ -81,34 +81,38 @@ pub(super) fn remove(handle: Handle) {
     }
 }
 
-/// Slots for capabilities that may come with the next message. Dropping it gives those back that stayed empty.
+/// No slot: nothing can arrive there.
+pub(super) const NOWHERE: SlotIndex = SlotIndex(0);
+
+/// Slots for capabilities that may come with the next message. Dropping it gives those back that stayed empty; whoever
+/// announced them has to announce something else before.
 pub(super) struct Expected {
-    slots: Vec<SlotIndex>,
+    slots: [SlotIndex; MESSAGE_CAPS],
 }
 
 impl Expected {
     /// So many slots.
     pub(super) fn new(count: u8) -> Result<Self, Error> {
-        let mut expected = Self { slots: Vec::new() };
+        let mut expected = Self { slots: [NOWHERE; MESSAGE_CAPS] };
         expected.fill(usize::from(count))?;
         Ok(expected)
     }
 
-    /// Takes slots until there are so many.
-    pub(super) fn fill(&mut self, count: usize) -> Result<(), Error> {
-        while self.slots.len() < count.min(MESSAGE_CAPS) {
-            self.slots.push(slots::allocate()?);
+    /// Takes slots until there are so many. Says whether any was missing.
+    #[inline]
+    pub(super) fn fill(&mut self, count: usize) -> Result<bool, Error> {
+        let mut missing = false;
+        for slot in self.slots.iter_mut().take(count).filter(|slot| **slot == NOWHERE) {
+            *slot = slots::allocate()?;
+            missing = true;
         }
-        Ok(())
+        Ok(missing)
     }
 
     /// Tells the kernel which they are. Without any, nothing arrives.
+    #[inline]
     pub(super) fn announce(&self) -> Result<(), Error> {
-        let mut slots = [SlotIndex(0); MESSAGE_CAPS];
-        for (to, from) in slots.iter_mut().zip(&self.slots) {
-            *to = *from;
-        }
-        page::set_receive_slots(&slots)
+        page::set_receive_slots(&self.slots)
     }
 
     /// Looks at what came; its slots are the caller's from now on.
@@ -121,8 +125,11 @@ impl Expected {
     #[cold]
     fn collect_some(&mut self, count: u8, parcel: &mut Parcel) -> Result<(), Error> {
         for (index, handle) in page::received_caps()?.into_iter().enumerate().take(usize::from(count)) {
-            let Some(place) = self.slots.iter().position(|slot| *slot == handle.index()) else { continue };
-            self.slots.swap_remove(place);
+            let slot = handle.index();
+            let Some(place) = self.slots.iter_mut().find(|place| **place == slot && slot != NOWHERE) else {
+                continue;
+            };
+            *place = NOWHERE;
             match environment().cspace().info(handle) {
                 Ok(info) => {
                     let passing = Passing::Moved;
@@ -145,12 +152,7 @@ impl Expected {
 
 impl Drop for Expected {
     fn drop(&mut self) {
-        if self.slots.is_empty() {
-            return;
-        }
-        // Without a page nothing arrives anyway.
-        let _ = page::set_receive_slots(&[SlotIndex(0); MESSAGE_CAPS]);
-        for slot in self.slots.drain(..) {
+        for slot in self.slots.into_iter().filter(|slot| *slot != NOWHERE) {
             slots::release(slot);
         }
     }

@@ -1,17 +1,18 @@
 //! A server's side of an endpoint.
 
 use caps::Error;
+use idl::abi::MESSAGE_CAPS;
 use idl::interface::{
     Answer, Dispatch, Generation, Interface, Label, Long, Method, Passing, Request, SUBSCRIBE, Shape,
     Verdict, most_capabilities,
 };
-use idl::message::{Message, Received};
+use idl::message::Received;
 use idl::types::{Badge, Bits, Deadline};
 
-use super::parcel::{Expected, Outgoing, remove};
+use super::parcel::{Expected, NOWHERE, Outgoing, remove};
 use super::{put, take};
 use crate::cap::{Cap, Endpoint, Notification, Reply};
-use crate::{environment, memory, thread};
+use crate::{environment, memory, page, thread};
 
 /// A server's side of an endpoint.
 #[derive(Clone, Copy, Debug)]
@@ -63,10 +64,10 @@ impl Service {
     /// Serves until the endpoint goes, or the kernel refuses in another way. A caller who does not wait for the answer
     /// any more costs nothing: the answer is dropped, and so is what was to be moved with it.
     pub fn serve(&self, handler: &mut impl Handler) -> Error {
-        match self.serve_each(handler) {
-            Ok(never) => match never {},
-            Err(error) => error,
-        }
+        let Err(error) = self.serve_each(handler);
+        // The slots have been given back. Without a page nothing arrives anyway.
+        let _ = page::set_receive_slots(&[NOWHERE; MESSAGE_CAPS]);
+        error
     }
 
     fn serve_each(&self, handler: &mut impl Handler) -> Result<core::convert::Infallible, Error> {
@@ -77,32 +78,31 @@ impl Service {
         let mut answer = Answer::new();
         inbox.fill(most)?;
         inbox.announce()?;
-        let mut received = self.endpoint.receive(&self.reply, Deadline::NEVER)?;
+        let mut next = arrived(self.receive()?, &mut request, &mut inbox)?;
         loop {
-            received = match received {
-                Received::Message { badge, message } => {
-                    self.arrived(&message, &mut request, &mut inbox)?;
+            let received = match next {
+                Arrived::Request(badge) => {
                     let Long { label, parcel, .. } = &request;
                     let seen = Request { label: *label, words: request.words(), parcel };
                     let verdict = handler.request(self.life, badge, &seen, &mut answer);
                     settle(handler.methods(), &request, verdict);
-                    if most > 0 {
-                        inbox.fill(most)?;
+                    if inbox.fill(most)? {
                         inbox.announce()?;
                     }
                     self.answer(&answer)?
                 }
-                Received::Signal(bits) => {
+                Arrived::Signal(bits) => {
                     handler.signalled(bits);
-                    self.endpoint.receive(&self.reply, Deadline::NEVER)?
+                    self.receive()?
                 }
             };
+            next = arrived(received, &mut request, &mut inbox)?;
         }
     }
 
-    fn arrived(&self, message: &Message, request: &mut Long, inbox: &mut Expected) -> Result<(), Error> {
-        take(message, request)?;
-        inbox.collect_into(message.caps, &mut request.parcel)
+    #[inline]
+    fn receive(&self) -> Result<Received, Error> {
+        self.endpoint.receive(&self.reply, Deadline::NEVER)
     }
 
     /// Answers and receives the next.
@@ -120,15 +120,42 @@ impl Service {
     }
 }
 
+/// What a server was waiting for.
+#[derive(Clone, Copy, Debug)]
+enum Arrived {
+    /// This caller's request arrived.
+    Request(Badge),
+    /// The bound notification was signalled.
+    Signal(Bits),
+}
+
+/// Takes what was received from where the kernel put it.
+#[inline(always)]
+fn arrived(received: Received, request: &mut Long, inbox: &mut Expected) -> Result<Arrived, Error> {
+    match received {
+        Received::Message { badge, message } => {
+            take(&message, request)?;
+            inbox.collect_into(message.caps, &mut request.parcel)?;
+            Ok(Arrived::Request(badge))
+        }
+        Received::Signal(bits) => Ok(Arrived::Signal(bits)),
+    }
+}
+
 /// Takes back what came with a request and is not the server's to keep: what was lent, and all of it if the server
 /// never saw it.
+#[inline]
 fn settle(methods: &[Method], request: &Long, verdict: Verdict) {
-    if request.parcel.is_empty() {
-        return;
+    if !request.parcel.is_empty() {
+        settle_some(methods, request, verdict);
     }
+}
+
+#[cold]
+fn settle_some(methods: &[Method], request: &Long, verdict: Verdict) {
     let number = Label::unpack(request.label).map_or(0, |label| label.method);
     let method = methods.iter().chain([&SUBSCRIBE]).find(|method| method.number == number);
-    for index in 0..idl::abi::MESSAGE_CAPS {
+    for index in 0..MESSAGE_CAPS {
         let Some(passed) = request.parcel.get(index) else { continue };
         let kept = verdict == Verdict::Taken && passing(method, index) == Some(Passing::Moved);
         if !kept {

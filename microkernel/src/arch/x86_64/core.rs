@@ -145,6 +145,13 @@ impl Core {
         FramePtr::from_raw(self.frame)
     }
 
+    /// Where that frame is; null if the core was idle.
+    #[must_use]
+    #[inline]
+    pub const fn frame_address(&self) -> *mut Frame {
+        self.frame
+    }
+
     /// Notes that nothing runs: the thread that did is gone or waits elsewhere.
     pub fn clear_frame(&mut self) {
         self.frame = ::core::ptr::null_mut();

@@ -29,8 +29,8 @@ bitflags! {
         const VIA_SYSCALL = 1 << 0;
         /// Vector registers are kept across SYSCALL too: for guests, whose own convention says so.
         const KEEP_VECTORS = 1 << 1;
-        /// The trap flag may be set by the frame's owner.
-        const ALLOW_TRAP_FLAG = 1 << 2;
+        /// The trap flag, at its place in RFLAGS, may be set by the frame's owner.
+        const ALLOW_TRAP_FLAG = 1 << 8;
     }
 }
 

@@ -174,6 +174,13 @@ impl Thread {
         self.slots[Own::Table as usize].cspace()
     }
 
+    /// Whether it could run.
+    #[must_use]
+    #[inline(always)]
+    pub const fn is_ready(&self) -> bool {
+        matches!(self.state, State::Ready)
+    }
+
     /// Where its core's entry code saves registers: the guest's frame while it is in a guest.
     pub fn running_frame(&mut self) -> &mut Frame {
         if self.guest.is_some() { &mut self.guest_frame } else { &mut self.frame }
@@ -190,7 +197,8 @@ impl Ref<Thread> {
 
     /// Whether the thread could run.
     #[must_use]
+    #[inline(always)]
     pub fn is_ready(self, memory: &Memory) -> bool {
-        memory[self].state == State::Ready
+        memory[self].is_ready()
     }
 }
