@@ -30,6 +30,8 @@ pub const MAX_ENTRIES: usize = (PAGE - size_of::<RawHeader>()) / size_of::<RawEn
 
 /// The entry that is subOS 0's program.
 pub const BOOT: &str = "boot";
+/// The entry that is the supervisor, which the keeper starts.
+pub const SUPERVISOR: &str = "supervisor";
 /// The entry that holds subOS 0's arguments.
 pub const ARGUMENTS: &str = "args";
 /// The entry that holds the plan ([`crate::plan::Plan`]).

@@ -30,6 +30,8 @@
 //! | `@window t= state= one= lot= other= peer=` | a window is `open`: this lot of one's, that of the other's (`peer=`), and nobody's else; or `half`, when one is gone (whose number is then empty), or `closed` |
 //! | `@exit subos= status=` | a subOS has done what it was for |
 //! | `@crash subos= [program=] times= vector= address= rip=` | a server of a subOS crashed; with `program=` (its first), a thread that nobody there looks after |
+//! | `@crash subos=supervisor times= vector= address= rip= text= trace=` | the supervisor itself crashed; what it said, with the place, and the addresses to which the calls that led there would have returned, innermost first. Its keeper says this, and that it is started again (`@restart`) |
+//! | `@resume t= subos= n= found= order= text=` | a supervisor that was started again has found so many subOSes and goes on with step n; what was in flight, and what is to become of it |
 //! | `@epitaph subos= text=` | a subOS's kernel was condemned; what it said |
 //! | `@restart subos= times=` | a subOS that died is built again |
 //! | `@stat subos= core= KEY=...` | what a subOS did on a core; the harness knows from the plan which counts must not be 0 |

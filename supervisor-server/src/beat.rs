@@ -152,6 +152,11 @@ impl Beat {
         hold.orders.pop_front().map_or(Turn::Missed(late.subos), Turn::Again)
     }
 
+    /// Forgets what was seen in the hold at hand: it begins anew.
+    pub(crate) fn resume(&mut self) {
+        self.end_hold();
+    }
+
     fn end_hold(&mut self) {
         self.hold = None;
         for pulse in &mut self.pulses {

@@ -64,6 +64,7 @@ pub struct Director {
     #[serde(skip)]
     pub(crate) news: Vec<News>,
     /// The chunks that those had who were killed by a step.
+    #[serde(with = "crate::runs::of_each")]
     pub(crate) left: BTreeMap<u8, Vec<u64>>,
     /// The windows of the plan.
     pub(crate) windows: Vec<Sides>,

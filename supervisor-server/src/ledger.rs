@@ -1,5 +1,6 @@
 //! The ledger as it was, to compare with.
 
+use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -7,16 +8,20 @@ use alloc::vec::Vec;
 use idl::kernel::machine::LedgerEntry;
 use idl::plan::{CoreNumber, LotNumber};
 use idl::types::{LedgerState, ResourceKind, SubOsNumber};
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::member::bit;
 use crate::order::Changes;
 use crate::port::MachinePort;
 
-/// A copy of the whole ledger.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// A copy of the whole ledger. It is written down as what neighbours have in common.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "Runs")]
 pub struct Snapshot {
     cores: Vec<LedgerEntry>,
     chunks: Vec<LedgerEntry>,
+    /// The same, as it is written down, which is often.
+    runs: Runs,
 }
 
 /// Resources of one kind with consecutive numbers, of which the ledger says the same.
@@ -37,10 +42,15 @@ impl Snapshot {
     /// The machine's.
     pub fn take(port: &mut impl MachinePort) -> Result<Self, caps::Error> {
         let totals = port.totals()?;
-        Ok(Self {
-            cores: read(port, ResourceKind::Core, totals.cores)?,
-            chunks: read(port, ResourceKind::Chunk, totals.chunks)?,
-        })
+        Ok(Self::of(
+            read(port, ResourceKind::Core, totals.cores)?,
+            read(port, ResourceKind::Chunk, totals.chunks)?,
+        ))
+    }
+
+    fn of(cores: Vec<LedgerEntry>, chunks: Vec<LedgerEntry>) -> Self {
+        let runs = Runs::of(&cores, &chunks);
+        Self { cores, chunks, runs }
     }
 
     /// Whether this is a core of the subOS with this number, or nobody's if there is none.
@@ -105,10 +115,90 @@ impl Snapshot {
         }
     }
 
+    /// The ledger as it will be when all that subOSes have is taken back, if nothing is lost meanwhile.
+    #[must_use]
+    pub fn without_suboses(mut self) -> Self {
+        let leaves = [
+            LedgerState::Owned,
+            LedgerState::Revoking,
+            LedgerState::Quiescing,
+            LedgerState::Scrubbing,
+            LedgerState::Shared,
+        ];
+        for entry in self.cores.iter_mut().chain(&mut self.chunks) {
+            if entry.owner != SubOsNumber(0) && leaves.contains(&entry.state) {
+                entry.state = LedgerState::Free;
+            }
+        }
+        Self::of(self.cores, self.chunks)
+    }
+
+    /// The lots that the ledger shows this subOS to have, each with how many chunks.
+    #[must_use]
+    pub fn lots_of(&self, owner: SubOsNumber) -> BTreeMap<u32, u32> {
+        let mut lots = BTreeMap::new();
+        let gone = [LedgerState::Reserved, LedgerState::Free, LedgerState::Quarantined];
+        for entry in &self.chunks {
+            if entry.owner == owner && !gone.contains(&entry.state) {
+                *lots.entry(entry.lot.0).or_default() += 1;
+            }
+        }
+        lots
+    }
+
     /// The cores that belong to nobody because they do not answer.
     #[must_use]
     pub fn quarantined_cores(&self) -> usize {
         self.cores.iter().filter(|entry| entry.state == LedgerState::Quarantined).count()
+    }
+}
+
+/// Most entries of one kind that there can be: a chunk each of 256 GiB.
+const MOST: usize = 1 << 17;
+
+/// So many entries in a row: state, owner, lot. Of what nobody owns the ledger remembers who had it, which does not matter.
+type Run = (u32, u32, u32, u32);
+
+/// A copy of the ledger as it is written down: cores, then chunks.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Runs([Vec<Run>; 2]);
+
+impl Runs {
+    fn of(cores: &[LedgerEntry], chunks: &[LedgerEntry]) -> Self {
+        let run = |run: &[LedgerEntry]| {
+            let (count, entry) = (u32::try_from(run.len()).ok()?, run.first()?);
+            let owned = entry.state == LedgerState::Owned;
+            let (owner, lot) = if owned { (entry.owner.0, entry.lot.0) } else { (0, 0) };
+            Some((count, entry.state as u32, owner, lot))
+        };
+        Self([cores, chunks].map(|all| all.chunk_by(|a, b| !differs(&(a, b))).filter_map(run).collect()))
+    }
+}
+
+impl Serialize for Snapshot {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.runs.serialize(serializer)
+    }
+}
+
+impl TryFrom<Runs> for Snapshot {
+    type Error = &'static str;
+
+    fn try_from(Runs([cores, chunks]): Runs) -> Result<Self, &'static str> {
+        let entries = |runs: Vec<Run>| {
+            let mut entries = Vec::new();
+            for (count, state, owner, lot) in runs {
+                let state = LedgerState::ALL.get(state as usize).copied().ok_or("no such state")?;
+                let count = count as usize;
+                if count > MOST - entries.len() {
+                    return Err("more entries than any ledger has");
+                }
+                let entry = LedgerEntry { state, owner: SubOsNumber(owner), lot: idl::types::LotNumber(lot) };
+                entries.extend(core::iter::repeat_n(entry, count));
+            }
+            Ok(entries)
+        };
+        Ok(Self::of(entries(cores)?, entries(chunks)?))
     }
 }
 

@@ -1,4 +1,4 @@
-//! SubOS 0's program: builds the subOSes of a plan, resizes and restarts them while they run, and tells how it went.
+//! The supervisor: builds the subOSes of a plan, resizes and restarts them while they run, and tells how it went.
 //!
 //! Design principles
 //!
@@ -9,12 +9,15 @@
 //! 3. *Nothing waits for a subOS without a deadline.* What does not come is a failure of the step, with its reason.
 //! 4. *A step is done whole or undone*, and however a run ends, everything is destroyed, the ledger compared, and
 //!    the machine audited.
-//! 5. *What is told is told once*, as records that [`news`] writes and `idl::record` documents.
+//! 5. *What is told is told once*, but for what it was telling when it crashed, as records that [`news`] writes and
+//!    `idl::record` documents.
+//! 6. *It may crash.* What it is about to do, and what it knows, is written down before ([`notes`]); what must not be lost is
+//!    its keeper's ([`charge`], `supervisor-server/keeper`); one that is started again goes on (`resume`).
 //!
 //! Reading order: [`order`] (what can be ordered), [`port`] (what a machine can do), `member` (what is known of a
-//! subOS), `task` (what operations consist of), [`director`] with `step`, `part`, `wait`, `beat`, `windows`,
-//! [`resize`] and `hear`; then
-//! [`perform`], [`ledger`], [`news`], and [`machine`], the port to the real kernel.
+//! subOS), `task` (what operations consist of), [`director`] with `step`, `part`, `wait`, `beat`, `windows`, [`resize`]
+//! and `hear`; then [`perform`], [`ledger`], [`news`], [`notes`] with `resume`, and [`machine`], the port to the real kernel. With
+//! [`watched`], tests have it crash anywhere.
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -22,6 +25,7 @@ extern crate alloc;
 
 pub mod activity;
 mod beat;
+pub mod charge;
 pub mod director;
 mod hear;
 pub mod ledger;
@@ -29,6 +33,7 @@ mod log;
 pub mod machine;
 mod member;
 pub mod news;
+pub mod notes;
 pub mod operator;
 pub mod order;
 mod orders;
@@ -36,7 +41,11 @@ mod part;
 pub mod perform;
 pub mod port;
 pub mod resize;
+mod resume;
+mod runs;
+pub mod start;
 mod step;
 mod task;
 mod wait;
+pub mod watched;
 mod windows;

@@ -1,21 +1,25 @@
-//! The port to the real machine: the kernel's invocations, and the entries of the boot bundle.
+//! The port to the real machine: the kernel's invocations, and the entries of the boot bundle. The supervisor is a process;
+//! what it is not to lose when it crashes lies with its keeper ([`charge`]).
 
 use alloc::vec::Vec;
 
-use caps::{Error, Handle};
+use caps::{Error, Handle, Rights};
 use idl::abi::{PAGE_SIZE, REGISTER_WORDS};
 use idl::bundle::Bundle;
 use idl::kernel::console::LINE_BYTES;
 use idl::kernel::machine::{AuditReport, LedgerEntry};
 use idl::kernel::subos::SubOsInfo;
+use idl::message::Message;
 use idl::plan::{Chunks, CoreNumber, LotNumber, MAX_GIVEN, SubOsIndex};
 use idl::types::{
     Bits, Deadline, Length, MachineQuestion, PageIndex, Pages, Progress, ResourceKind, StatisticsQuestion,
     Ticks,
 };
-use userlib::cap::{Cap, Core, Machine, Notification, SubOs, cap};
+use userlib::cap::{CSpace, Cap, Core, Endpoint, Machine, Notification, Region, SubOs, cap, complete};
+use userlib::memory::Mapping;
 use userlib::{Environment, console, environment, memory, page, slots, testing, time};
 
+use crate::charge;
 use crate::order::Moment;
 use crate::port::{Given, MachinePort, Own, Places, Totals};
 
@@ -30,6 +34,10 @@ pub struct ThisMachine {
     bundle: Bundle<'static>,
     doorbell: Cap<Notification>,
     core: Cap<Core>,
+    vault: Cap<CSpace>,
+    notes: Mapping,
+    line: Cap<Endpoint>,
+    own: Cap<CSpace>,
     suboses: Vec<Option<Cap<SubOs>>>,
 }
 
@@ -37,20 +45,58 @@ impl ThisMachine {
     /// The machine, with the boot bundle.
     ///
     /// # Errors
-    /// Those of making a notification, and of copying the capability to this core.
+    /// Those of making a notification, and of mapping the memory for notes.
     pub fn new(environment: &Environment, bundle: Bundle<'static>) -> Result<Self, Error> {
         Ok(Self {
-            machine: environment.machine(),
+            machine: cap(environment.granted(charge::MACHINE)),
             modules: environment.modules().handle(),
             bundle,
             doorbell: memory::create::<Notification>(0)?,
-            core: environment.core(environment.startup().core)?,
+            core: cap(environment.granted(charge::CORE)),
+            vault: cap(environment.granted(charge::VAULT)),
+            notes: Mapping::of(
+                cap::<Region>(environment.granted(charge::NOTES)),
+                Rights::READ | Rights::WRITE,
+            )?,
+            line: cap(environment.granted(charge::LINE)),
+            own: environment.cspace(),
             suboses: Vec::new(),
         })
     }
 
     fn subos(&self, subos: SubOsIndex) -> Result<Cap<SubOs>, Error> {
         self.suboses.get(usize::from(subos.0)).copied().flatten().ok_or(Error::EmptySlot)
+    }
+
+    /// Works with a copy of what lies in the vault for a subOS, and has its doorbell ring here.
+    fn take_copy(&mut self, subos: SubOsIndex) -> Result<Cap<SubOs>, Error> {
+        let kept = self.vault.at(charge::place(subos))?;
+        let rights = self.vault.info(kept)?.rights;
+        let copy = cap(slots::fill(|slot| self.vault.copy(kept, Handle::NONE, slot, rights))?);
+        let index = usize::from(subos.0);
+        if self.suboses.len() <= index {
+            self.suboses.resize(index + 1, None);
+        }
+        if let Some(seat) = self.suboses.get_mut(index) {
+            *seat = Some(copy);
+        }
+        Ok(copy)
+    }
+
+    /// Forgets a subOS that is gone: its capability names nothing any more.
+    fn forget(&mut self, subos: SubOsIndex) -> Result<(), Error> {
+        if let Some(seat) = self.suboses.get_mut(usize::from(subos.0))
+            && let Some(copy) = seat.take()
+        {
+            slots::release(copy.handle().index());
+        }
+        match self.vault.at(charge::place(subos)) {
+            Err(Error::EmptySlot) => Ok(()),
+            kept => {
+                let kept = kept?;
+                complete(|| self.vault.delete(kept))
+            }
+        }
     }
 
     /// The pages of an entry of the boot bundle.
@@ -96,15 +142,41 @@ impl MachinePort for ThisMachine {
 
     fn create(&mut self, subos: SubOsIndex, home: Chunks) -> Result<(), Error> {
         let home = idl::types::Chunks(home.0);
-        let made = cap::<SubOs>(slots::fill(|slot| self.machine.create(home, slot))?);
-        let index = usize::from(subos.0);
-        if self.suboses.len() <= index {
-            self.suboses.resize(index + 1, None);
+        let made = slots::fill(|slot| self.machine.create(home, slot))?;
+        // The capability itself and no copy: it ends what it names when it goes, as what is in this table does when this
+        // program crashes. Nobody relies on a subOS yet that goes between these two calls.
+        self.own.move_(made, self.vault.handle(), charge::place(subos))?;
+        slots::release(made.index());
+        self.take_copy(subos)?.bind(self.doorbell.handle(), RING)
+    }
+
+    fn note(&mut self, at: usize, bytes: &[u8]) {
+        self.notes.write(at, bytes);
+    }
+
+    fn noted(&mut self, at: usize, bytes: &mut [u8]) {
+        self.notes.read(at, bytes);
+    }
+
+    fn found(&mut self, subos: SubOsIndex) -> Result<Option<SubOsInfo>, Error> {
+        let found = match self.take_copy(subos) {
+            Err(Error::EmptySlot) => return Ok(None),
+            found => found?,
+        };
+        match found.info() {
+            // It was gone when the supervisor before crashed, and nobody had time to forget it.
+            Err(Error::StaleHandle) => {
+                slots::delete(found.handle())?;
+                self.suboses.get_mut(usize::from(subos.0)).map(Option::take);
+                self.forget(subos)?;
+                Ok(None)
+            }
+            info => {
+                let info = info?;
+                found.bind(self.doorbell.handle(), RING)?;
+                Ok(Some(info))
+            }
         }
-        if let Some(seat) = self.suboses.get_mut(index) {
-            *seat = Some(made);
-        }
-        made.bind(self.doorbell.handle(), RING)
     }
 
     fn attach(&mut self, subos: SubOsIndex, entry: &str) -> Result<Progress, Error> {
@@ -168,11 +240,8 @@ impl MachinePort for ThisMachine {
         let target = self.subos(subos)?;
         let done = target.destroy()?;
         if done == Progress::Done {
-            // The last call deleted the capability: the slot is free.
-            slots::release(target.handle().index());
-            if let Some(seat) = self.suboses.get_mut(usize::from(subos.0)) {
-                *seat = None;
-            }
+            // The last call deleted the capability that was named: its slot is free.
+            self.forget(subos)?;
         }
         Ok(done)
     }
@@ -237,7 +306,8 @@ impl MachinePort for ThisMachine {
     }
 
     fn exit(&mut self, status: u8) {
-        testing::exit(status)
+        // Only the keeper may end the machine. If it does not hear there is nobody to say so to.
+        let _ = self.line.send(&Message::short(charge::OVER, &[u64::from(status)]), Deadline::NEVER);
     }
 }
 
@@ -253,13 +323,4 @@ fn lot_number(lot: idl::types::LotNumber) -> Result<LotNumber, Error> {
 fn take_bytes(bytes: &mut [u8], length: Length) -> Result<usize, Error> {
     let length = usize::try_from(length.0).unwrap_or(usize::MAX).min(bytes.len());
     page::get_bytes(bytes.get_mut(..length).ok_or(Error::TooLong)?)
-}
-
-/// What the supervisor finds when it starts: the bundle, or what is wrong with it.
-///
-/// # Errors
-/// A text that says what is missing.
-pub fn boot_bundle(environment: &Environment) -> Result<Bundle<'static>, alloc::string::String> {
-    let bytes = environment.files().map_err(|error| alloc::format!("no boot bundle: {}", error.name()))?;
-    Bundle::parse(bytes).map_err(|error| alloc::format!("the boot bundle: {error}"))
 }

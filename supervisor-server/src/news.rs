@@ -64,6 +64,7 @@ pub enum News {
     Work { subos: SubOsIndex, core: CoreNumber, processes: u64, calls: u64 },
     Missing { subos: SubOsIndex, call: u32, times: u64 },
     Starved { subos: SubOsIndex, times: u64 },
+    Resumed { step: usize, found: usize, order: String, state: &'static str },
     Watch { at: Moment },
     Hold { resource: ResourceKind, holding: Holding },
     Places(Places),
@@ -243,6 +244,14 @@ pub fn write(out: &mut impl Write, names: &impl Names, now: Ticks, news: &News) 
         News::Starved { subos, times } => {
             begin(out, "starved")?.field("subos", names.name(*subos))?.field("times", times)?.end()
         }
+        News::Resumed { step, found, order, state } => begin(out, "resume")?
+            .field("t", now.0)?
+            .field("subos", "supervisor")?
+            .field("n", step)?
+            .field("found", found)?
+            .field("order", order)?
+            .field("text", state)?
+            .end(),
         News::Watch { at } => {
             let at = match at {
                 Moment::Begin => "begin",

@@ -423,7 +423,7 @@ const fn is_late(order: Order, now: Ticks) -> bool {
     }
 }
 
-const fn subos_of(order: Order) -> Holder {
+pub(crate) const fn subos_of(order: Order) -> Holder {
     match order {
         Order::Create(subos, _)
         | Order::GrantLot(subos, _)
@@ -451,7 +451,7 @@ const fn subos_of(order: Order) -> Holder {
     }
 }
 
-fn describe(order: Order) -> String {
+pub(crate) fn describe(order: Order) -> String {
     match order {
         Order::Create(_, home) => format!("making a subOS with a home lot of {} chunks", home.0),
         Order::GrantLot(_, size) => format!("granting a lot of {} chunks", size.0),

@@ -16,6 +16,7 @@ use crate::director::Director;
 use crate::ledger::Snapshot;
 use crate::member::cores;
 use crate::news::{self, News, Owner};
+use crate::notes::Book;
 use crate::operator::{Answers, Desk};
 use crate::order::{Answer, Moment, Obstacle, Order, Verdict};
 use crate::port::{Given, MachinePort};
@@ -40,10 +41,13 @@ const EPITAPH_BYTES: usize = 2048;
 /// The supervisor: a machine and who decides for it.
 #[derive(Debug)]
 pub struct Supervisor<P> {
-    port: P,
-    director: Director,
-    before: Option<Snapshot>,
-    surveyed: Snapshot,
+    pub(crate) port: P,
+    pub(crate) director: Director,
+    pub(crate) before: Option<Snapshot>,
+    pub(crate) surveyed: Snapshot,
+    pub(crate) book: Book,
+    /// Room for a sheet of it.
+    pub(crate) sheet: Vec<u8>,
     /// What there is for an operator, if there is one.
     desk: Option<Box<Desk>>,
 }
@@ -52,7 +56,15 @@ impl<P: MachinePort> Supervisor<P> {
     /// A supervisor that is to carry out this plan.
     pub fn new(port: P, plan: Box<Plan>) -> Self {
         let director = Director::new(plan, port.ticks_per_second());
-        Self { port, director, before: None, surveyed: Snapshot::default(), desk: None }
+        Self {
+            port,
+            director,
+            before: None,
+            surveyed: Snapshot::default(),
+            book: Book::default(),
+            sheet: Vec::new(),
+            desk: None,
+        }
     }
 
     /// From now on an operator is served, and the run ends when he says so.
@@ -61,14 +73,18 @@ impl<P: MachinePort> Supervisor<P> {
         self.desk = Some(Box::new(Desk::new()));
     }
 
-    /// Carries the plan out and ends the machine. Comes back only where a machine's end is not the supervisor's,
-    /// with the status.
+    /// Carries the plan out, or the rest of it if a supervisor before this one has begun, and ends the machine. Comes back
+    /// only where a machine's end is not the supervisor's, with the status.
     pub fn run(&mut self) -> u8 {
-        self.introduce();
+        if let Some((order, answer)) = self.take_up() {
+            self.answered(order, answer);
+        }
         loop {
             let now = self.port.now();
             let order = self.director.next(now);
+            // What is told twice does less harm than what is never told.
             self.tell();
+            self.note(order);
             if let Order::Finish(verdict) = order {
                 self.sum_up();
                 let status = match verdict {
@@ -79,11 +95,15 @@ impl<P: MachinePort> Supervisor<P> {
                 return status;
             }
             let answer = self.perform(order);
-            self.director.answered(self.port.now(), order, answer);
-            self.tell();
-            self.listen();
-            self.attend();
+            self.answered(order, answer);
         }
+    }
+
+    fn answered(&mut self, order: Order, answer: Answer) {
+        self.director.answered(self.port.now(), order, answer);
+        self.tell();
+        self.listen();
+        self.attend();
     }
 
     /// The machine, for those who look at it afterwards.
@@ -97,7 +117,7 @@ impl<P: MachinePort> Supervisor<P> {
     }
 
     /// Says what machine this is.
-    fn introduce(&mut self) {
+    pub(crate) fn introduce(&mut self) {
         let totals = self.port.totals().unwrap_or_default();
         let (hz, memory) = (self.port.ticks_per_second(), totals.chunks.saturating_mul(2));
         self.say(&News::Boot { hz, cores: totals.cores, memory });
@@ -120,7 +140,7 @@ impl<P: MachinePort> Supervisor<P> {
         self.say(&News::Test { failure });
     }
 
-    fn perform(&mut self, order: Order) -> Answer {
+    pub(crate) fn perform(&mut self, order: Order) -> Answer {
         let port = &mut self.port;
         let result = match order {
             Order::Create(subos, home) => port.create(subos, home).map(|()| Answer::Done),
@@ -225,7 +245,7 @@ impl<P: MachinePort> Supervisor<P> {
     }
 
     /// A finished reclaim leaves a core free, or quarantined if it did not answer.
-    fn or_lost(&mut self, done: Progress, mask: u64) -> Answer {
+    pub(crate) fn or_lost(&mut self, done: Progress, mask: u64) -> Answer {
         if done == Progress::More {
             return Answer::More;
         }
@@ -272,6 +292,7 @@ impl<P: MachinePort> Supervisor<P> {
             self.read_console(subos, CONSOLE_READS);
             for _ in 0..RECORDS {
                 let Ok(words) = self.port.hear(subos) else { break };
+                self.book.hear(&mut self.port, (subos, words));
                 if let Ok(heard) = Heard::from_words(&words) {
                     self.director.heard(subos, heard);
                 }
@@ -300,7 +321,7 @@ impl<P: MachinePort> Supervisor<P> {
         }
     }
 
-    fn say(&mut self, news: &News) {
+    pub(crate) fn say(&mut self, news: &News) {
         let mut line = String::new();
         // Writing to a String does not fail.
         let _ = news::write(&mut line, self.director.plan(), self.port.now(), news);

@@ -83,6 +83,13 @@ pub trait MachinePort {
     /// Compares everything with the ledger.
     fn audit(&mut self) -> Result<AuditReport, Error>;
 
+    /// Writes into the notes, so many bytes from their beginning on.
+    fn note(&mut self, at: usize, bytes: &[u8]);
+    /// Reads what the notes hold there.
+    fn noted(&mut self, at: usize, bytes: &mut [u8]);
+    /// What a subOS is about that a supervisor before this one made, if it did. From then on it can be dealt with.
+    fn found(&mut self, subos: SubOsIndex) -> Result<Option<SubOsInfo>, Error>;
+
     /// Makes a subOS with a home lot.
     fn create(&mut self, subos: SubOsIndex, home: Chunks) -> Result<(), Error>;
     /// Copies an entry of the boot bundle into its home lot.

@@ -1,45 +1,31 @@
-//! SubOS 0's program.
+//! The supervisor: a process in subOS 0, started by its keeper.
 #![no_std]
 #![no_main]
 
 extern crate alloc;
 
-use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
 
-use idl::bundle;
 use idl::operator::OPERATOR;
-use idl::plan::{self, Plan};
-use supervisor_server::machine::{ThisMachine, boot_bundle};
+use supervisor_server::machine::ThisMachine;
 use supervisor_server::perform::Supervisor;
-use userlib::{environment, testing};
+use supervisor_server::start::find_plan;
+use userlib::environment;
 
 userlib::main!(main);
 
-fn main() {
-    testing::finish(run());
-}
-
-/// A plan is large and a stack is not: away from this frame, it goes to the heap at once.
-#[inline(never)]
-fn decode(bytes: &[u8]) -> Result<Box<Plan>, String> {
-    plan::decode(bytes).map(Box::new).map_err(|error| format!("the plan: {error}"))
-}
-
-/// Carries the plan out; comes back only when it cannot even begin.
-fn run() -> Result<(), String> {
+/// Carries the plan out, or goes on with it.
+fn main() -> Result<(), String> {
     let environment = environment();
-    let files = boot_bundle(&environment)?;
-    let entry = files.find(bundle::PLAN).ok_or("the boot bundle has no plan")?;
-    let plan = decode(entry.data)?;
+    let (files, plan) = find_plan(&environment)?;
     let operated = files.find(OPERATOR).is_some();
-    let machine =
-        ThisMachine::new(&environment, files).map_err(|error| format!("the doorbell: {}", error.name()))?;
+    let machine = ThisMachine::new(&environment, files)
+        .map_err(|error| format!("what the keeper gave cannot be used: {}", error.name()))?;
     let mut supervisor = Supervisor::new(machine, plan);
     if operated {
         supervisor.serve_operator();
     }
     supervisor.run();
-    Err("the machine did not end".into())
+    Ok(())
 }

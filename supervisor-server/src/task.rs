@@ -112,6 +112,7 @@ pub(crate) struct Work {
     /// When the part in hand was begun.
     pub(crate) since: Option<Ticks>,
     /// The chunks that changed hands last.
+    #[serde(with = "crate::runs")]
     pub(crate) changed: Vec<u64>,
     /// The part in which the operation was held open last.
     pub(crate) held: Option<Order>,

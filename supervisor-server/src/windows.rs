@@ -178,6 +178,11 @@ impl Director {
         self.sides_of(subos).into_iter().filter(changes).map(size).sum()
     }
 
+    /// The lots that are a subOS's sides of windows.
+    pub(crate) fn lots_of_windows(&self, subos: SubOsIndex) -> Vec<LotNumber> {
+        self.sides_of(subos).into_iter().filter_map(|(_, _, side)| side.lot).collect()
+    }
+
     /// A subOS's sides of all windows that it may have, each with its place.
     fn sides_of(&self, subos: SubOsIndex) -> Vec<(WindowIndex, usize, Side)> {
         let windows = (0u8..).map(WindowIndex).zip(self.plan.windows.iter().zip(&self.windows));

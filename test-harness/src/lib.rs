@@ -24,6 +24,7 @@ pub mod cases;
 pub mod check;
 pub mod cli;
 pub mod command;
+pub mod crashes;
 pub mod ctl;
 mod drawing;
 pub mod failure;

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use idl::bundle::{BOOT, EntryKind, PLAN};
+use idl::bundle::{ARGUMENTS, BOOT, EntryKind, PLAN, SUPERVISOR};
 use idl::operator::OPERATOR;
 use idl::plan::MAX_ENCODED;
 use idl::servers::{Servers, TABLE};
@@ -41,6 +41,10 @@ pub struct Board {
     pub control: Option<PathBuf>,
     /// More arguments for QEMU: a plugin, say.
     pub extra: Vec<String>,
+    /// The program that supervises.
+    pub supervisor: &'static str,
+    /// Its arguments.
+    pub arguments: String,
 }
 
 impl Board {
@@ -48,8 +52,18 @@ impl Board {
     #[must_use]
     pub fn new(qemu: PathBuf, accelerator: Accelerator, install: Install) -> Self {
         let (kernel, clockwork) = (Class::Kernel, Clockwork::Free);
-        let (debugger, extra) = (Debugger::None, Vec::new());
-        Self { qemu, accelerator, debugger, install, kernel, clockwork, control: None, extra }
+        Self {
+            qemu,
+            accelerator,
+            debugger: Debugger::None,
+            install,
+            kernel,
+            clockwork,
+            control: None,
+            extra: Vec::new(),
+            supervisor: SUPERVISOR,
+            arguments: String::new(),
+        }
     }
 }
 
@@ -79,7 +93,7 @@ pub fn play(
 ) -> Result<Played> {
     let files = Files::gather(manifest, input, board.install)?;
     let kernel = image::kernel(board.kernel)?;
-    let mut contents = contents(manifest, &files)?;
+    let mut contents = contents(board, manifest, &files)?;
     if board.control.is_some() {
         contents.push(Content::new(OPERATOR, EntryKind::File, Vec::new()));
     }
@@ -137,14 +151,19 @@ impl Played {
 }
 
 /// What the supervisor finds in its bundle.
-fn contents(manifest: &Manifest, files: &Files) -> Result<Vec<Content>> {
+fn contents(board: &Board, manifest: &Manifest, files: &Files) -> Result<Vec<Content>> {
     let mut buffer = vec![0; MAX_ENCODED];
     let plan =
         idl::plan::encode(&manifest.plan, &mut buffer).doing(|| "the plan cannot be encoded".to_owned())?;
     let mut contents = vec![
-        Content::new(BOOT, EntryKind::Program, host::program("supervisor")?),
+        Content::new(BOOT, EntryKind::Program, host::program("keeper")?),
+        Content::new(SUPERVISOR, EntryKind::Program, host::program(board.supervisor)?),
         Content::new(PLAN, EntryKind::File, plan.to_vec()),
     ];
+    if !board.arguments.is_empty() {
+        let arguments = board.arguments.clone().into_bytes();
+        contents.push(Content::new(ARGUMENTS, EntryKind::Arguments, arguments));
+    }
     for subos in &manifest.plan.suboses {
         let name = subos.program.as_str();
         if !contents.iter().any(|content| content.name == name) {

@@ -13,6 +13,7 @@ use idl::record::Record;
 use libtest_mimic::{Arguments, Failed, Trial};
 use test_harness::artefact::{self, About};
 use test_harness::cases::{CASES, Case, LONG_CASES, Pairs, Stage, check, declared_pairs};
+use test_harness::crashes;
 use test_harness::failure::{Doing, Result};
 use test_harness::host::{documents, program};
 use test_harness::image::{self, Class, Content};
@@ -80,6 +81,20 @@ fn main() -> ExitCode {
     trials.push(Trial::test("manifest::mortal", who_dies_is_built_again));
     trials.push(Trial::test("machine::stopped", a_machine_that_is_stopped_condemns_nobody));
     trials.push(Trial::test("turmoil::cores_race", subos_operations_in_random_order));
+    trials.push(Trial::test("supervisor::crashes_and_goes_on", a_supervisor_that_crashes_goes_on));
+    trials.push(Trial::test("supervisor::crashes_for_ever", a_crash_that_never_ends_ends_the_machine));
+    trials.push(Trial::test("supervisor::loses_its_notes", without_notes_everything_is_taken_back));
+    for manifest in crashes::SWEPT {
+        let sweep = move || {
+            let crashes = crashes::sweep(stage()?, manifest)?;
+            say(format_args!("the supervisor of {manifest} crashed {crashes} times"));
+            Ok(())
+        };
+        trials.push(
+            Trial::test(format!("supervisor::crashes_at_each_change_of_{manifest}"), sweep)
+                .with_ignored_flag(true),
+        );
+    }
     // What must be observed by all cases together can only be told when all of them run. When some are left out this
     // is no case at all, rather than one that is skipped.
     if arguments.filter.is_none() && arguments.skip.is_empty() {
@@ -255,6 +270,74 @@ fn who_dies_is_built_again() -> std::result::Result<(), Failed> {
         if !told.contains("mortal died") || lives.len() != 2 || deaths.len() != 3 {
             return Err(Failed::from(format!("{kernel:?}: {told}: {lives:?}, {deaths:?}")));
         }
+    }
+    Ok(())
+}
+
+/// Where the supervisor crashes in `cargo test`: before and after a change, while it finds out what there is, while it notes
+/// something, and with what it has just heard. All changes are for the soak.
+const CRASHES: &[(&str, &[&str])] = &[
+    (
+        "demo",
+        &[
+            "crash=1:before:change:5",
+            "crash=2:after:found:2",
+            "crash=3:after:change:8",
+            "crash=4:before:change:9",
+            "crash=5:after:reclaim_lot:2",
+        ],
+    ),
+    (
+        "windows",
+        &[
+            "crash=1:after:share:1",
+            "crash=2:before:note:7",
+            "crash=3:before:hear:40",
+            "crash=4:after:destroy:2",
+            "crash=5:after:share:2",
+        ],
+    ),
+];
+
+/// A supervisor that crashes again and again is started each time, and the run ends as it would have.
+fn a_supervisor_that_crashes_goes_on() -> std::result::Result<(), Failed> {
+    for (manifest, words) in CRASHES {
+        let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+        let crashes = crashes::survives(stage()?, manifest, &words)?;
+        if crashes != words.len() {
+            return Err(Failed::from(format!("{manifest}: it crashed {crashes} times, not {}", words.len())));
+        }
+    }
+    Ok(())
+}
+
+/// A supervisor that crashes whenever it is started is given up, with what it said and where.
+fn a_crash_that_never_ends_ends_the_machine() -> std::result::Result<(), Failed> {
+    for (word, call) in [("crash=every:before:create:1", "create"), ("crash=every:after:noted:1", "noted")] {
+        let played = crashes::with(stage()?, "echo", &[word.to_owned()])?;
+        let told = played.check().err().ok_or("a run without a supervisor ended well")?.to_string();
+        for part in
+            ["the supervisor crashed 6 times", "guest/src/crasher.rs:", "as the test wants it: ", call]
+        {
+            if !told.contains(part) {
+                return Err(Failed::from(format!("{part:?} is not in: {told}")));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Notes that nobody can read cost the run, and nothing else: it says so, and takes everything back.
+fn without_notes_everything_is_taken_back() -> std::result::Result<(), Failed> {
+    let words = ["crash=1:after:grant_core:1".to_owned(), "damaged=2".to_owned()];
+    let played = crashes::with(stage()?, "echo", &words)?;
+    let told = played.check().err().ok_or("a run without notes ended well")?.to_string();
+    let has = |begin: &str| played.outcome.transcript.iter().any(|line| line.starts_with(begin));
+    if !told.contains("the notes of the supervisor before are damaged: neither of the two sheets is whole")
+        || !has("@ledger result=equal")
+        || !played.story.findings.iter().any(|(what, good, _)| what == "audit" && *good)
+    {
+        return Err(Failed::from(told));
     }
     Ok(())
 }

@@ -12,7 +12,7 @@
 //!    invocation answers `NotConfigured`.
 //!
 //! Reading order: `image` (how a program starts and enters the kernel), [`block`] (what each thread has),
-//! [`mod@cap`], [`page`], [`slots`], [`memory`], `heap`, [`sync`], [`time`], [`console`], [`thread`], [`process`],
+//! [`mod@cap`], [`page`], [`slots`], [`memory`], `heap`, [`sync`], [`time`], [`console`], [`thread`], [`process`], [`last_words`],
 //! [`server`], [`channel`], [`mod@environment`], [`testing`].
 #![no_std]
 
@@ -29,6 +29,7 @@ pub mod directory;
 pub mod environment;
 #[cfg(feature = "image")]
 mod heap;
+pub mod last_words;
 pub mod memory;
 #[cfg(any(test, feature = "observe"))]
 pub mod observe;

@@ -17,6 +17,7 @@ use zerocopy::IntoBytes;
 
 use crate::cap::{AddressSpace, Binding, CSpace, Cap, Core, Region, Thread, Untyped, cap, complete};
 use crate::environment;
+use crate::last_words::LastWords;
 use crate::memory::{self, Mapping};
 use crate::slots;
 
@@ -74,6 +75,8 @@ pub struct Builder<'a> {
     faults: Option<(Handle, Badge)>,
     grants: Vec<Grant>,
     generation: Generation,
+    files: Option<(Handle, u64)>,
+    console: Rights,
 }
 
 impl<'a> Builder<'a> {
@@ -89,6 +92,8 @@ impl<'a> Builder<'a> {
             faults: None,
             grants: Vec::new(),
             generation: Generation::FIRST,
+            files: None,
+            console: Rights::WRITE,
         }
     }
 
@@ -131,6 +136,20 @@ impl<'a> Builder<'a> {
     #[must_use]
     pub const fn generation(mut self, generation: Generation) -> Self {
         self.generation = generation;
+        self
+    }
+
+    /// With these rights to this program's console, of those that it has itself; WRITE if nothing is said.
+    #[must_use]
+    pub const fn console(mut self, rights: Rights) -> Self {
+        self.console = rights;
+        self
+    }
+
+    /// With the files that this region holds, so many bytes of it: the process can read them, and nobody writes them.
+    #[must_use]
+    pub const fn files(mut self, region: Cap<Region>, bytes: u64) -> Self {
+        self.files = Some((region.handle(), bytes));
         self
     }
 
@@ -179,7 +198,7 @@ impl<'a> Builder<'a> {
         let program = Program::parse(self.image, self.image.len() as u64)?;
         let mut parts = Parts { budget, slots: Vec::new() };
         match self.build(&program, &mut parts) {
-            Ok((thread, space)) => Ok(Process { parts, thread, space, blank: None }),
+            Ok(made) => Ok(Process { parts, made, blank: None }),
             Err(error) => {
                 // The first error is what the caller must hear of.
                 let _ = parts.reset();
@@ -188,11 +207,7 @@ impl<'a> Builder<'a> {
         }
     }
 
-    fn build(
-        &self,
-        program: &Program,
-        parts: &mut Parts,
-    ) -> Result<(Cap<Thread>, Cap<AddressSpace>), ProcessError> {
+    fn build(&self, program: &Program, parts: &mut Parts) -> Result<Made, ProcessError> {
         let table = parts.create::<CSpace>(TABLE_SLOTS)?;
         let pages = program.memory().div_ceil(PAGE_SIZE);
         let space = parts.create::<AddressSpace>(tables(pages))?;
@@ -215,7 +230,7 @@ impl<'a> Builder<'a> {
             thread.fault_handler(endpoint, badge)?;
         }
         thread.start(UserAddress(program.entry()), UserAddress(STACK_TOP), STARTUP_PAGE)?;
-        Ok((thread, space))
+        Ok(Made { thread, space, page: message })
     }
 
     /// Puts into the table what every process has, and what is granted.
@@ -235,10 +250,13 @@ impl<'a> Builder<'a> {
         put(table.handle(), idl::slots::OWN_CSPACE, all)?;
         put(space.handle(), idl::slots::OWN_SPACE, all)?;
         put(thread.handle(), idl::slots::OWN_THREAD, all)?;
-        put(environment().console().handle(), idl::slots::CONSOLE, Rights::WRITE)?;
+        put(environment().console().handle(), idl::slots::CONSOLE, self.console)?;
         if self.memory.0 > 0 {
             let untyped = parts.create::<Untyped>(u64::from(self.memory.0))?;
             put(untyped.handle(), idl::slots::HOME_UNTYPED, all)?;
+        }
+        if let Some((files, _)) = self.files {
+            put(files, idl::slots::MODULES, Rights::READ | Rights::DERIVE)?;
         }
         let mut slot = idl::slots::FIRST_FREE;
         for grant in &self.grants {
@@ -262,6 +280,7 @@ impl<'a> Builder<'a> {
         startup.program_end = program.segments().last().map_or(0, Segment::end);
         startup.granted = u32::try_from(self.grants.len()).unwrap_or(0);
         startup.generation = self.generation.0.into();
+        startup.modules_length = self.files.map_or(0, |(_, bytes)| bytes);
         startup.set_arguments(self.arguments);
         startup
     }
@@ -348,12 +367,20 @@ impl Parts {
     }
 }
 
+/// What of a process its maker needs to know.
+#[derive(Debug)]
+struct Made {
+    thread: Cap<Thread>,
+    space: Cap<AddressSpace>,
+    /// The message page of its first thread.
+    page: Cap<Region>,
+}
+
 /// A process that was started. Dropping it lets it go on.
 #[derive(Debug)]
 pub struct Process {
     parts: Parts,
-    thread: Cap<Thread>,
-    space: Cap<AddressSpace>,
+    made: Made,
     /// What stands in for memory that was taken back.
     blank: Option<(Cap<Region>, Cap<Binding>)>,
 }
@@ -362,7 +389,18 @@ impl Process {
     /// Its first thread.
     #[must_use]
     pub const fn thread(&self) -> Cap<Thread> {
-        self.thread
+        self.made.thread
+    }
+
+    /// What it said when it panicked, if it is its first thread that did.
+    #[must_use]
+    pub fn last_words(&self) -> Option<LastWords> {
+        let page = Mapping::of(self.made.page, Rights::READ).ok()?;
+        let mut bytes = [0; PAGE_BYTES];
+        page.read(0, &mut bytes);
+        // What stays mapped goes with the process.
+        let _ = page.unmap();
+        LastWords::parse(&bytes)
     }
 
     /// Mends a fault that is no fault of its: it looked at memory that was lent to it, and the lender has taken it back.
@@ -376,14 +414,20 @@ impl Process {
             Some(blank) => blank,
             None => {
                 let region = self.parts.create::<Region>(1)?;
-                let binding = memory::bind(region, self.space)?;
+                let binding = memory::bind(region, self.made.space)?;
                 self.parts.slots.push(binding.handle().index());
                 *self.blank.insert((region, binding))
             }
         };
         // What was written there the last time is nobody else's to read.
         self.parts.fill(region, 0, &[0; PAGE_BYTES])?;
-        match self.space.map(binding.handle(), PageIndex(0), page, Pages(1), Rights::READ | Rights::WRITE) {
+        match self.made.space.map(
+            binding.handle(),
+            PageIndex(0),
+            page,
+            Pages(1),
+            Rights::READ | Rights::WRITE,
+        ) {
             Ok(_) | Err(Error::AlreadyMapped) => Ok(true),
             Err(error) => Err(error),
         }

@@ -27,6 +27,7 @@ const RING: usize = 64;
 
 /// What a test breaks.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(dead_code, reason = "not every test breaks everything")]
 pub(crate) enum Fault {
     /// The n-th request for a resource, from 0, is refused.
     NoResource(u32),
@@ -69,6 +70,7 @@ pub(crate) enum Fault {
 
 /// How a subOS answers when it is asked for a core. Nobody stops working there before it is taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(dead_code, reason = "not every test breaks everything")]
 pub(crate) enum Manners {
     /// It gives it.
     Gives,
@@ -107,6 +109,9 @@ pub(crate) struct FakeSubOs {
     pub(crate) behaviour: Behaviour,
     pub(crate) started: bool,
     pub(crate) condemned: bool,
+    pub(crate) attached: bool,
+    pub(crate) loaded: bool,
+    pub(crate) dying: bool,
     pub(crate) lots: BTreeMap<u8, Vec<usize>>,
     pub(crate) reclaiming: u32,
     pub(crate) console: VecDeque<u8>,
@@ -174,6 +179,8 @@ pub(crate) struct FakeMachine {
     pub(crate) marks: Vec<(Moment, u64, u64)>,
     /// The line to an operator, if there is one.
     pub(crate) line: Option<FakeLine>,
+    /// What the supervisor noted.
+    pub(crate) notes: Vec<u8>,
 }
 
 impl FakeMachine {
@@ -212,6 +219,7 @@ impl FakeMachine {
             told: BTreeMap::new(),
             marks: Vec::new(),
             line: None,
+            notes: vec![0; supervisor_server::notes::BYTES],
         }
     }
 

@@ -91,6 +91,30 @@ impl MachinePort for FakeMachine {
         Ok(AuditReport { entries: 1000, violations, first: violations * 2, place: 0x1000 })
     }
 
+    fn note(&mut self, at: usize, bytes: &[u8]) {
+        self.notes[at..at + bytes.len()].copy_from_slice(bytes);
+    }
+
+    fn noted(&mut self, at: usize, bytes: &mut [u8]) {
+        bytes.copy_from_slice(&self.notes[at..at + bytes.len()]);
+    }
+
+    fn found(&mut self, subos: SubOsIndex) -> Result<Option<SubOsInfo>, Error> {
+        let cores = self.cores_of(subos.0).into_iter().fold(0, |mask, core| mask | 1 << core);
+        Ok(self.suboses.get(&subos.0).map(|found| {
+            let state = match found {
+                found if found.condemned => SubOsState::Condemned,
+                found if found.dying => SubOsState::Dying,
+                found if found.started => SubOsState::Running,
+                found if found.loaded => SubOsState::Loaded,
+                _ => SubOsState::Created,
+            };
+            let chunks = found.lots.values().fold(0, |sum, lot| sum + u32::try_from(lot.len()).expect("few"));
+            let number = SubOsNumber(u32::from(subos.0) + 1);
+            SubOsInfo { state, cores, chunks: idl::types::Chunks(chunks), number }
+        }))
+    }
+
     fn create(&mut self, subos: SubOsIndex, home: Chunks) -> Result<(), Error> {
         self.begins(Call::Create);
         self.tick();
@@ -110,13 +134,23 @@ impl MachinePort for FakeMachine {
         self.tick();
         assert!(!entry.is_empty());
         assert!(!self.living(subos)?.started, "files come before the start");
-        self.step(subos)
+        if self.living(subos)?.attached {
+            return Err(Error::WrongState);
+        }
+        let progress = self.step(subos)?;
+        self.living(subos)?.attached = progress == Progress::Done;
+        Ok(progress)
     }
 
     fn load(&mut self, subos: SubOsIndex, entry: &str, _: &str) -> Result<(), Error> {
         self.tick();
         assert!(!entry.is_empty());
-        self.living(subos).map(|_| ())
+        let subos = self.living(subos)?;
+        if subos.loaded {
+            return Err(Error::WrongState);
+        }
+        subos.loaded = true;
+        Ok(())
     }
 
     fn start(&mut self, subos: SubOsIndex) -> Result<(), Error> {
@@ -124,6 +158,9 @@ impl MachinePort for FakeMachine {
         self.tick();
         let now = self.now;
         let subos = self.living(subos)?;
+        if subos.started || !subos.loaded {
+            return Err(Error::WrongState);
+        }
         (subos.started, subos.born, subos.seen) = (true, now, now);
         Ok(())
     }
@@ -272,7 +309,8 @@ impl MachinePort for FakeMachine {
 
     fn destroy(&mut self, subos: SubOsIndex) -> Result<Progress, Error> {
         // From the first call on it does nothing any more; until then its console was read.
-        self.subos(subos)?.started = false;
+        let going = self.subos(subos)?;
+        (going.started, going.dying) = (false, true);
         self.begins(Call::Destroy);
         self.tick();
         if self.step(subos)? == Progress::More {

@@ -18,6 +18,7 @@ mod catastrophes;
 mod channels;
 mod chores;
 mod cores;
+pub mod crasher;
 mod crowds;
 mod depot;
 mod errors;

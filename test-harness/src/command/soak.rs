@@ -7,6 +7,7 @@ use super::check::{self, Checking};
 use super::turmoil;
 use crate::cases::{CASES, Case, LONG_CASES, Stage};
 use crate::cli::Options;
+use crate::crashes;
 use crate::failure::{Doing, Failure, Result};
 use crate::machine::Clockwork;
 use crate::place;
@@ -43,6 +44,12 @@ pub(super) fn soak(options: &Options, minutes: u32, seed: Option<u64>, cases: Ca
         Cases::Short => &[],
         Cases::LongToo => LONG_CASES,
     };
+    if cases == Cases::LongToo {
+        for manifest in crashes::SWEPT {
+            let crashes = crashes::sweep(&stage, manifest)?;
+            say(format_args!("{manifest}: the supervisor crashed {crashes} times"));
+        }
+    }
     let mut order: Vec<&Case> = CASES.iter().chain(long).collect();
     while begin.elapsed() < limit {
         random.shuffle(&mut order);

@@ -12,7 +12,7 @@ use crate::place;
 use crate::say::warn;
 
 /// Crates with programs, from the root of the checkout.
-const CRATES: [&str; 2] = ["supervisor-server", "test-harness/guest"];
+const CRATES: [&str; 3] = ["supervisor-server", "supervisor-server/keeper", "test-harness/guest"];
 /// The folder of which every crate has programs.
 pub const SERVICES: &str = "subos-server";
 /// The feature that a binary of the target requires.

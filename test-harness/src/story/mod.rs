@@ -219,7 +219,8 @@ impl Story {
                 Some(Event::Ended { subos: text(&record, "subos"), status: text(&record, "status") })
             }
             "epitaph" => Some(Event::Epitaph { subos: text(&record, "subos"), text: text(&record, "text") }),
-            "crash" | "restart" | "lot" | "core" | "beat" | "busy" | "missing" | "starved" | "asks" => {
+            "crash" | "restart" | "resume" | "lot" | "core" | "beat" | "busy" | "missing" | "starved"
+            | "asks" => {
                 self.note(&record);
                 Some(Event::Remark { subos: text(&record, "subos"), text: remark(&record) })
             }
@@ -295,6 +296,9 @@ fn remark(record: &Record<'_>) -> String {
             let place =
                 format!("vector {}, address {}, rip {}", value("vector"), value("address"), value("rip"));
             match record.get("program") {
+                None if record.get("text").is_some() => {
+                    format!("crashed ({place}), {} times by now: {}", count("times"), value("text"))
+                }
                 Some(_) => format!(
                     "nobody looks after a thread that faulted ({place}); its output says why and with which registers; \
                      its first program is {}",
@@ -316,6 +320,13 @@ fn remark(record: &Record<'_>) -> String {
         },
         "starved" => format!("had no memory left, and ended {} programs for that by now", count("times")),
         "restart" => format!("is built again, {} times by now", count("times")),
+        "resume" => format!(
+            "goes on with step {}: it finds {} subOSes; {} {}",
+            count("n") + 1,
+            count("found"),
+            value("order"),
+            value("text")
+        ),
         "lot" => format!(
             "says of its lot {}: {} pages looked at, {} of them not all zero",
             count("lot"),

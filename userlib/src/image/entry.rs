@@ -77,6 +77,31 @@ pub(crate) fn stack_pointer() -> u64 {
     pointer
 }
 
+/// Finds the calls that led here, innermost first, as the frame pointers say: for each, the address that it would return to.
+/// The answer is how many there are. Code that keeps no frame pointers ends the list or is left out of it; whatever a frame
+/// pointer is, nothing but this thread's own stack is read.
+#[inline(never)]
+pub(crate) fn calls(trace: &mut [u64]) -> usize {
+    let mut frame: u64;
+    // SAFETY: reads a register.
+    unsafe { asm!("mov {}, rbp", out(reg) frame, options(nomem, nostack, preserves_flags)) };
+    let (mut from, mut found) = (stack_pointer(), 0);
+    // The block at the end of the stack is no frame.
+    let end = (from | (STACK_SIZE - 1)) + 1 - BLOCK_BYTES;
+    for place in trace.iter_mut() {
+        if frame < from || frame > end - 16 || !frame.is_multiple_of(8) {
+            break;
+        }
+        // SAFETY: aligned, not below the stack pointer and before the end of this stack, which is mapped; nothing else writes it
+        // now, and any bits are a number.
+        let [next, back] = unsafe { (frame as *const [u64; 2]).read() };
+        *place = back;
+        found += 1;
+        (from, frame) = (frame + 16, next);
+    }
+    found
+}
+
 /// Ends this thread in a way that its fault handler sees: an invalid instruction.
 pub(crate) fn halt() -> ! {
     // SAFETY: UD2 does nothing but raise an exception, and the kernel does not resume here unasked.
