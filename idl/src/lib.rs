@@ -44,6 +44,7 @@ pub mod serial;
 pub mod servers;
 pub mod slots;
 pub mod startup;
+pub mod trace;
 pub mod types;
 pub mod word;
 

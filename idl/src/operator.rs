@@ -263,6 +263,15 @@ pub struct LedgerPart {
     pub next: Option<u64>,
 }
 
+/// Where in memory the cores' areas lie, each with a [trace](crate::trace).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, crate::Value)]
+pub struct PlacesView {
+    /// The first.
+    pub areas: u64,
+    /// Bytes of one.
+    pub area: u64,
+}
+
 /// Why the supervisor does not say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, crate::Word)]
 pub enum OperatorError {
@@ -325,6 +334,11 @@ pub trait Operator {
     /// Ends the run, once what is in hand is done: everything is destroyed, the ledger compared, the machine audited.
     #[requires(CHANGE)]
     fn end(&self);
+
+    /// Where the cores' traces are, for one who can read the machine's memory from outside.
+    #[bytes]
+    #[requires(SEE)]
+    fn places(&self) -> Result<PlacesView, OperatorError>;
 }
 
 /// As much of a text as there is room for.

@@ -108,6 +108,29 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_ring_is_as_others_read_it() {
+        assert_eq!(area::TRACE_PAGE, idl::trace::PAGE * PAGE);
+        assert_eq!(TRACE_EVENTS, idl::trace::EVENTS);
+        assert_eq!(size_of::<Ring>(), idl::trace::RING_WORDS * 8);
+        let mut ring = Ring { count: 0, entries: [Entry::default(); TRACE_EVENTS] };
+        ring.push(Entry { time: 5, event: Event::Fault, first: 14, second: 0x1000 });
+        let mut words = [0; idl::trace::RING_WORDS];
+        words[0] = ring.count as u64;
+        let entry = &ring.entries[0];
+        words[1..5].copy_from_slice(&[entry.time, entry.event as u64, entry.first, entry.second]);
+        let read = idl::trace::events(&words, words[0], 0).next().map(|event| event.happened);
+        assert_eq!(read, Some(idl::trace::Happened::Fault(14, 0x1000)));
+        let offsets = [
+            core::mem::offset_of!(Entry, time),
+            core::mem::offset_of!(Entry, event),
+            core::mem::offset_of!(Entry, first),
+            core::mem::offset_of!(Entry, second),
+        ];
+        assert_eq!(offsets, [0, 8, 16, 24]);
+        assert_eq!(core::mem::offset_of!(Ring, entries), 8);
+    }
+
+    #[test]
     fn the_ring_keeps_the_last_events_in_order() {
         let mut ring = Ring { count: 0, entries: [Entry::default(); TRACE_EVENTS] };
         assert_eq!(ring.last(8).count(), 0);

@@ -9,7 +9,7 @@ use idl::interface::{Caller, Generation, Session};
 use idl::kernel::machine::LedgerEntry;
 use idl::operator::{
     ActivityView, Change, Hands, LedgerPart, Life, LogPart, LotView, MachineView, Operator, OperatorDispatch,
-    OperatorError, OperatorServer, Ordered, Outcome, RUNS, Resource, Run, SubOsView, fitted,
+    OperatorError, OperatorServer, Ordered, Outcome, PlacesView, RUNS, Resource, Run, SubOsView, fitted,
 };
 use idl::plan::{CoreNumber, SubOsIndex};
 use idl::serial::{Line, Served};
@@ -223,6 +223,11 @@ impl<P: MachinePort> OperatorServer for Answers<'_, P> {
 
     fn end(&mut self, _: Caller<Operator>) {
         self.director.end_when_done();
+    }
+
+    fn places(&mut self, _: Caller<Operator>) -> Result<PlacesView, OperatorError> {
+        let places = self.port.places().map_err(|_| OperatorError::Kernel)?;
+        Ok(PlacesView { areas: places.areas, area: places.area })
     }
 }
 

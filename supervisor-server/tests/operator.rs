@@ -126,6 +126,7 @@ fn everything_can_be_seen() {
         for (subos, core) in [(0, 3), (2, 4), (0, 200)] {
             assert_eq!(client.activity(subos, core), Err(CallError::Refused(OperatorError::NotThere)));
         }
+        assert!(client.places().unwrap().area > 0);
         assert_eq!(client.activity(9, 0), Err(CallError::Refused(OperatorError::NoSubOs)));
 
         let cores = client.ledger(Resource::Core, 0).unwrap();

@@ -106,7 +106,8 @@ pub fn play(
         clockwork: board.clockwork,
         debugger: board.debugger,
         control: board.control.clone(),
-        sharing: Sharing::Private,
+        // An operator can have the cores' traces read out of it.
+        sharing: if board.control.is_some() { Sharing::Shared } else { Sharing::Private },
         extra: board.extra.clone(),
     };
     let seconds = if board.control.is_some() { KEPT_UP } else { u64::from(manifest.seconds) };

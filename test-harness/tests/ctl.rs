@@ -1,6 +1,7 @@
 //! A machine that is kept up, and every command of `ctl` against it, as an operator gives them from other terminals.
 #![allow(clippy::unwrap_used, reason = "a test may stop where it stands")]
 
+use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
@@ -130,6 +131,7 @@ fn an_operator_sees_and_changes_a_machine_that_is_kept_up() {
     survives_rubbish(&kept);
     tells_what_was(&kept);
     tells_what_goes_on(&kept);
+    traces(&kept);
     assert_eq!(kept.done(&["end"]), "");
     let socket = kept.socket.clone();
     kept.end();
@@ -242,6 +244,24 @@ fn tells_what_goes_on(kept: &Kept) {
     };
     // A host that is busy may let a core stand still for one look, not for all.
     assert!((0..100).any(works), "echo never does anything");
+}
+
+/// What cores did last, by name; and the same for a viewer.
+fn traces(kept: &Kept) {
+    let text = kept.done(&["trace"]);
+    for part in ["core 0 (supervisor)", "core 1 (echo)", "Endpoint."] {
+        assert!(text.contains(part), "{part:?} is not in {text}");
+    }
+    let file = place::scratch("control").unwrap().join(format!("trace-{}.json", std::process::id()));
+    kept.done(&["trace", "--ms", "20", "--to", file.to_str().unwrap()]);
+    let trace: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+    fs::remove_file(&file).unwrap();
+    let events = trace["traceEvents"].as_array().unwrap();
+    let is = |name: &str, core: u64| events.iter().any(|it| it["name"] == name && it["tid"] == core);
+    // The server of the pair answers, and waits for the next, on the core that echo has.
+    assert!(is("Endpoint.reply_receive", 1) || is("Endpoint.call", 1), "{trace}");
+    let times = events.iter().filter(|it| it["tid"] == 1).filter_map(|it| it["ts"].as_f64());
+    assert!(times.is_sorted(), "a core's events are in their order");
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! What can be said to `ctl`.
 
+use std::path::PathBuf;
+
 use clap::{ArgGroup, Args, Subcommand};
 
 /// A look at a machine, or a change of it.
@@ -75,6 +77,15 @@ pub enum Verb {
         /// Go on showing what comes.
         #[arg(long, short)]
         follow: bool,
+    },
+    /// Tells what each core did last, system call by system call, out of the machine's memory, which costs it nothing.
+    Trace {
+        /// Watch for so long, in milliseconds; without it, what is in the cores' rings now is told.
+        #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=60_000))]
+        ms: u64,
+        /// Write it to this file, for the viewers of Chrome and Perfetto. With --json the same goes to standard output.
+        #[arg(long, value_name = "FILE")]
+        to: Option<PathBuf>,
     },
     /// Shows what each subOS does on each core, on the whole terminal, until `q` is pressed.
     Top {

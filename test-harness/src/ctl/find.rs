@@ -82,9 +82,13 @@ fn name_of(path: &Path) -> String {
     stem.rsplit_once('-').map_or_else(|| stem.to_string(), |(name, _)| name.to_owned())
 }
 
-/// Whether the process that keeps the machine up is there.
+/// Which process keeps the machine up, by the name of its socket.
+pub(super) fn owner(path: &Path) -> Option<u32> {
+    let stem = path.file_stem()?.to_string_lossy();
+    stem.rsplit_once('-').and_then(|(_, id)| id.parse().ok())
+}
+
+/// Whether that process is there.
 fn owner_lives(path: &Path) -> bool {
-    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
-    let id = stem.rsplit_once('-').and_then(|(_, id)| id.parse::<u32>().ok());
-    id.is_some_and(|id| Path::new(&format!("/proc/{id}")).exists())
+    owner(path).is_some_and(|id| Path::new(&format!("/proc/{id}")).exists())
 }

@@ -11,8 +11,10 @@ mod order;
 mod socket;
 mod table;
 mod top;
+mod trace;
 
 use std::path::Path;
+use std::time::Duration;
 
 use idl::interface::CallError;
 use idl::operator::{MachineView, OperatorClient, Resource, Run, SubOsView};
@@ -106,10 +108,14 @@ impl Ctl {
     /// What is wrong, with the exit status that it means.
     pub fn execute(&self) -> Result<()> {
         let change = order::change(&self.verb)?;
-        let control = Control::connect(&socket_of(self.machine.as_deref())?)?;
+        let socket = socket_of(self.machine.as_deref())?;
+        let control = Control::connect(&socket)?;
         match &self.verb {
             Verb::List => list::list(&control, self.json),
             Verb::Log { name, follow } => log::log(&control, name.as_deref(), *follow, self.json),
+            Verb::Trace { ms, to } => {
+                trace::trace(&control, &socket, Duration::from_millis(*ms), to.as_deref(), self.json)
+            }
             Verb::Top { once } => {
                 // What is piped somewhere is no terminal to fill.
                 let whole = std::io::IsTerminal::is_terminal(&std::io::stdout());

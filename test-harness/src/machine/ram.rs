@@ -54,6 +54,15 @@ impl Ram {
         Err(Failure::new("QEMU ended, or was too slow, before it had made the guest's memory"))
     }
 
+    /// The memory of a QEMU with this process number that has made it long ago.
+    ///
+    /// # Errors
+    /// When that cannot be read, or there is none.
+    pub fn of(process: u32) -> Result<Self> {
+        let looked = std::cell::Cell::new(false);
+        Self::open(process, || Ok(!looked.replace(true)))
+    }
+
     /// Words from an address on.
     ///
     /// # Errors
