@@ -95,6 +95,10 @@ fn main() -> ExitCode {
                 .with_ignored_flag(true),
         );
     }
+    trials.push(Trial::test(
+        "turmoil::a_seed_is_played_again",
+        a_seed_gives_the_same_run_by_a_clock_that_counts,
+    ));
     // What must be observed by all cases together can only be told when all of them run. When some are left out this
     // is no case at all, rather than one that is skipped.
     if arguments.filter.is_none() && arguments.skip.is_empty() {
@@ -408,6 +412,20 @@ fn subos_operations_in_random_order() -> std::result::Result<(), Failed> {
     let begin = Instant::now();
     let transcript = turmoil.pass(stage()?)?;
     tell("turmoil::cores_race", &transcript, begin.elapsed())
+}
+
+/// A seed whose run ended with a subOS condemned, while hostile programs kept the machine for themselves: by a clock that counts
+/// instructions it ends well, and says the same to the letter when it is played again.
+fn a_seed_gives_the_same_run_by_a_clock_that_counts() -> std::result::Result<(), Failed> {
+    let turmoil = Turmoil { seed: 4, operations: 100, clockwork: Clockwork::Deterministic };
+    say(format_args!("turmoil::a_seed_is_played_again: {}", turmoil.command()));
+    let (first, again) = (turmoil.pass(stage()?)?, turmoil.pass(stage()?)?);
+    let differs = first.iter().zip(&again).find(|(first, again)| first != again);
+    match differs {
+        None if first.len() == again.len() => Ok(()),
+        None => Err(Failed::from(format!("one run says {} lines, the other {}", first.len(), again.len()))),
+        Some((first, again)) => Err(Failed::from(format!("one run says {first}\nthe other {again}"))),
+    }
 }
 
 fn stage() -> Result<&'static Stage> {

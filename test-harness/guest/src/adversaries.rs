@@ -113,6 +113,7 @@ impl Witness {
         check_eq!((info.state, info.cores, info.chunks), (SubOsState::Running, 0b10, self.chunks));
         while self.messages()? < begin + 4 {
             check!(time::now().0 < end.0, "the witness stands still");
+            take_turns();
         }
         Ok(())
     }
