@@ -66,4 +66,16 @@ fn planted_sharing_is_found_with_its_symbols_and_owners() {
     let owned = |name: &&&str| kernel.contains(&format!("lot 0 of {name}, owned by {name} by the ledger"));
     let owner = ["linux", "left", "right"].iter().find(owned).expect("the ledger says whose it is");
     assert!(kernel.contains(&format!("{owner} on core")) && kernel.contains("writes it"), "{text}");
+    // A third that touches what two have declared between them, though neither is to blame.
+    let window = lines.iter().find(|line| line.contains("the memory of the window of here and there, +0x"));
+    let window = window.unwrap_or_else(|| panic!("the look at the window is not found: {text}"));
+    let look = "planted::mistake::peek_at_window (microkernel/src/machine/planted.rs:";
+    let by_third = |line: &&str| {
+        ["linux on core", "left on core", "right on core"].iter().any(|third| line.contains(third))
+    };
+    let third: Vec<&str> = window.lines().filter(by_third).collect();
+    assert!(!third.is_empty() && third.iter().all(|line| line.contains(look)), "{window}");
+    for side in ["here on core 6 writes it", "there on core 7 writes it"] {
+        assert!(text.contains(side), "{side}: {text}");
+    }
 }

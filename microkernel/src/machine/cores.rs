@@ -116,9 +116,8 @@ pub fn reclaim(
             _ => Next::Free,
         };
         match next {
-            Next::Wait => return Ok(MORE),
-            Next::On if apic::interrupt_waits() => return Ok(MORE),
-            Next::On => {}
+            Next::On if !apic::interrupt_waits() => {}
+            Next::Wait | Next::On => return Ok(MORE),
             Next::Free => return Ok(Answer { words: Progress::Done.to_words() }),
         }
     }

@@ -66,9 +66,8 @@ pub fn reclaim(books: &mut Books, core: &mut Core, target: Target, seat: u32) ->
             Phase::Scrubbing => scrub(books, lot, &entry)?,
         };
         match progress {
-            Next::Wait => break,
-            Next::On if apic::interrupt_waits() => break,
-            Next::On => {}
+            Next::On if !apic::interrupt_waits() => {}
+            Next::Wait | Next::On => break,
             Next::Free => {
                 books.moves.lots += 1;
                 return Ok(Answer { words: Progress::Done.to_words() });

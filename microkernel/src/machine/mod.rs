@@ -37,6 +37,7 @@ pub mod grants;
 pub mod hooks;
 pub mod load;
 pub mod lots;
+pub(crate) mod planted;
 pub mod questions;
 mod raw;
 pub mod share;

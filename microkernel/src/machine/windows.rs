@@ -14,7 +14,7 @@ use static_assertions::const_assert;
 
 use super::books::Books;
 use super::visit::{lot_slot, notify, visit};
-use super::{Target, cores, create, doorbell, grants, lots, number_of, raw};
+use super::{Target, cores, create, doorbell, grants, lots, number_of, planted, raw};
 use crate::arch::Core;
 use crate::kernel::Kernel;
 use crate::limits::{MAX_LOTS, MAX_SUBOSES, PAGE};
@@ -115,6 +115,7 @@ pub fn end_abandoned(books: &mut Books) {
 /// Gives both sides what they have of the window. An error leaves nothing in either kernel.
 fn open(books: &mut Books, core: &mut Core, sides: [Side; 2]) -> Result<(), Error> {
     let [one, other] = sides;
+    planted::opened(books, &one.entry);
     for (side, peer) in [(one, other), (other, one)] {
         lots::map(books, side.id, &side.entry)?;
         books.at_stake = Some((peer.id, peer.lot));

@@ -1,5 +1,6 @@
 //! What was seen, as a table, and what is wrong with it, line by line.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::Path;
 
@@ -10,7 +11,7 @@ use crate::failure::{Failure, Result};
 use crate::view::{aligned, grouped};
 
 /// The most crossing lines that are described; how many there are is always said.
-const MOST_SHOWN: usize = 20;
+const MOST_SHOWN: usize = 6;
 
 /// The table: what each core did, and what happened in the shares.
 #[must_use]
@@ -70,12 +71,18 @@ pub fn check(findings: &Findings, kernel: &Path) -> Result<()> {
     });
     let symbols = Symbols::of(kernel, instructions)?;
     let count = findings.crossing.len();
-    let mut detail = String::new();
-    for line in findings.crossing.iter().take(MOST_SHOWN) {
-        describe(&mut detail, line, findings, &symbols);
+    let (mut detail, mut seen) = (String::new(), BTreeMap::new());
+    for line in &findings.crossing {
+        let place = findings.land.describe(line.place);
+        let place = place.rsplit_once(", +").map_or(place.as_str(), |(place, _)| place).to_owned();
+        let seen: &mut usize = seen.entry(place).or_default();
+        *seen += 1;
+        if *seen <= MOST_SHOWN {
+            describe(&mut detail, line, findings, &symbols);
+        }
     }
-    if count > MOST_SHOWN {
-        let _ = writeln!(detail, "and {} more", count - MOST_SHOWN);
+    for (place, seen) in seen.into_iter().filter(|(_, seen)| *seen > MOST_SHOWN) {
+        let _ = writeln!(detail, "and {} more in {place}", seen - MOST_SHOWN);
     }
     let lines = if count == 1 { "a cache line is".to_owned() } else { format!("{count} cache lines are") };
     Err(Failure::new(format!("{lines} written by one subOS and touched by another")).detail(detail))

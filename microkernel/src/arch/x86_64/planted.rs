@@ -1,10 +1,11 @@
-//! Two mistakes, for the sharing detector to find. Only the build with the feature `shared-counter` has them.
+//! Two of three mistakes, for the sharing detector to find. Only the build with the feature `shared-counter` has them.
 //!
 //! The first is a counter for all subOSes, as somebody might add who wants to know how often the kernel is entered. It
 //! takes two changes, for the linker script refuses writable statics: the counter lies in the sealed part of the image,
 //! and that part stays writable after boot.
 //!
-//! The second is a supervisor that looks at another subOS's kernel without visiting it.
+//! The second is a supervisor that looks at another subOS's kernel without visiting it. The third is in
+//! `machine::planted`.
 
 use super::core::Core;
 use super::half::Access;
@@ -43,6 +44,7 @@ mod mistakes {
     /// A kernel is entered on this core.
     pub(crate) fn entered(core: &Core) {
         count_entry();
+        crate::machine::planted::looked(core);
         if core.subos() == Some(SubOsId::SUPERVISOR) {
             peek_at_kernel(places().shelf().visited());
         }
