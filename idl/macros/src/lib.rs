@@ -72,7 +72,8 @@ pub fn kernel_object(attribute: TokenStream, item: TokenStream) -> TokenStream {
 /// `idl::interface::Value`, whose greatest size is known, and text and slices with `#[max(..)]`; the error stays a
 /// word. `#[requires(..)]` names rights of the interface that the caller's badge must give. `#[idempotent]` lets the
 /// client repeat a call when the server died over it; `#[one_way]` has no answer. `#[event]` is not called but told: `EchoEvents`
-/// is what a server tells its subscribers with, `EchoEvent` what they are told.
+/// is what a server tells its subscribers with, `EchoEvent` what they are told. With `asynchronous` in the attribute there are also
+/// `EchoAsyncServer` and `EchoAsyncDispatch`, for a server whose methods are `async`.
 #[proc_macro_attribute]
 pub fn interface(attribute: TokenStream, item: TokenStream) -> TokenStream {
     interface::expand(attribute.into(), item.into()).unwrap_or_else(syn::Error::into_compile_error).into()

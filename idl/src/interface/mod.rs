@@ -75,7 +75,7 @@ pub use in_process::InProcess;
 pub use label::{CONNECT, Generation, Label, status};
 pub use link::{InParcel, InWords, Link, Outcome, REPEATS};
 pub use passed::{Lent, Moved, Parcel, Passable, Passed, Passing, right};
-pub use server::{Answer, Dispatch, Refusal, Request, Verdict, expect_most};
+pub use server::{Answer, AsyncDispatch, Dispatch, Refusal, Request, Verdict, expect_most};
 pub use session::{Access, Caller, Full, RightNames, Session, Sessions};
 pub use shape::{Elements, Most, Part, Shape, Value, Variant, larger, length_bytes, mix, sum};
 

@@ -152,7 +152,20 @@ impl Answer {
         self.message.count = count.min(REGISTER_WORDS) as u8;
     }
 
-    fn refusal(&mut self, refusal: Refusal) {
+    /// Makes this the answer to a request that came to this end.
+    #[inline]
+    fn settle(&mut self, done: Result<(), Refusal>) -> Verdict {
+        match done {
+            Ok(()) => Verdict::Taken,
+            Err(refusal) => {
+                self.refusal(refusal);
+                if refusal == Refusal::TooLong { Verdict::Taken } else { Verdict::Refused }
+            }
+        }
+    }
+
+    /// Answers with a refusal, and nothing else.
+    pub fn refusal(&mut self, refusal: Refusal) {
         self.message.parcel.clear();
         match refusal {
             Refusal::UnknownMethod => self.set(status::UNKNOWN_METHOD, &[], 0),
@@ -226,13 +239,8 @@ pub trait Dispatch {
         answer: &mut Answer,
     ) -> Verdict {
         answer.message.parcel.clear();
-        match self.take(life, badge, request, answer) {
-            Ok(()) => Verdict::Taken,
-            Err(refusal) => {
-                answer.refusal(refusal);
-                if refusal == Refusal::TooLong { Verdict::Taken } else { Verdict::Refused }
-            }
-        }
+        let done = self.take(life, badge, request, answer);
+        answer.settle(done)
     }
 
     /// What comes before the method: the label, the life that is meant, the deadline.
@@ -245,25 +253,74 @@ pub trait Dispatch {
         request: &Request<'_>,
         answer: &mut Answer,
     ) -> Result<(), Refusal> {
-        let label = Label::unpack(request.label).ok_or(Refusal::UnknownMethod)?;
-        if label.method == CONNECT {
-            let (status, words) = welcome::<Self::Interface>(request.words, life);
-            answer.set(status, &words, REGISTER_WORDS);
-            return Ok(());
+        let Some((method, caller, request)) = enter(life, badge, request, answer)? else { return Ok(()) };
+        if method > LAST_METHOD {
+            return event::dispatch(self.subscribed(), method, caller, &request, answer);
         }
-        if label.generation != Generation::ANY && label.generation != life {
-            return Err(Refusal::Restarted(life));
+        self.dispatch(method, caller, &request, answer)
+    }
+}
+
+/// Which method is meant, by whom, and with what; nothing if the request opened a connection, which is answered with that.
+#[inline]
+fn enter<'a, I: Interface>(
+    life: Generation,
+    badge: Badge,
+    request: &Request<'a>,
+    answer: &mut Answer,
+) -> Result<Option<(u32, Caller<I>, Request<'a>)>, Refusal> {
+    let label = Label::unpack(request.label).ok_or(Refusal::UnknownMethod)?;
+    if label.method == CONNECT {
+        let (status, words) = welcome::<I>(request.words, life);
+        answer.set(status, &words, REGISTER_WORDS);
+        return Ok(None);
+    }
+    if label.generation != Generation::ANY && label.generation != life {
+        return Err(Refusal::Restarted(life));
+    }
+    let mut caller = Caller { session: Session::of(badge), until: Deadline::NEVER };
+    let mut words = request.words;
+    if label.has_deadline {
+        let (until, others) = words.split_last().ok_or(Refusal::Malformed)?;
+        (caller.until, words) = (Deadline(*until), others);
+    }
+    Ok(Some((label.method, caller, Request { words, ..*request })))
+}
+
+/// A server whose methods may wait for something, ready to be served: generated for each interface that is `asynchronous`.
+/// While one call waits, others are carried out.
+pub trait AsyncDispatch {
+    /// Its interface.
+    type Interface: Interface;
+
+    /// Decodes a request, has it done, encodes the result.
+    ///
+    /// # Errors
+    /// When there is nothing to be done, or the result does not fit.
+    fn dispatch(
+        &self,
+        method: u32,
+        caller: Caller<Self::Interface>,
+        request: &Request<'_>,
+        answer: &mut Answer,
+    ) -> impl Future<Output = Result<(), Refusal>>;
+
+    /// The whole of what a server in this life does with a request: this always makes an answer.
+    fn answer(
+        &self,
+        life: Generation,
+        badge: Badge,
+        request: &Request<'_>,
+        answer: &mut Answer,
+    ) -> impl Future<Output = Verdict> {
+        async move {
+            answer.message.parcel.clear();
+            let done = match enter(life, badge, request, answer) {
+                Ok(None) => Ok(()),
+                Ok(Some((method, caller, request))) => self.dispatch(method, caller, &request, answer).await,
+                Err(refusal) => Err(refusal),
+            };
+            answer.settle(done)
         }
-        let mut caller = Caller { session: Session::of(badge), until: Deadline::NEVER };
-        let mut words = request.words;
-        if label.has_deadline {
-            let (until, others) = words.split_last().ok_or(Refusal::Malformed)?;
-            (caller.until, words) = (Deadline(*until), others);
-        }
-        let request = Request { words, ..*request };
-        if label.method > LAST_METHOD {
-            return event::dispatch(self.subscribed(), label.method, caller, &request, answer);
-        }
-        self.dispatch(label.method, caller, &request, answer)
     }
 }

@@ -54,6 +54,7 @@ mod suboses;
 mod tenants;
 mod trickery;
 pub mod turmoil;
+mod turns;
 mod walls;
 mod wards;
 mod wild;
@@ -187,6 +188,7 @@ cases! {
         a_subscriber_is_told what_is_no_bell_is_refused who_never_fetches_harms_itself
         who_floods_with_fetches_harms_itself a_subscriber_that_dies_is_forgotten
     }
+    turns { who_waits_keeps_nobody_waiting a_session_has_its_part callers_that_give_up_or_die_leave_room }
     quiet { a_core_that_parks_is_not_waited_for long_operations_are_interrupted }
     processes { a_process_serves a_stray_write_is_reported a_panic_is_reported a_process_stays_in_its_budget }
 }

@@ -16,7 +16,7 @@ use userlib::{Cap, Error, Rights, cap, check, check_eq, environment, println};
 
 use crate::library::{line, next_fault};
 use crate::parlour::{Host, ParlourClient, ParlourDispatch};
-use crate::{Outcome, PATIENCE, events, said, services};
+use crate::{Outcome, PATIENCE, events, said, services, turns};
 
 /// An address at which nothing is ever mapped.
 const NOWHERE: u64 = 0x1_2340;
@@ -29,6 +29,7 @@ pub(crate) const CHILDREN: &[(&str, fn())] = &[
     ("child::hoard", hoard),
     ("child::depot", services::serve_depot),
     ("child::caller", services::call_depot),
+    ("child::waiter", turns::wait_at_the_gate),
     ("child::subscriber", events::subscribe_and_wait),
 ];
 

@@ -7,7 +7,9 @@ mod connection;
 mod host;
 mod parcel;
 mod service;
+mod turns;
 mod view;
+mod workers;
 
 pub use bell::{EventBell, offer};
 pub use buffer::Buffer;
@@ -15,7 +17,9 @@ pub use connection::Connection;
 #[cfg(not(feature = "image"))]
 pub use host::HostMemory;
 pub use service::{Handler, Service};
+pub use turns::{Done, Turns};
 pub use view::View;
+pub use workers::Workers;
 
 use caps::Error;
 use idl::abi::REGISTER_WORDS;

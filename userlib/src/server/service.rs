@@ -1,15 +1,21 @@
 //! A server's side of an endpoint.
 
+use alloc::sync::Arc;
+use alloc::task::Wake;
+use alloc::vec::Vec;
+use core::task::{Context, Waker};
+
 use caps::Error;
 use idl::abi::MESSAGE_CAPS;
 use idl::interface::{
-    Answer, Dispatch, Generation, Interface, Label, Long, Method, Passing, Request, SUBSCRIBE, Shape,
-    Verdict, most_capabilities,
+    Answer, AsyncDispatch, Dispatch, Generation, Interface, Label, Long, Method, Passing, Request, SUBSCRIBE,
+    Shape, Verdict, most_capabilities, status,
 };
-use idl::message::Received;
+use idl::message::{Message, Received};
 use idl::types::{Badge, Bits, Deadline};
 
 use super::parcel::{Expected, NOWHERE, Outgoing, remove};
+use super::turns::{Done, Turns};
 use super::{put, take};
 use crate::cap::{Cap, Endpoint, Notification, Reply};
 use crate::{environment, memory, page, thread};
@@ -100,6 +106,54 @@ impl Service {
         }
     }
 
+    /// Serves calls that may wait for something, until the endpoint goes, or the kernel refuses in another way: while one waits,
+    /// others are carried out, at most `most` at once, and `each` of one session. Who comes when there are `most` waits
+    /// until one has ended; whose session has its part is refused (`NoRoom`). The thread must have no notification bound to it.
+    pub fn serve_concurrently<D: AsyncDispatch>(&self, server: &D, most: usize, each: usize) -> Error {
+        let Err(error) = self.serve_turns(server, most, each);
+        // As above.
+        let _ = page::set_receive_slots(&[NOWHERE; MESSAGE_CAPS]);
+        error
+    }
+
+    fn serve_turns<D: AsyncDispatch>(
+        &self,
+        server: &D,
+        most: usize,
+        each: usize,
+    ) -> Result<core::convert::Infallible, Error> {
+        let bell = memory::create::<Notification>(0)?;
+        self.bind(bell)?;
+        let waker = Waker::from(Arc::new(Alarm(bell)));
+        let methods = <D::Interface as Interface>::METHODS;
+        let mut replies = Vec::from([self.reply]);
+        while replies.len() < most {
+            replies.push(memory::create::<Reply>(0)?);
+        }
+        let mut inbox = Expected::new(0)?;
+        let mut turns = Turns::new(server, self.life, each);
+        loop {
+            while let Some(done) = turns.next(&mut Context::from_waker(&waker)) {
+                replies.push(finish(&done, methods)?);
+            }
+            let Some(reply) = replies.last().copied() else {
+                bell.wait(Deadline::NEVER)?;
+                continue;
+            };
+            inbox.fill(most_capabilities(methods))?;
+            inbox.announce()?;
+            let received = self.endpoint.receive(&reply, Deadline::NEVER)?;
+            let mut request = Long::new(0);
+            // A signal says that a call can go on.
+            if let Arrived::Request(badge) = arrived(received, &mut request, &mut inbox)? {
+                replies.pop();
+                if let Some(done) = turns.begin(reply, badge, request) {
+                    replies.push(finish(&done, methods)?);
+                }
+            }
+        }
+    }
+
     #[inline]
     fn receive(&self) -> Result<Received, Error> {
         self.endpoint.receive(&self.reply, Deadline::NEVER)
@@ -140,6 +194,40 @@ fn arrived(received: Received, request: &mut Long, inbox: &mut Expected) -> Resu
         }
         Received::Signal(bits) => Ok(Arrived::Signal(bits)),
     }
+}
+
+/// What wakes a thread that serves: the notification that is bound to it.
+struct Alarm(Cap<Notification>);
+
+impl Wake for Alarm {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        // It is this program's own, and goes with it.
+        let _ = self.0.signal(Bits(1));
+    }
+}
+
+/// Answers a call that has come to its end; gives back what its caller waited in, which is free then. A caller who does not
+/// wait any more costs nothing.
+fn finish(done: &Done<Cap<Reply>>, methods: &[Method]) -> Result<Cap<Reply>, Error> {
+    settle(methods, &done.request, done.verdict);
+    let mut message = put(&done.answer.message)?;
+    let mut outgoing = Outgoing::new(&done.answer.message.parcel)?;
+    message.caps = outgoing.announce()?;
+    let answered = done.ticket.reply(&message);
+    outgoing.discard();
+    match answered {
+        // He goes on waiting for one that fits.
+        Err(Error::TooLong) => {
+            let _ = done.ticket.reply(&Message { label: status::TOO_LONG, ..Message::default() });
+        }
+        Ok(()) | Err(Error::NotPending) => {}
+        Err(error) => return Err(error),
+    }
+    Ok(done.ticket)
 }
 
 /// Takes back what came with a request and is not the server's to keep: what was lent, and all of it if the server

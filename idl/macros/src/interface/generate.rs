@@ -18,6 +18,7 @@ pub(crate) fn interface(interface: &Interface) -> TokenStream {
         methods.iter().filter(|method| method.form == Form::Bytes).map(|method| sizes(interface, method));
     let client = client::client(interface);
     let server = server::server(interface);
+    let asynchronous = server::asynchronous(interface);
     let mock = mock::mock(interface);
     let (events, types) = (event::rows(interface), event::types(interface));
     quote! {
@@ -39,6 +40,7 @@ pub(crate) fn interface(interface: &Interface) -> TokenStream {
 
         #client
         #server
+        #asynchronous
         #types
 
         ::idl::when_peers! { #mock }

@@ -1,6 +1,6 @@
 //! What a declaration of an interface says, checked.
 
-use proc_macro2::{Ident, TokenStream};
+use proc_macro2::{Ident, Span, TokenStream};
 use syn::punctuated::Punctuated;
 use syn::spanned::Spanned;
 use syn::{
@@ -36,6 +36,8 @@ pub(crate) struct Interface {
     pub(crate) docs: String,
     pub(crate) version: u16,
     pub(crate) rights: Vec<Ident>,
+    /// Whether there can also be servers whose methods wait.
+    pub(crate) asynchronous: bool,
     pub(crate) methods: Vec<Method>,
     pub(crate) events: Vec<Event>,
 }
@@ -107,7 +109,7 @@ impl Method {
 }
 
 pub(crate) fn interface(attribute: TokenStream, item: TokenStream) -> syn::Result<Interface> {
-    let (version, rights) = header(attribute)?;
+    let Header { version, rights, asynchronous } = header(attribute)?;
     let item: ItemTrait = syn::parse2(item)?;
     if !item.generics.params.is_empty() {
         return Err(syn::Error::new(item.generics.span(), "an interface has no type parameters"));
@@ -133,7 +135,21 @@ pub(crate) fn interface(attribute: TokenStream, item: TokenStream) -> syn::Resul
         let message = format!("an interface with events has a method `{name}` already: choose another name");
         return Err(syn::Error::new(name.span(), message));
     }
-    Ok(Interface { visibility: item.vis, name: item.ident, docs, version, rights, methods, events })
+    if let (Some(place), false) = (asynchronous, events.is_empty()) {
+        let message = "an interface with events is not asynchronous: its subscribers belong to a server of one call at a time";
+        return Err(syn::Error::new(place, message));
+    }
+    let asynchronous = asynchronous.is_some();
+    Ok(Interface {
+        visibility: item.vis,
+        name: item.ident,
+        docs,
+        version,
+        rights,
+        asynchronous,
+        methods,
+        events,
+    })
 }
 
 fn is_event(item: &TraitItem) -> bool {
@@ -141,9 +157,16 @@ fn is_event(item: &TraitItem) -> bool {
     function.attrs.iter().any(|attribute| attribute.path().is_ident("event"))
 }
 
-/// `version = 2, rights(READ, WRITE)`.
-fn header(attribute: TokenStream) -> syn::Result<(u16, Vec<Ident>)> {
-    let (mut version, mut rights) = (1, Vec::new());
+struct Header {
+    version: u16,
+    rights: Vec<Ident>,
+    /// Where it says so.
+    asynchronous: Option<Span>,
+}
+
+/// `version = 2, rights(READ, WRITE), asynchronous`.
+fn header(attribute: TokenStream) -> syn::Result<Header> {
+    let (mut version, mut rights, mut asynchronous) = (1, Vec::new(), None);
     let parser = syn::meta::parser(|meta| {
         if meta.path.is_ident("version") {
             version = meta.value()?.parse::<LitInt>()?.base10_parse()?;
@@ -151,8 +174,10 @@ fn header(attribute: TokenStream) -> syn::Result<(u16, Vec<Ident>)> {
             let list;
             syn::parenthesized!(list in meta.input);
             rights = Punctuated::<Ident, Token![,]>::parse_terminated(&list)?.into_iter().collect();
+        } else if meta.path.is_ident("asynchronous") {
+            asynchronous = Some(meta.path.span());
         } else {
-            return Err(meta.error("expected `version = <number>` or `rights(NAME, ..)`"));
+            return Err(meta.error("expected `version = <number>`, `rights(NAME, ..)` or `asynchronous`"));
         }
         Ok(())
     });
@@ -160,7 +185,7 @@ fn header(attribute: TokenStream) -> syn::Result<(u16, Vec<Ident>)> {
     if let Some(extra) = rights.get(RIGHTS) {
         return Err(syn::Error::new(extra.span(), "a badge has room for 16 rights"));
     }
-    Ok((version, rights))
+    Ok(Header { version, rights, asynchronous })
 }
 
 fn method(item: &TraitItem, rights: &[Ident]) -> syn::Result<Method> {

@@ -27,7 +27,8 @@ pub(crate) fn server(interface: &Interface) -> TokenStream {
         }
     });
     let (required, found) = event::server(interface);
-    let arms = methods.iter().zip(1u32..).map(|(method, number)| arm(interface, method, number));
+    let at_once = TokenStream::new();
+    let arms = methods.iter().zip(1u32..).map(|(method, number)| arm(interface, method, number, &at_once));
     quote! {
         #[doc = #text]
         #visibility trait #server {
@@ -62,7 +63,67 @@ pub(crate) fn server(interface: &Interface) -> TokenStream {
     }
 }
 
-fn arm(interface: &Interface, method: &Method, number: u32) -> TokenStream {
+/// The same for a server whose methods may wait.
+pub(crate) fn asynchronous(interface: &Interface) -> TokenStream {
+    let Interface { visibility, name, methods, .. } = interface;
+    if !interface.asynchronous {
+        return TokenStream::new();
+    }
+    let (server, adapter) = (format_ident!("{name}AsyncServer"), format_ident!("{name}AsyncDispatch"));
+    let text = format!(
+        "What a server of [`{name}`] does whose methods may wait: while one does, others are carried out. So they share what \
+         the server keeps, and each finds it changed after it has waited."
+    );
+    let adapter_text = format!("A server of [`{name}`] whose methods may wait, ready to be served.");
+    let functions = methods.iter().map(|method| {
+        let Method { name: function, docs, result, .. } = method;
+        let parameters = method.arguments.iter().map(|Argument { name, ty, .. }| quote! { #name: #ty });
+        let output = match &method.error {
+            Some(error) => quote! { ::core::result::Result<#result, #error> },
+            None => quote! { #result },
+        };
+        quote! {
+            #[doc = #docs]
+            fn #function(
+                &self,
+                caller: ::idl::interface::Caller<#name>,
+                #(#parameters),*
+            ) -> impl ::core::future::Future<Output = #output>;
+        }
+    });
+    let waited = quote! { .await };
+    let arms = methods.iter().zip(1u32..).map(|(method, number)| arm(interface, method, number, &waited));
+    quote! {
+        #[doc = #text]
+        #visibility trait #server {
+            #(#functions)*
+        }
+
+        #[doc = #adapter_text]
+        #[derive(Clone, Debug)]
+        #visibility struct #adapter<S>(pub S);
+
+        impl<S: #server> ::idl::interface::AsyncDispatch for #adapter<S> {
+            type Interface = #name;
+
+            async fn dispatch(
+                &self,
+                method: u32,
+                caller: ::idl::interface::Caller<#name>,
+                request: &::idl::interface::Request<'_>,
+                answer: &mut ::idl::interface::Answer,
+            ) -> ::core::result::Result<(), ::idl::interface::Refusal> {
+                match method {
+                    #(#arms)*
+                    _ => Err(::idl::interface::Refusal::UnknownMethod),
+                }
+            }
+        }
+    }
+}
+
+/// What is done with a request of this method. `waited` is what follows a call of the server's method.
+fn arm(interface: &Interface, method: &Method, number: u32, waited: &TokenStream) -> TokenStream {
     let name = &method.name;
     let arguments = method.arguments.iter().map(|argument| &argument.name);
     let require = match requires(interface, method) {
@@ -70,7 +131,7 @@ fn arm(interface: &Interface, method: &Method, number: u32) -> TokenStream {
         bits => quote! { caller.require(::idl::interface::Access::from_bits(#bits))?; },
     };
     let decode = decode(method);
-    let call = quote! { self.0.#name(caller, #(#arguments),*) };
+    let call = quote! { self.0.#name(caller, #(#arguments),*) #waited };
     let put = match (method.result_is, method.form) {
         (What::Capability, _) => quote! { answer.capability(&value) },
         (What::Value, Form::Words) => quote_spanned! { method.result.span() => answer.words(value) },
