@@ -83,6 +83,17 @@ pub struct SubOsPlan {
     pub restarts: u8,
     /// With what status it may end.
     pub ends: Ends,
+    /// When memory that is taken from it is cleared.
+    pub scrub: Scrub,
+}
+
+/// When memory that is taken from a subOS is cleared. Nobody can read it before that, either way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Scrub {
+    /// Before it is free.
+    AtOnce,
+    /// When somebody gets it.
+    AtGrant,
 }
 
 /// A window that two subOSes may have. No two windows are between the same.

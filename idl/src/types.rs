@@ -224,6 +224,14 @@ choices! {
         Done = 1,
     }
 
+    /// When memory that was taken from somebody is cleared: always before anybody else can read it.
+    pub enum Scrubbing {
+        /// Before it is free: who takes it waits for that, and whoever gets it does not.
+        AtOnce = 0,
+        /// When it is granted again: who takes it has it free at once.
+        AtGrant = 1,
+    }
+
     /// What a thread is about.
     pub enum ThreadState {
         /// Not started yet, or without what it needs to start.

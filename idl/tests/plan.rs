@@ -3,7 +3,8 @@
 
 use idl::plan::{
     Action, Chunks, CoreNumber, Duty, Ends, Holder, Holds, LotNumber, MAX_ENCODED, Manner, Part, Plan,
-    PlanError, Resize, Start, Step, SubOsIndex, SubOsPlan, When, WindowIndex, WindowPlan, decode, encode,
+    PlanError, Resize, Scrub, Start, Step, SubOsIndex, SubOsPlan, When, WindowIndex, WindowPlan, decode,
+    encode,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -28,6 +29,7 @@ prop_compose! {
             duty: if duty { Duty::Progress } else { Duty::None },
             restarts: 0,
             ends: Ends::Anyhow,
+            scrub: if boot { Scrub::AtGrant } else { Scrub::AtOnce },
         }
     }
 }
@@ -162,6 +164,7 @@ fn named(name: &str) -> SubOsPlan {
         duty: Duty::None,
         restarts: 0,
         ends: Ends::Anyhow,
+        scrub: Scrub::AtOnce,
     }
 }
 

@@ -10,10 +10,10 @@ use idl::kernel::console::LINE_BYTES;
 use idl::kernel::machine::{AuditReport, LedgerEntry};
 use idl::kernel::subos::SubOsInfo;
 use idl::message::Message;
-use idl::plan::{Chunks, CoreNumber, LotNumber, MAX_GIVEN, SubOsIndex};
+use idl::plan::{Chunks, CoreNumber, LotNumber, MAX_GIVEN, Scrub, SubOsIndex};
 use idl::types::{
-    Bits, Deadline, Length, MachineQuestion, PageIndex, Pages, Progress, ResourceKind, StatisticsQuestion,
-    Ticks,
+    Bits, Deadline, Length, MachineQuestion, PageIndex, Pages, Progress, ResourceKind, Scrubbing,
+    StatisticsQuestion, Ticks,
 };
 use userlib::cap::{CSpace, Cap, Core, Endpoint, Machine, Notification, Region, SubOs, cap, complete};
 use userlib::memory::Mapping;
@@ -220,6 +220,13 @@ impl MachinePort for ThisMachine {
         let numbers = [granted.first, granted.second, granted.third].into_iter();
         let wanted = lots.iter().filter(|size| size.0 > 0).count();
         numbers.take(wanted).map(lot_number).collect::<Result<_, _>>().map(Given::All)
+    }
+
+    fn scrub(&mut self, subos: SubOsIndex, when: Scrub) -> Result<(), Error> {
+        self.subos(subos)?.set_scrubbing(match when {
+            Scrub::AtOnce => Scrubbing::AtOnce,
+            Scrub::AtGrant => Scrubbing::AtGrant,
+        })
     }
 
     fn info(&mut self, subos: SubOsIndex) -> Result<SubOsInfo, Error> {

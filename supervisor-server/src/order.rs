@@ -4,7 +4,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use idl::dialogue::Request;
-use idl::plan::{Chunks, CoreNumber, LotNumber, MAX_GIVEN, Part, Resize, SubOsIndex, WindowIndex};
+use idl::plan::{Chunks, CoreNumber, LotNumber, MAX_GIVEN, Part, Resize, Scrub, SubOsIndex, WindowIndex};
 use idl::types::Ticks;
 use serde::{Deserialize, Serialize};
 
@@ -15,6 +15,8 @@ use crate::activity::Activity;
 pub enum Order {
     /// Make a subOS with its home lot.
     Create(SubOsIndex, Chunks),
+    /// Say when what is taken from it is cleared.
+    Scrub(SubOsIndex, Scrub),
     /// Give it a new lot.
     GrantLot(SubOsIndex, Chunks),
     /// Copy the files that it is to see into its home lot; again until it is done.

@@ -434,6 +434,7 @@ pub(crate) const fn subos_of(order: Order) -> Holder {
         | Order::ReclaimCore(subos, _)
         | Order::ReclaimLot(subos, _)
         | Order::Grant(subos, ..)
+        | Order::Scrub(subos, _)
         | Order::Destroy(subos)
         | Order::Tell(subos, _)
         | Order::Measure(subos, _)
@@ -463,6 +464,7 @@ pub(crate) fn describe(order: Order) -> String {
         Order::ReclaimLot(_, lot) => format!("taking lot {}", lot.0),
         Order::Foresee(_) => "looking whether it can be done".into(),
         Order::Grant(..) => "granting all of it".into(),
+        Order::Scrub(..) => "saying when its memory is cleared".into(),
         Order::Share(_) => "opening a window".into(),
         Order::Destroy(_) => "destroying".into(),
         Order::Tell(..) => "telling".into(),

@@ -155,6 +155,7 @@ impl<P: MachinePort> Supervisor<P> {
                     port.load(subos, &planned.program, &planned.arguments).map(|()| Answer::Done)
                 }
             },
+            Order::Scrub(subos, when) => port.scrub(subos, when).map(|()| Answer::Done),
             Order::Start(subos) => port.start(subos).map(|()| Answer::Done),
             Order::GrantCore(subos, core) => port.grant_core(subos, core).map(|()| Answer::Done),
             Order::ReclaimCore(subos, core) => {

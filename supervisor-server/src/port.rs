@@ -6,7 +6,7 @@ use caps::Error;
 use idl::abi::REGISTER_WORDS;
 use idl::kernel::machine::{AuditReport, LedgerEntry};
 use idl::kernel::subos::SubOsInfo;
-use idl::plan::{Chunks, CoreNumber, LotNumber, MAX_GIVEN, SubOsIndex};
+use idl::plan::{Chunks, CoreNumber, LotNumber, MAX_GIVEN, Scrub, SubOsIndex};
 use idl::types::{Progress, ResourceKind, StatisticsQuestion, Ticks};
 
 use crate::order::Moment;
@@ -108,6 +108,8 @@ pub trait MachinePort {
     fn grant(&mut self, subos: SubOsIndex, cores: u64, lots: [Chunks; MAX_GIVEN]) -> Result<Given, Error>;
     /// What it is about and what it has.
     fn info(&mut self, subos: SubOsIndex) -> Result<SubOsInfo, Error>;
+    /// Says when what is taken from it from now on is cleared.
+    fn scrub(&mut self, subos: SubOsIndex, when: Scrub) -> Result<(), Error>;
     /// Takes a lot from it.
     fn reclaim_lot(&mut self, subos: SubOsIndex, lot: LotNumber) -> Result<Progress, Error>;
     /// Opens a window between two of this size; the lots are its sides.

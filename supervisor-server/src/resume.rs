@@ -235,10 +235,11 @@ fn already(order: Order, facts: &Facts, director: &Director) -> Option<Answer> {
             let lot = director.new_lots(one, facts).first().copied()?;
             Some(Answer::Shared([lot, director.next_lot(other)?]))
         }
-        // Whoever attaches what is attached is told. The others change nothing.
+        // Whoever attaches what is attached is told, and what is said twice is the same. The others change nothing.
         Order::Attach(_)
         | Order::Tell(..)
         | Order::Foresee(_)
+        | Order::Scrub(..)
         | Order::Measure(..)
         | Order::Epitaph(_)
         | Order::Survey

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use idl::dialogue::Request;
 use idl::plan::{
-    Chunks, CoreNumber, Holder, Holds, LotNumber, Manner, Plan, Resize, SubOsIndex, WindowIndex,
+    Chunks, CoreNumber, Holder, Holds, LotNumber, Manner, Plan, Resize, Scrub, SubOsIndex, WindowIndex,
 };
 use idl::types::Ticks;
 use serde::{Deserialize, Serialize};
@@ -195,6 +195,9 @@ pub(crate) fn birth(plan: &Plan, subos: SubOsIndex, mask: u64, lots: &[Chunks]) 
         return tasks;
     };
     order(Order::Create(subos, *home));
+    if planned.scrub != Scrub::AtOnce {
+        order(Order::Scrub(subos, planned.scrub));
+    }
     others.iter().for_each(|lot| order(Order::GrantLot(subos, *lot)));
     cores(mask).for_each(|core| order(Order::GrantCore(subos, core)));
     if !planned.files.is_empty() {
@@ -247,6 +250,7 @@ pub(crate) const fn changes(order: Order) -> bool {
         | Order::Destroy(_) => true,
         Order::Tell(..)
         | Order::Foresee(_)
+        | Order::Scrub(..)
         | Order::Measure(..)
         | Order::Epitaph(_)
         | Order::Survey

@@ -4,7 +4,7 @@ use caps::Error;
 use idl::abi::REGISTER_WORDS;
 use idl::kernel::machine::{AuditReport, LedgerEntry};
 use idl::kernel::subos::SubOsInfo;
-use idl::plan::{Chunks, CoreNumber, LotNumber, MAX_GIVEN, SubOsIndex};
+use idl::plan::{Chunks, CoreNumber, LotNumber, MAX_GIVEN, Scrub, SubOsIndex};
 use idl::types::{Progress, ResourceKind, StatisticsQuestion, Ticks};
 
 use crate::order::Moment;
@@ -81,6 +81,7 @@ pass_on! {
     reclaim_core(subos: SubOsIndex, core: CoreNumber) -> Result<Progress, Error>;
     grant_lot(subos: SubOsIndex, size: Chunks) -> Result<LotNumber, Error>;
     grant(subos: SubOsIndex, cores: u64, lots: [Chunks; MAX_GIVEN]) -> Result<Given, Error>;
+    scrub(subos: SubOsIndex, when: Scrub) -> Result<(), Error>;
     info(subos: SubOsIndex) -> Result<SubOsInfo, Error>;
     reclaim_lot(subos: SubOsIndex, lot: LotNumber) -> Result<Progress, Error>;
     share(between: [SubOsIndex; 2], size: Chunks) -> Result<[LotNumber; 2], Error>;

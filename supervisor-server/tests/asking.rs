@@ -6,7 +6,8 @@ mod fake;
 
 use fake::{Behaviour, FakeMachine, Fault, Manners, RATE};
 use idl::plan::{
-    Action, Chunks, CoreNumber, Duty, Ends, Holder, Manner, Plan, Start, Step, SubOsIndex, SubOsPlan, When,
+    Action, Chunks, CoreNumber, Duty, Ends, Holder, Manner, Plan, Scrub, Start, Step, SubOsIndex, SubOsPlan,
+    When,
 };
 use idl::record::Record;
 use supervisor_server::perform::{SUCCESS, Supervisor};
@@ -28,6 +29,7 @@ fn subos(name: &str, cores: u64) -> SubOsPlan {
         duty: Duty::Progress,
         restarts: 0,
         ends: Ends::Well,
+        scrub: Scrub::AtOnce,
     }
 }
 

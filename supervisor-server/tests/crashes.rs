@@ -8,8 +8,8 @@ use std::sync::Once;
 
 use fake::{Behaviour, FakeMachine, Fault};
 use idl::plan::{
-    Action, Chunks, CoreNumber, Duty, Ends, Holder, Holds, LotNumber, Manner, Plan, Resize, Start, Step,
-    SubOsIndex, SubOsPlan, When, WindowIndex, WindowPlan,
+    Action, Chunks, CoreNumber, Duty, Ends, Holder, Holds, LotNumber, Manner, Plan, Resize, Scrub, Start,
+    Step, SubOsIndex, SubOsPlan, When, WindowIndex, WindowPlan,
 };
 use idl::record::Record;
 use proptest::prelude::*;
@@ -120,6 +120,7 @@ fn subos(name: &str, cores: u64, lots: &[u32]) -> SubOsPlan {
         duty: Duty::None,
         restarts: 0,
         ends: Ends::Well,
+        scrub: Scrub::AtGrant,
     }
 }
 

@@ -6,8 +6,8 @@ mod fake;
 use fake::{Behaviour, Call, FakeMachine, Fault};
 use idl::dialogue::{Refusal, Request, name_to_words};
 use idl::plan::{
-    Action, Chunks, CoreNumber, Duty, Ends, Holder, Holds, LotNumber, Manner, Plan, Start, Step, SubOsIndex,
-    SubOsPlan, When, WindowIndex, WindowPlan,
+    Action, Chunks, CoreNumber, Duty, Ends, Holder, Holds, LotNumber, Manner, Plan, Scrub, Start, Step,
+    SubOsIndex, SubOsPlan, When, WindowIndex, WindowPlan,
 };
 use supervisor_server::order::Moment;
 use supervisor_server::perform::{FAILURE, SUCCESS, Supervisor};
@@ -28,6 +28,7 @@ fn subos(name: &str, cores: u64, lots: &[u32]) -> SubOsPlan {
         duty: Duty::None,
         restarts: 0,
         ends: Ends::Well,
+        scrub: Scrub::AtOnce,
     }
 }
 
@@ -138,6 +139,15 @@ fn the_demo_plays() {
     );
     assert!(machine.records("stat").iter().any(|line| line.contains("subos=spinner core=2")));
     assert!(machine.records("stat").iter().any(|line| line.contains("processes=3")));
+}
+
+#[test]
+fn who_is_to_be_cleared_late_is_known_before_it_begins() {
+    let mut plan = demo();
+    plan.suboses[2].scrub = Scrub::AtGrant;
+    let supervisor = play(&plan, &[]);
+    assert_eq!(supervisor.port().status, Some(SUCCESS), "{}", supervisor.port().transcript);
+    assert_eq!(supervisor.port().scrubbed, [(SPINNER.0, Scrub::AtGrant)].into());
 }
 
 #[test]

@@ -12,7 +12,7 @@ use idl::operator::{
     Change, Hands, Life, Operator, OperatorClient, OperatorError, OperatorServer, Ordered, Outcome, Resource,
 };
 use idl::peer::{attack, schema};
-use idl::plan::{Action, Chunks, Duty, Ends, Name, Plan, Start, Step, SubOsPlan, When};
+use idl::plan::{Action, Chunks, Duty, Ends, Name, Plan, Scrub, Start, Step, SubOsPlan, When};
 use idl::serial::Serial;
 use proptest::prelude::*;
 use supervisor_server::perform::{SUCCESS, Supervisor};
@@ -29,6 +29,7 @@ fn subos(name: &str, cores: u64, lots: &[u32]) -> SubOsPlan {
         duty: Duty::None,
         restarts: 0,
         ends: Ends::Well,
+        scrub: Scrub::AtOnce,
     }
 }
 

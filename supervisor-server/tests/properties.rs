@@ -4,8 +4,8 @@ mod fake;
 
 use fake::{Behaviour, Call, FakeMachine, Fault, Manners};
 use idl::plan::{
-    Action, Chunks, CoreNumber, Duty, Ends, Holder, Holds, LotNumber, Manner, Part, Plan, Resize, Start,
-    Step, SubOsIndex, SubOsPlan, When, WindowIndex, WindowPlan,
+    Action, Chunks, CoreNumber, Duty, Ends, Holder, Holds, LotNumber, Manner, Part, Plan, Resize, Scrub,
+    Start, Step, SubOsIndex, SubOsPlan, When, WindowIndex, WindowPlan,
 };
 use idl::record::Record;
 use idl::types::LedgerState;
@@ -124,6 +124,7 @@ fn subos(number: u8) -> impl Strategy<Value = SubOsPlan> {
             duty,
             restarts,
             ends: if boot { Ends::Well } else { Ends::Anyhow },
+            scrub: if boot { Scrub::AtGrant } else { Scrub::AtOnce },
         },
     )
 }

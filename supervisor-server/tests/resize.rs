@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 
 use fake::{Behaviour, Call, FakeMachine, Fault, Manners};
 use idl::plan::{
-    Action, Chunks, CoreNumber, Duty, Ends, Holder, LotNumber, Manner, Part, Plan, Resize, Start, Step,
-    SubOsIndex, SubOsPlan, When,
+    Action, Chunks, CoreNumber, Duty, Ends, Holder, LotNumber, Manner, Part, Plan, Resize, Scrub, Start,
+    Step, SubOsIndex, SubOsPlan, When,
 };
 use idl::record::Record;
 use supervisor_server::perform::{FAILURE, SUCCESS, Supervisor};
@@ -33,6 +33,7 @@ fn subos(name: &str, cores: u64, lots: &[u32]) -> SubOsPlan {
         duty: Duty::Progress,
         restarts: 0,
         ends: Ends::Well,
+        scrub: Scrub::AtOnce,
     }
 }
 

@@ -4,8 +4,8 @@ use caps::Handle;
 use idl_macros::kernel_object;
 
 use crate::types::{
-    Bits, Chunks, CoreNumber, Length, LotNumber, PageIndex, Pages, Progress, StatisticsQuestion, SubOsNumber,
-    SubOsState, Ticks,
+    Bits, Chunks, CoreNumber, Length, LotNumber, PageIndex, Pages, Progress, Scrubbing, StatisticsQuestion,
+    SubOsNumber, SubOsState, Ticks,
 };
 use crate::word::words;
 
@@ -132,4 +132,8 @@ pub trait SubOs {
     /// contiguous chunks; 0 is none. The answer says which of them was the reason if it got nothing.
     #[method(id = 17, rights = MANAGE, errors(Condemned))]
     fn grant(cores: u64, first: Chunks, second: Chunks, third: Chunks) -> Grant;
+
+    /// When what is taken from it from now on, with its end too, is cleared; `AtOnce` if nothing else is said.
+    #[method(id = 18, rights = MANAGE)]
+    fn set_scrubbing(when: Scrubbing);
 }

@@ -64,6 +64,8 @@ pub struct Record {
     pub ending: Option<LotId>,
     /// When its cores were asked last to let go of something, by the books' watch.
     pub asked: Ticks,
+    /// What is taken from it is cleared only when it is granted again.
+    pub clears_late: bool,
     /// Whether it ever had a side of a window. For others no lots are looked at, whose number is everybody's.
     pub has_windows: bool,
 }
@@ -98,7 +100,7 @@ pub struct Books {
     /// How many of `cores` the machine has.
     core_count: usize,
     pub(super) chunks: &'static mut [ChunkEntry],
-    /// One bit a chunk: it may hold what firmware or boot left there.
+    /// One bit a chunk: it may hold what firmware or boot left there, or who had it last.
     soiled: &'static mut [u64],
     lots: [LotEntry; LEDGER_LOTS],
     /// How many of `lots` there are up to the last that is in use: what is looked through.
@@ -401,7 +403,7 @@ impl Books {
         CoreId::all_in(cores).filter(has_left).fold(cores, |left, core| left & !core.bit())
     }
 
-    /// Whether a chunk may hold what firmware or boot left there.
+    /// Whether a chunk may hold what firmware, boot or its last owner left there.
     #[must_use]
     pub fn is_soiled(&self, chunk: ChunkId) -> bool {
         self.soiled.get(chunk.0 as usize / 64).is_some_and(|word| word & 1 << (chunk.0 % 64) != 0)
@@ -414,8 +416,11 @@ impl Books {
         }
     }
 
-    /// Notes that a chunk may hold what firmware or boot left there.
+    /// Notes that a chunk may hold what firmware, boot or its last owner left there: all of it, however far it was cleared.
     pub fn note_soiled(&mut self, chunk: ChunkId) {
+        if self.scrubbing.0 == chunk {
+            self.scrubbing.1 = 0;
+        }
         if let Some(word) = self.soiled.get_mut(chunk.0 as usize / 64) {
             *word |= 1 << (chunk.0 % 64);
         }

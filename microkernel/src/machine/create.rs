@@ -58,6 +58,10 @@ fn build(books: &mut Books, id: ledger::SubOsId, home: u32) -> Result<(), Error>
     let granted = books.ledger().apply(&[change]).map_err(|(_, error)| error)?;
     let Some(Resource::Lot(lot)) = granted.first().copied() else { return Err(Error::NoResource) };
     let entry = books.ledger().lot(lot)?;
+    // Stopped, it gets the same lot again, of which some is clear.
+    if !scrub_soiled(books, &entry) {
+        return Err(books.stop());
+    }
     let half = crate::journal::half(books.common, &mut books.pages).map_err(no_page)?;
     let mapped = map_own(books, &half, id, &entry);
     let root = half.root();
@@ -90,8 +94,8 @@ fn no_page(_: HalfError) -> Error {
     Error::NoResource
 }
 
-/// Clears those chunks of a lot that firmware or boot left something in, until an interrupt waits; says whether all are
-/// clear. All other chunks were cleared when they came back.
+/// Clears those chunks of a lot that firmware, boot or the last owner left something in, until an interrupt waits; says
+/// whether all are clear. All other chunks were cleared when they came back.
 pub fn scrub_soiled(books: &mut Books, lot: &LotEntry) -> bool {
     for chunk in lot.chunks() {
         if !books.is_soiled(chunk) {

@@ -9,7 +9,7 @@ use caps::Error;
 use caps::ledger::{self, Holder, LedgerChange, LotEntry, LotId, Phase, Resource, Window};
 use idl::Words;
 use idl::event::Event;
-use idl::types::{LotNumber, Progress};
+use idl::types::{LotNumber, Progress, Scrubbing};
 
 use super::books::{Books, LotWork};
 use super::cores::Next;
@@ -81,6 +81,16 @@ pub fn reclaim(books: &mut Books, core: &mut Core, target: Target, seat: u32) ->
 pub fn work(books: &mut Books, lot: LotId) -> &mut LotWork {
     let count = books.works.len();
     &mut books.works[usize::from(lot.index) % count]
+}
+
+/// `SubOs.set_scrubbing`.
+///
+/// # Errors
+/// `StaleHandle`.
+pub fn set_scrubbing(books: &mut Books, target: Target, when: Scrubbing) -> Result<Answer, Error> {
+    let id = target.find(books)?;
+    books.record(id).clears_late = when == Scrubbing::AtGrant;
+    Ok(Answer::NOTHING)
 }
 
 /// One step of removing what was made of the lot, and its root.
@@ -156,8 +166,12 @@ fn scrub(books: &mut Books, lot: LotId, entry: &LotEntry) -> Result<Next, Error>
 }
 
 /// Clears pages of a lot, until all are clear, an interrupt waits, or it has been enough for one call; says whether all
-/// are clear.
+/// are clear, or noted to be cleared when they are granted.
 pub fn clear_some(books: &mut Books, lot: LotId, entry: &LotEntry) -> bool {
+    if entry.holder.subos().is_some_and(|id| books.record(id).clears_late) {
+        entry.chunks().for_each(|chunk| books.note_soiled(chunk));
+        return true;
+    }
     let pages = entry.bytes() / PAGE;
     let cleared = &mut work(books, lot).cleared;
     *cleared += raw::clear_run(PhysAddr(entry.address() + *cleared * PAGE), pages - *cleared);

@@ -149,6 +149,8 @@ pub enum Visit {
     Destroy(Target, caps::SlotRef),
     /// What a subOS is about.
     Info(Target),
+    /// When what is taken from a subOS is cleared.
+    SetScrubbing(Target, idl::types::Scrubbing),
     /// What a subOS did on a core.
     Statistics(Target, CoreId, idl::types::StatisticsQuestion),
     /// Facts about the machine.
@@ -187,6 +189,7 @@ pub fn perform(core: &mut Core, visit: Visit) -> Option<Result<Answer, Error>> {
         Visit::Share(targets, chunks) => windows::share(&mut books, core, targets, chunks),
         Visit::Destroy(target, through) => destroy::destroy(&mut books, core, target, through),
         Visit::Info(target) => questions::info(&mut books, target),
+        Visit::SetScrubbing(target, when) => lots::set_scrubbing(&mut books, target, when),
         Visit::Statistics(target, which, question) => {
             questions::statistics(&mut books, core, target, which, question)
         }

@@ -86,6 +86,7 @@ impl Methods for Call {
                 Visit::Statistics(target, core_of(core).ok_or(Error::NoResource)?, which)
             }
             Call::Info => Visit::Info(target),
+            Call::SetScrubbing { when } => Visit::SetScrubbing(target, when),
             Call::Send { word_0, word_1, word_2, word_3, word_4 } => {
                 let words = check_words([word_0, word_1, word_2, word_3, word_4])?;
                 if places().share(peer).death().is_some() {

@@ -14,7 +14,7 @@ pub(crate) use behaviour::Behaviour;
 use idl::dialogue::Request;
 use idl::event::Event;
 use idl::kernel::machine::LedgerEntry;
-use idl::plan::Plan;
+use idl::plan::{Plan, Scrub};
 use idl::types::{CoreNumber, LedgerState, LotNumber, SubOsNumber, Ticks};
 #[allow(unused_imports, reason = "not every test has an operator")]
 pub(crate) use line::{FakeLine, Far};
@@ -167,6 +167,8 @@ pub(crate) struct FakeMachine {
     pub(crate) rests: u64,
     /// The change that was begun last, while nobody has looked since.
     pub(crate) amid: Option<Call>,
+    /// When the memory of each is to be cleared, of whom that was said.
+    pub(crate) scrubbed: BTreeMap<u8, Scrub>,
     /// All changes that were begun.
     pub(crate) calls: Vec<Call>,
     /// What each had when the first of them was about to be destroyed.
@@ -213,6 +215,7 @@ impl FakeMachine {
             written: BTreeMap::new(),
             rests: 0,
             amid: None,
+            scrubbed: BTreeMap::new(),
             calls: Vec::new(),
             before_the_end: None,
             reached: 0,

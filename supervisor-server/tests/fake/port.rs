@@ -4,7 +4,7 @@ use caps::Error;
 use idl::event::Event;
 use idl::kernel::machine::{AuditReport, LedgerEntry};
 use idl::kernel::subos::SubOsInfo;
-use idl::plan::{Chunks, CoreNumber, LotNumber, MAX_GIVEN, SubOsIndex};
+use idl::plan::{Chunks, CoreNumber, LotNumber, MAX_GIVEN, Scrub, SubOsIndex};
 use idl::types::{LedgerState, Progress, ResourceKind, StatisticsQuestion, SubOsNumber, SubOsState, Ticks};
 use supervisor_server::order::Moment;
 use supervisor_server::port::{Given, MachinePort, Own, Places, Totals};
@@ -260,6 +260,13 @@ impl MachinePort for FakeMachine {
             let _ = granted.tell(event.to_words());
         }
         Ok(Given::All(numbers))
+    }
+
+    fn scrub(&mut self, subos: SubOsIndex, when: Scrub) -> Result<(), Error> {
+        self.tick();
+        assert!(!self.living(subos)?.started, "it is said before there is anything to clear");
+        self.scrubbed.insert(subos.0, when);
+        Ok(())
     }
 
     fn info(&mut self, subos: SubOsIndex) -> Result<SubOsInfo, Error> {

@@ -46,6 +46,7 @@ mod puppet;
 mod quiet;
 mod residents;
 mod rig;
+mod scrubs;
 mod services;
 mod shares;
 mod steward;
@@ -148,6 +149,7 @@ cases! {
         a_window_is_out_of_reach_of_others a_window_of_a_silent_core_is_given_up anything_in_any_order
     }
     accounts { objects_are_counted_by_kind kernel_time_is_charged_to_who_causes_it }
+    scrubs { nobody_reads_anothers_bytes clearing_at_a_grant_is_interrupted }
     grants { all_come_at_once one_keeps_back_all }
     channels { messages_cross buffers_change_hands rubbish_breaks_the_channel_only }
     walls {
@@ -239,6 +241,7 @@ pub fn child(name: &str) -> Option<fn()> {
         .chain(injections::CHILDREN)
         .chain(hostiles::CHILDREN)
         .chain(mortals::CHILDREN)
+        .chain(scrubs::CHILDREN)
         .chain(adversaries::CHILDREN)
         .find(|(known, _)| *known == name.split(' ').next().unwrap_or(name))
         .map(|(_, child)| *child)

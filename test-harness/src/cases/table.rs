@@ -46,6 +46,8 @@ pub const CASES: &[Case] = &[
     Case::new("shares::doorbells_follow_their_cores").cores(4),
     Case::new("accounts::objects_are_counted_by_kind").cores(3),
     Case::new("accounts::kernel_time_is_charged_to_who_causes_it").cores(3),
+    Case::new("scrubs::nobody_reads_anothers_bytes").cores(3).memory(512).seconds(30),
+    Case::new("scrubs::clearing_at_a_grant_is_interrupted").cores(2).memory(512).seconds(30),
     Case::new("grants::all_come_at_once").cores(4).memory(512),
     Case::new("grants::one_keeps_back_all").cores(4).memory(512),
     Case::new("channels::messages_cross").cores(3),

@@ -9,7 +9,7 @@ use toml::Spanned;
 
 use super::complaint::{Complaint, Result};
 use super::servers::servers;
-use super::text::{Duty, Ends, Manifest, Source, Start};
+use super::text::{Duty, Ends, Manifest, Scrub, Source, Start};
 use super::{Compare, Overrides, SubOs, text};
 use crate::image::{program_named, programs};
 
@@ -271,6 +271,10 @@ fn one(subos: &text::SubOs, raw: &Manifest, machine: &Machine) -> Result<SubOsPl
         ends: match subos.ends {
             Ends::Well => plan::Ends::Well,
             Ends::Anyhow => plan::Ends::Anyhow,
+        },
+        scrub: match subos.scrub {
+            Scrub::AtOnce => plan::Scrub::AtOnce,
+            Scrub::AtGrant => plan::Scrub::AtGrant,
         },
     })
 }

@@ -55,6 +55,8 @@ pub(super) struct SubOs {
     #[serde(default)]
     pub(super) ends: Ends,
     #[serde(default)]
+    pub(super) scrub: Scrub,
+    #[serde(default)]
     pub(super) server: Vec<Server>,
 }
 
@@ -130,6 +132,17 @@ pub(super) enum Ends {
 
 fn nothing() -> Spanned<String> {
     Spanned::new(0..0, String::new())
+}
+
+/// When memory that is taken from a subOS is cleared.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Scrub {
+    /// Before it is free.
+    #[default]
+    AtOnce,
+    /// When somebody gets it.
+    AtGrant,
 }
 
 /// When a subOS is created.

@@ -147,6 +147,8 @@ pub const ROWS: &[Row] = &[
     plugin("grant-lot", "grant a lot of 248 MiB"),
     plugin("grant-1g", "grant a lot of 1 GiB").goal(10_000).overheard(),
     plugin("reclaim-64m", "forced reclaim of an untouched 64 MiB").goal(20_000).overheard(),
+    plugin("reclaim-late", "the same, cleared when it is granted again").goal(20_000).overheard(),
+    plugin("grant-late", "grant of that, which clears it").overheard(),
     plugin("reclaim-full", "forced reclaim of a 64 MiB full of life").wherever(),
     plugin("reclaim-step", "the same, each call").goal(5_000).wherever(),
     plugin("subos-destroy", "destroy a subOS of 2 cores and 256 MiB").goal(20_000),

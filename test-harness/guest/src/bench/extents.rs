@@ -7,7 +7,9 @@ use core::time::Duration;
 
 use idl::event::Event;
 use idl::message::Message;
-use idl::types::{Chunks, CoreNumber, Deadline, LotNumber, PageIndex, Pages, Progress, Ticks, UserPage};
+use idl::types::{
+    Chunks, CoreNumber, Deadline, LotNumber, PageIndex, Pages, Progress, Scrubbing, Ticks, UserPage,
+};
 use userlib::cap::{AddressSpace, CSpace, Endpoint, Notification, Region, SubOs, Untyped, complete};
 use userlib::testing::mark;
 use userlib::{Cap, Error, Kind, Rights, SlotIndex, environment, memory, slots, thread, time};
@@ -30,11 +32,17 @@ const END_FEW: i32 = 60;
 const ENDED_FEW: i32 = 61;
 const END_MANY: i32 = 62;
 const ENDED_MANY: i32 = 63;
+const GRANT_LATE: i32 = 64;
+const GRANTED_LATE: i32 = 65;
+const RECLAIM_LATE: i32 = 66;
+const RECLAIMED_LATE: i32 = 67;
 
 /// Where something begins and ends, and on which cores it counts: what works in a lot that is taken works for itself.
 const SPANS: &[(&str, i32, i32, u64)] = &[
     ("grant-64m", GRANT, GRANTED, u64::MAX),
     ("reclaim-64m", RECLAIM, RECLAIMED, u64::MAX),
+    ("reclaim-late", RECLAIM_LATE, RECLAIMED_LATE, u64::MAX),
+    ("grant-late", GRANT_LATE, GRANTED_LATE, u64::MAX),
     ("grant-1g", GRANT_GIB, GRANTED_GIB, u64::MAX),
     ("reclaim-full", TAKE, TAKEN, 0b1),
     ("reclaim-step", STEP, STEPPED, 0b1),
@@ -90,6 +98,7 @@ fn empty() -> Outcome {
         mark::<RECLAIMED>();
         taken.map_err(said("reclaim_lot"))?;
     }
+    late(subos)?;
     for _ in 0..2 {
         mark::<GRANT_GIB>();
         let lot = subos.grant_lot(GIB);
@@ -98,6 +107,26 @@ fn empty() -> Outcome {
     }
     // What it has would take long to clear: it keeps that to the end.
     complete(|| subos.reclaim_core(CoreNumber(1), Ticks(0))).map_err(said("reclaim_core"))
+}
+
+/// The same lot, cleared when it is granted and not when it is taken.
+fn late(subos: Cap<SubOs>) -> Outcome {
+    subos.set_scrubbing(Scrubbing::AtGrant).map_err(said("set_scrubbing"))?;
+    let lot = subos.grant_lot(LOT).map_err(said("grant_lot"))?;
+    complete(|| subos.reclaim_lot(lot)).map_err(said("reclaim_lot"))?;
+    for _ in 0..ROUNDS {
+        pause_for(SHORT);
+        mark::<GRANT_LATE>();
+        let lot = subos.grant_lot(LOT);
+        mark::<GRANTED_LATE>();
+        let lot = lot.map_err(said("grant_lot"))?;
+        pause_for(SHORT);
+        mark::<RECLAIM_LATE>();
+        let taken = complete(|| subos.reclaim_lot(lot));
+        mark::<RECLAIMED_LATE>();
+        taken.map_err(said("reclaim_lot"))?;
+    }
+    subos.set_scrubbing(Scrubbing::AtOnce).map_err(said("set_scrubbing"))
 }
 
 /// A lot in which there is as much as can be is taken, call by call.
