@@ -9,7 +9,7 @@
 extern crate alloc;
 
 // What it has around it is the library's.
-pub use userlib::{cap, environment, memory, slots};
+pub use userlib::{cap, environment, last_words, memory, slots};
 
 /// As the build script wrote it.
 pub mod process {
