@@ -86,6 +86,10 @@ pub enum Command {
         /// what the document calls the operation: null-call, round-trip, map...
         #[arg(long, value_name = "ROW", conflicts_with_all = ["json", "check"])]
         profile: Option<String>,
+        /// Instead of the table, show what the rounds of a subOS take that works steadily, alone and while others are made, resized,
+        /// flooded and ended beside it, and fail if they differ by an instruction.
+        #[arg(long, conflicts_with_all = ["json", "check", "profile", "scale", "masked"])]
+        victim: bool,
         /// Instead of the table, show where the longest stretches are for which a core lets no interrupt in: of the bench, or of
         /// the target cases whose names contain this.
         #[arg(long, value_name = "CASE", conflicts_with_all = ["json", "check", "profile", "scale"])]

@@ -4,7 +4,7 @@
 use test_harness::image::Class;
 use test_harness::measure::bench::{Bench, measure};
 use test_harness::measure::compare::{moved, same};
-use test_harness::measure::scale;
+use test_harness::measure::{scale, victim};
 use test_harness::tools::Install;
 
 fn bench(class: Class) -> Bench {
@@ -19,6 +19,14 @@ fn no_neighbour_works_for_others_and_nothing_grows_more_than_is_known() {
     let suboses: Vec<u64> = crowds.iter().map(|crowd| crowd.suboses).collect();
     assert_eq!(suboses, [2, 8, 32]);
     scale::check(&crowds).unwrap_or_else(|failure| panic!("{failure}"));
+}
+
+#[test]
+fn a_subos_does_not_notice_what_is_done_to_others() {
+    let latency = victim::measure(Install::from_environment(), Class::Kernel);
+    let latency = latency.unwrap_or_else(|failure| panic!("{failure}"));
+    println!("{}", latency.table());
+    latency.check().unwrap_or_else(|failure| panic!("{failure}"));
 }
 
 #[test]

@@ -14,6 +14,7 @@ use crate::measure::masked;
 use crate::measure::report::{json, table};
 use crate::measure::rows::PADDING;
 use crate::measure::scale;
+use crate::measure::victim;
 use crate::place::{self, shown};
 use crate::say::{say, show};
 
@@ -58,6 +59,15 @@ pub(super) fn scale(options: &Options) -> Result<()> {
 /// Shows where the instructions of a row are.
 pub(super) fn profile(options: &Options, row: &str) -> Result<()> {
     show(follow(options.install(), Class::Kernel, row)?);
+    Ok(())
+}
+
+/// Shows what rounds of a subOS take, alone and with others beside it, and fails if that differs.
+pub(super) fn victim(options: &Options) -> Result<()> {
+    let latency = victim::measure(options.install(), Class::Kernel)?;
+    show(latency.table().trim_end());
+    latency.check()?;
+    say("whatever is done to others, a round takes the same");
     Ok(())
 }
 

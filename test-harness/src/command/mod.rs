@@ -44,6 +44,7 @@ pub fn execute(cli: &Cli) -> Result<()> {
         }
         Some(Command::Replay { folder }) => replay::replay(&cli.options, folder),
         Some(Command::Bench { scale: true, .. }) => bench::scale(&cli.options),
+        Some(Command::Bench { victim: true, .. }) => bench::victim(&cli.options),
         Some(Command::Bench { masked: Some(cases), .. }) => bench::masked(&cli.options, cases),
         Some(Command::Bench { profile: Some(row), .. }) => bench::profile(&cli.options, row),
         Some(Command::Bench { json, check, .. }) => {

@@ -2,7 +2,8 @@
 //!
 //! Reading order: [`rows`] (what is measured), [`mod@bench`] (how), [`log`] (what the plugin wrote), [`figures`] (what it
 //! comes to), [`report`] (how it is shown), [`mod@profile`] (where it goes), [`masked`]
-//! (how long interrupts are kept waiting), [`scale`] (what depends on how many subOSes there are), [`source`] (how long the
+//! (how long interrupts are kept waiting), [`scale`] (what depends on how many subOSes there are), [`victim`] (whether somebody notices
+//! what is done to others), [`source`] (how long the
 //! kernel is), [`compare`] (what shows that it can be trusted). What figures mean is in `docs/measuring.md`.
 
 pub mod bench;
@@ -16,6 +17,7 @@ pub mod report;
 pub mod rows;
 pub mod scale;
 pub mod source;
+pub mod victim;
 
 use std::path::{Path, PathBuf};
 

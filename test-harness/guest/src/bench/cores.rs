@@ -16,7 +16,7 @@ use userlib::cap::SubOs;
 use userlib::testing::mark;
 use userlib::{Cap, Error, cap, console, environment, memory, page, slots};
 
-use super::{asked, extents, footprint, states, window};
+use super::{asked, extents, footprint, states, victim, window};
 use crate::{Outcome, said};
 
 pub(super) const CREATE: i32 = 1;
@@ -221,7 +221,7 @@ pub(super) fn cell() {
     let arguments = environment().arguments();
     // Whoever made it waits for this in vain if it cannot be said.
     let _ = environment().uplink().send(1, footprint::home(), 0, 0, 0);
-    let cells = [window::CELLS, states::CELLS, asked::CELLS, extents::CELLS];
+    let cells = [window::CELLS, states::CELLS, asked::CELLS, extents::CELLS, victim::CELLS];
     if let Some((_, cell)) = cells.into_iter().flatten().find(|(name, _)| *name == arguments) {
         settle(cell());
     }

@@ -11,6 +11,8 @@
 //! - with the argument `crowd`, on many cores: the same operations over and over, while there are more and more other
 //!   subOSes, counted as with `many`.
 //!
+//! - with the argument `victim`, on several cores: one subOS works steadily while others come and go.
+//!
 //! The program runs itself as its own peers: `peer::...` are processes in other address spaces, `cell` is the
 //! program of the subOSes that are made, moved about and ended.
 
@@ -28,6 +30,7 @@ mod scale;
 mod signals;
 mod states;
 mod typed;
+mod victim;
 mod window;
 
 use alloc::format;
@@ -62,6 +65,7 @@ pub fn program() {
         "one" => testing::finish(one()),
         "many" => testing::finish(cores::measure()),
         "crowd" => testing::finish(scale::measure()),
+        "victim" => testing::finish(victim::measure()),
         cell if cell.starts_with("cell") => cores::cell(),
         peer => match exchange::PEERS.iter().find(|(name, _)| *name == peer) {
             Some((_, peer)) => peer(),
