@@ -20,6 +20,7 @@
 
 pub mod artefact;
 pub mod authority;
+pub mod calls;
 pub mod cases;
 pub mod check;
 pub mod cli;

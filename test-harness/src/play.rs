@@ -8,6 +8,7 @@ use idl::operator::OPERATOR;
 use idl::plan::MAX_ENCODED;
 use idl::servers::{Servers, TABLE};
 
+use crate::calls;
 use crate::failure::{Doing, Failure, Result};
 use crate::host::{self, Files, Input};
 use crate::image::{self, Class, Content};
@@ -78,6 +79,8 @@ pub struct Played {
     pub wrong: Vec<String>,
     /// The subOSes whose output is what the host prints, and how many bytes that is.
     pub same: Vec<(String, usize)>,
+    /// The calls that led to the last crash of the supervisor, innermost first, if it crashed.
+    pub calls: Vec<String>,
 }
 
 /// Plays a manifest, and shows each event to `see` when it happens. `name` tells runs of one process apart.
@@ -114,18 +117,31 @@ pub fn play(
     let nominal = Duration::from_secs(seconds);
     let mut story = Story::default();
     let run = Run { machine: &machine, kernel: &kernel, bundle: bundle.path(), nominal };
+    let mut calls = Vec::new();
     let outcome = run.play(&mut |line| {
         if let Some(event) = story.tell(&line.text) {
             see(line.at, &event);
         }
+        let trace = calls::told(&line.text);
+        if !trace.is_empty() {
+            calls = named(board.supervisor, &trace);
+            calls.iter().for_each(|call| see(line.at, &Event::Text(format!("    called by {call}"))));
+        }
     })?;
     // What an operator does with a run is no part of its manifest: only the machine's own verdict counts then.
     if board.control.is_some() {
-        return Ok(Played { outcome, story, wrong: Vec::new(), same: Vec::new() });
+        return Ok(Played { outcome, story, wrong: Vec::new(), same: Vec::new(), calls });
     }
     let mut wrong = judge(&story, manifest);
     let same = compare(&story, manifest, &files, &mut wrong);
-    Ok(Played { outcome, story, wrong, same })
+    Ok(Played { outcome, story, wrong, same, calls })
+}
+
+/// What the addresses of a program are called; as numbers where nobody knows.
+fn named(program: &str, addresses: &[u64]) -> Vec<String> {
+    let functions = image::program_named(program).and_then(|program| image::functions(program).ok());
+    let functions = functions.unwrap_or_default();
+    addresses.iter().map(|address| functions.caller(*address)).collect()
 }
 
 impl Played {
@@ -142,7 +158,11 @@ impl Played {
             } else {
                 format!(" ({})", self.wrong.join("; "))
             };
-            return Err(self.outcome.failure(&format!("{what}{list}")));
+            let calls = match self.calls.as_slice() {
+                [] => String::new(),
+                calls => format!("; the supervisor's last crash was called by {}", calls.join(", by ")),
+            };
+            return Err(self.outcome.failure(&format!("{what}{list}{calls}")));
         }
         if self.wrong.is_empty() {
             return Ok(());

@@ -320,9 +320,13 @@ fn a_crash_that_never_ends_ends_the_machine() -> std::result::Result<(), Failed>
     for (word, call) in [("crash=every:before:create:1", "create"), ("crash=every:after:noted:1", "noted")] {
         let played = crashes::with(stage()?, "echo", &[word.to_owned()])?;
         let told = played.check().err().ok_or("a run without a supervisor ended well")?.to_string();
-        for part in
-            ["the supervisor crashed 6 times", "guest/src/crasher.rs:", "as the test wants it: ", call]
-        {
+        for part in [
+            "the supervisor crashed 6 times",
+            "guest/src/crasher.rs:",
+            "as the test wants it: ",
+            "by core::panicking::panic_fmt+",
+            call,
+        ] {
             if !told.contains(part) {
                 return Err(Failed::from(format!("{part:?} is not in: {told}")));
             }

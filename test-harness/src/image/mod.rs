@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, OnceLock};
 
+use crate::calls::Functions;
 use crate::failure::{Doing, Failure, Result};
 
 pub use build::guest_cargo;
@@ -77,6 +78,16 @@ pub fn program_image(program: &ProgramSource) -> Result<Vec<u8>> {
         Ok(image)
     })?;
     read(&path)
+}
+
+/// The functions of a program, built if need be.
+///
+/// # Errors
+/// When it does not build, or has no symbols.
+pub fn functions(program: &ProgramSource) -> Result<Functions> {
+    program_image(program)?;
+    let image = get(Class::User, &program.name, || Err(Failure::new("it was not built")))?;
+    Functions::of(&read(&image.with_extension(""))?)
 }
 
 fn get(class: Class, name: &str, make: impl FnOnce() -> Result<PathBuf>) -> Result<PathBuf> {
