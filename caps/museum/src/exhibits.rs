@@ -266,7 +266,12 @@ pub const EXHIBITS: &[Exhibit] = &[
         "Holder::SubOs(owner) if owner == from => {",
         "Holder::SubOs(_) => {",
     ),
-    in_caps("a run of chunks is one too short", TRANSACT, "if run == count {", "if run + 1 == count {"),
+    in_caps(
+        "a run of chunks is one too short",
+        TRANSACT,
+        "match run.iter().rposition(",
+        "match run[..run.len() - 1].iter().rposition(",
+    ),
     in_caps("a resource can be named twice", TRANSACT, "if twice {", "if false {"),
     in_caps("two lots of a subOS have one seat", TRANSACT, "find(|&seat| !taken(seat))", "find(|_| true)"),
     in_caps(
