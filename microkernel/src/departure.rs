@@ -95,8 +95,8 @@ impl Kernel {
         }
     }
 
-    /// The way out to a thread that can run on this core without a question: no other thread is ready here, its time is not
-    /// over, and nothing is being removed. Whether the core is wanted elsewhere need not be asked: an interrupt says so as
+    /// The way out to a thread that can run on this core without a question: no other thread is ready here, and nothing is
+    /// being removed. Whether the core is wanted elsewhere need not be asked: an interrupt says so as
     /// soon as the thread runs.
     #[inline(always)]
     pub fn if_alone(&mut self, me: CoreId, who: Ref<Thread>) -> Option<WayOut> {
@@ -107,11 +107,11 @@ impl Kernel {
         Some(WayOut { thread: who, frame: NonNull::from(&mut self.memory[who].frame), root })
     }
 
-    /// Whether no other thread is ready on this core, and the time of the one that runs is not over.
+    /// Whether no other thread is ready on this core. Then it does not matter when the time of the one that runs is over:
+    /// whoever becomes ready later finds that it is, and gets the core.
     #[inline(always)]
     pub fn is_alone(&self, me: CoreId) -> bool {
-        let here = &self.cores[me.index()];
-        here.run.is_empty() && self.now < here.slice_end
+        self.cores[me.index()].run.is_empty()
     }
 
     /// The page tables of a thread that may run here, with nothing to be done about it before.

@@ -66,6 +66,9 @@ impl Rounds {
     }
 }
 
+/// A round in which the messages go the short way takes no more, however long the two have been at it.
+const SHORT: u64 = 1_800;
+
 impl Latency {
     /// A row for each: how many rounds, the least, the median, of 99 in 100, the most.
     #[must_use]
@@ -80,11 +83,19 @@ impl Latency {
         aligned(&rows)
     }
 
-    /// Fails unless every round with others beside it took as many instructions as some round without.
+    /// Fails unless every round with others beside it took as many instructions as some round without, and the messages of
+    /// each went the short way.
     ///
     /// # Errors
-    /// The counts that are only seen with others.
+    /// The counts that are only seen with others, or what a round took that is too long.
     pub fn check(&self) -> Result<()> {
+        let most = self.alone.percentile(100);
+        if most > SHORT {
+            let what = format!(
+                "a round took {most} instructions: its messages went the long way, by which it is twice as long"
+            );
+            return Err(Failure::new(what).detail(self.table()));
+        }
         let alone = self.alone.distinct();
         let strange: Vec<u64> =
             self.beside.distinct().into_iter().filter(|count| !alone.contains(count)).collect();
@@ -114,6 +125,10 @@ mod tests {
         assert_eq!(latency(500).check(), Ok(()));
         let failure = latency(501).check().expect_err("one round is longer").to_string();
         assert!(failure.contains("rounds of [501] instructions"), "{failure}");
+        let rounds = |count| Rounds(vec![count; 300]);
+        let failure =
+            Latency { alone: rounds(2_476), beside: rounds(2_476) }.check().expect_err("long").to_string();
+        assert!(failure.contains("the long way"), "{failure}");
     }
 
     #[test]
