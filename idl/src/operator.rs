@@ -183,7 +183,7 @@ pub enum Change {
     reason = "it travels whole, and there is no allocator to put a part elsewhere"
 )]
 pub enum Ordered {
-    /// It is taken: [`Operator::outcome`] says what comes of it.
+    /// It is taken: `outcome` says what comes of it.
     Taken(u32),
     /// It cannot be carried out, for this reason.
     Refused(Reason),

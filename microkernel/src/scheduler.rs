@@ -137,7 +137,6 @@ impl CoreState {
         self.counters.busy = self.counters.busy.wrapping_add(span);
         self.since = now;
         count(&mut self.counters.switches);
-        count(&mut self.counters.messages);
         self.current = Some(to);
     }
 }
@@ -330,7 +329,9 @@ impl Kernel {
             at = at.min(self.deadlines.earliest());
         }
         if !self.is_swept() {
-            at = at.min(if self.current().is_some() { self.now.after(self.slice) } else { self.now });
+            // What the timer is set to already stands: else whoever calls again and again would put it off for ever.
+            let soon = self.here().armed.min(self.now.after(self.slice));
+            at = at.min(if self.current().is_some() { soon } else { self.now });
         }
         let here = self.here();
         if here.armed != at {

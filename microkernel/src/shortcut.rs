@@ -11,6 +11,7 @@ use caps::{Handle, Kind, Rights};
 use idl::abi::{OpWord, REGISTER_WORDS, ResultWord};
 
 use crate::arch::Frame;
+use crate::counters::count;
 use crate::departure::WayOut;
 use crate::kernel::Kernel;
 use crate::memory::Ref;
@@ -45,6 +46,7 @@ impl Kernel {
         meeting.from.pending = Pending::Call;
         meeting.from.state = State::AwaitingReply(reply);
         bring(meeting.from, meeting.to, op, badge);
+        count(&mut self.cores[me.index()].counters.messages);
         let frame = go_on(meeting.to);
         self.cores[me.index()].hand_over(self.now, &mut meeting.from.ran, server);
         self.memory.told_first(next);
@@ -76,6 +78,7 @@ impl Kernel {
         // Whose fault is answered goes on with the registers that it has.
         if told {
             bring(meeting.from, meeting.to, op, 0);
+            count(&mut self.cores[me.index()].counters.messages);
         }
         let frame = go_on(meeting.to);
         self.cores[me.index()].hand_over(self.now, &mut meeting.from.ran, caller);

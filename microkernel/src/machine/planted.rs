@@ -1,4 +1,4 @@
-//! A third mistake for the sharing detector to find (the others are in [`crate::arch::x86_64::planted`]): whoever opens a
+//! A third mistake for the sharing detector to find (the others are in `arch/x86_64/planted.rs`): whoever opens a
 //! window makes its memory visible to a third subOS as well, and that one's kernel looks at it. Only the build with the feature
 //! `shared-counter` has it.
 

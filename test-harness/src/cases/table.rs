@@ -214,7 +214,7 @@ pub const CASES: &[Case] = &[
     Case::new("quiet::a_core_that_parks_is_not_waited_for").cores(4).hooks(),
     Case::new("quiet::long_operations_are_interrupted").cores(2).memory(1024),
     Case::new("moves::the_only_core_goes_in_the_middle_of_a_removal").cores(2),
-    Case::new("objects::an_abandoned_removal_ends"),
+    Case::new("objects::an_abandoned_removal_ends").cores(1),
     Case::new("keepers::a_supervisor_crashes_and_goes_on").cores(3).seconds(30),
     Case::new("places::a_kernel_fails_at_any_of_them").cores(4).seconds(60).hooks().unreplayed(),
     Case::new("places::a_visit_fails_at_any_of_them").cores(4).seconds(60).hooks().unreplayed(),
