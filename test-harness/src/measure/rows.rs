@@ -87,6 +87,12 @@ impl Row {
         self
     }
 
+    /// The compiler arranges its path otherwise when the padding is in it: 99 instructions more, not 100.
+    const fn rearranged(mut self) -> Self {
+        self.passes = None;
+        self
+    }
+
     /// Judged by its worst, which depends on where it finds something else.
     const fn wherever(mut self) -> Self {
         self.judged = Judged::Worst;
@@ -127,7 +133,7 @@ pub const ROWS: &[Row] = &[
     clock("delete", "delete the copy").goal(400),
     clock("revoke-each", "revoke, per descendant").goal(120),
     clock("delete-table", "delete an empty table of 256 slots").goal(2_000),
-    clock("fault", "a fault handled in another address space, and back").goal(700).passes(1),
+    clock("fault", "a fault handled in another address space, and back").goal(700).rearranged(),
     clock("guest", "enter a guest, a system call of it, leave"),
     plugin("doorbell", "doorbell, until a sleeping receiver runs").goal(2_500).passes(1),
     plugin("channel-send", "channel message of 64 bytes, the sender's side").goal(150),

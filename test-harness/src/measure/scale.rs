@@ -25,7 +25,7 @@ const GROWTH: &[(&str, u64)] = &[
     ("scale-grant-lot", 100),
     ("scale-take-lot", 80),
     ("scale-create", 140),
-    ("scale-load", 55),
+    ("scale-load", 120),
     ("scale-destroy", 90),
 ];
 /// The supervisor's core, and those of the subOS that things are done to. All others are the neighbours'.
